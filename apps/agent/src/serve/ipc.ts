@@ -1,0 +1,230 @@
+import type { SlotErrorKind, SlotWindow } from "@fairlead/protocol";
+
+/*
+ * Contract between the supervisor and the serving process: child_process.fork(main.ts, [JSON.stringify(config)],
+ * { serialization: "advanced" }). One request has one response with the same id; events come unasked.
+ * Every message is plain data that structured clone carries, so this file has types only and imports nothing at run time.
+ */
+
+export type ServingAddress =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly socketPath: string };
+
+/** First command-line argument of the process, as JSON. Port 0 asks the system for a free port. */
+export interface ServingConfig {
+  readonly address: ServingAddress;
+  /** File in which the process notes what runs right now; see `readInflightLoads` in inflight.ts. */
+  readonly inflightPath: string;
+  /** Default 67,108,864. Applies to the body as sent and to the body after decompression. */
+  readonly maxBodyBytes?: number;
+  /** Requests that may wait or run on one load before others are refused with 503. Default 64. */
+  readonly maxQueue?: number;
+  /** Default 256. */
+  readonly maxSockets?: number;
+}
+
+export interface TensorDescription {
+  readonly name: string;
+  /** Open Inference Protocol datatype: FP32, UINT8, INT64, BOOL, … */
+  readonly datatype: string;
+  /** -1 for a free dimension. */
+  readonly shape: readonly number[];
+}
+
+export interface ClassificationTarget {
+  /** Output tensor `[batch, classes]` of probabilities. */
+  readonly output: string;
+  readonly labels: readonly string[];
+}
+
+export interface PlacementReport {
+  readonly requestedProviders: readonly string[];
+  /** Provider that is known to execute the model; null when nothing proves it. */
+  readonly provedProvider: string | null;
+  readonly proof: string;
+}
+
+export interface LoadRequest {
+  readonly kind: "load";
+  /** Chosen by the supervisor; at most 64 bytes of UTF-8; unique among the loads that live in the process. */
+  readonly loadId: string;
+  readonly slot: string;
+  readonly path: string;
+  /** `sha256:<64 hexadecimal digits>` over the whole file. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly model: string;
+  readonly version: string;
+  readonly classification: ClassificationTarget | null;
+  readonly threads: number;
+  /** Longest time that one run may take; beyond it the process reports `hung` and must be killed. */
+  readonly deadlineMs: number;
+  /** Default ["cpu"]. A name that this machine's runtime does not know is refused. */
+  readonly providers?: readonly string[];
+}
+
+export interface LoadResult {
+  readonly inputs: readonly TensorDescription[];
+  readonly outputs: readonly TensorDescription[];
+  readonly loadMs: number;
+  readonly placement: PlacementReport;
+}
+
+export interface SelfTestRequest {
+  readonly kind: "self-test";
+  readonly loadId: string;
+  readonly golden: { readonly path: string; readonly digest: string; readonly sizeBytes: number };
+  readonly limits: { readonly latencyP95Ms: number | null };
+  /** Timed runs over all cases, after the run that is compared; at least 1. */
+  readonly repeats: number;
+}
+
+export interface SelfTestCase {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly reason: string | null;
+  /** Largest absolute difference over all outputs; null when it could not be computed. */
+  readonly maxAbsError: number | null;
+}
+
+export interface SelfTestResult {
+  /** True when every case passed and the latency limit, if any, was kept. */
+  readonly passed: boolean;
+  /** Why not, for a failure that is not of one case (latency over its limit). */
+  readonly reason: string | null;
+  readonly cases: readonly SelfTestCase[];
+  /** Null when no run succeeded. */
+  readonly latencyUs: { readonly p50: number; readonly p95: number; readonly p99: number } | null;
+}
+
+/** From the answer on, new requests for the slot's model go to this load; those in flight finish where they are. */
+export interface ActivateRequest {
+  readonly kind: "activate";
+  readonly slot: string;
+  readonly loadId: string;
+}
+export interface ActivateResult {
+  readonly previousLoadId: string | null;
+}
+
+/** Answers after the last run on the load has finished. A load that is active in its slot is refused. */
+export interface UnloadRequest {
+  readonly kind: "unload";
+  readonly loadId: string;
+}
+
+/** Requests for the slot's model get 503 with the reason until the next `activate` of the slot. */
+export interface StopServingRequest {
+  readonly kind: "stop-serving";
+  readonly slot: string;
+  readonly reason: string;
+}
+
+/** Takes what was counted since the last `collect` and starts again at zero. */
+export interface CollectRequest {
+  readonly kind: "collect";
+}
+
+/** A slot's share of a telemetry window, without the energy that only the supervisor knows. */
+export type LoadStatistics = Omit<SlotWindow, "activeJ" | "joulesPerInference"> & { readonly loadId: string };
+
+export interface CollectResult {
+  /** Every load that is active or was used since the last `collect`. */
+  readonly loads: readonly LoadStatistics[];
+}
+
+export interface PingRequest {
+  readonly kind: "ping";
+}
+export interface PingResult {
+  readonly rssBytes: number;
+  readonly loads: number;
+  readonly inflight: number;
+}
+
+/** Stops accepting, waits for requests in flight for at most `drainMs`, answers, exits with status 0. */
+export interface ShutdownRequest {
+  readonly kind: "shutdown";
+  readonly drainMs: number;
+}
+
+export type ServingRequest =
+  | LoadRequest
+  | SelfTestRequest
+  | ActivateRequest
+  | UnloadRequest
+  | StopServingRequest
+  | CollectRequest
+  | PingRequest
+  | ShutdownRequest;
+
+/** Result type per request kind. */
+export interface ServingResults {
+  readonly load: LoadResult;
+  readonly "self-test": SelfTestResult;
+  readonly activate: ActivateResult;
+  readonly unload: Record<string, never>;
+  readonly "stop-serving": Record<string, never>;
+  readonly collect: CollectResult;
+  readonly ping: PingResult;
+  readonly shutdown: Record<string, never>;
+}
+
+export type ServingErrorCode =
+  | "request_invalid"
+  | "file_unreadable"
+  | "length_mismatch"
+  | "digest_mismatch"
+  | "golden_invalid"
+  | "load_unknown"
+  | "load_exists"
+  | "load_active"
+  | "slot_mismatch"
+  | "output_unknown"
+  | "too_many_loads"
+  /** And the codes of @fairlead/inference: model_load_failed, provider_unknown, inference_deadline, … */
+  | (string & {});
+
+export interface ServingError {
+  readonly code: ServingErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export interface ServingRequestMessage {
+  readonly id: number;
+  readonly request: ServingRequest;
+}
+
+export type ServingResponseMessage =
+  | { readonly id: number; readonly ok: true; readonly result: ServingResults[ServingRequest["kind"]] }
+  | { readonly id: number; readonly ok: false; readonly error: ServingError };
+
+export type ServingEvent =
+  /** Sent once, when the endpoint accepts connections; requests over IPC are welcome from here on. */
+  | { readonly kind: "ready"; readonly address: ServingAddress; readonly pid: number }
+  /** A run passed its deadline. Its thread cannot be stopped: kill the process with SIGKILL. */
+  | {
+      readonly kind: "hung";
+      readonly loadId: string;
+      readonly slot: string;
+      readonly model: string;
+      /** How long the run had been going on. */
+      readonly sinceMs: number;
+    }
+  | {
+      readonly kind: "model-warning";
+      readonly loadId: string;
+      readonly slot: string;
+      readonly code: string;
+      readonly message: string;
+    };
+
+export interface ServingEventMessage {
+  readonly event: ServingEvent;
+}
+
+/** Everything that the process sends: a message has either `id` or `event`. */
+export type ServingMessage = ServingResponseMessage | ServingEventMessage;
+
+export type { SlotErrorKind };
