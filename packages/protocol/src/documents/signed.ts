@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { deviceIdSchema, durationMsSchema, idSchema, slotNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
+import { artifactReferenceSchema, modelVersionSchema } from "./manifest.ts";
+
+export const signatureSchema = z.strictObject({
+  /** `sha256:` of the public key's DER (SubjectPublicKeyInfo). */
+  keyId: z.string().regex(/^sha256:[0-9a-f]{64}$/u),
+  /** Ed25519 over the canonical form (RFC 8785) of `signed`; base64. */
+  sig: z.string().regex(/^[A-Za-z0-9+/]{86}==$/u),
+});
+
+const envelope = <Signed extends z.ZodType>(signed: Signed) =>
+  z.strictObject({ signed, signatures: z.array(signatureSchema).min(1).max(16) });
+
+/** A model version and its builds may be installed. Every document names its `type`, so none can pass as another. */
+export const releaseSchema = z.strictObject({
+  type: z.literal("release"),
+  v: z.literal(1),
+  tenant: tenantSchema,
+  releaseId: idSchema,
+  issuedAtMs: timestampMsSchema,
+  expiresAtMs: timestampMsSchema,
+  content: modelVersionSchema,
+});
+export const signedReleaseSchema = envelope(releaseSchema);
+
+export const desiredSlotSchema = z.strictObject({
+  slot: slotNameSchema,
+  /** null: the slot is to be emptied. */
+  release: signedReleaseSchema.nullable(),
+  rolloutId: idSchema.nullable(),
+  /** Grows with every offer of the same release, so that a failed device can be asked to try again. */
+  attempt: z.int().min(1).max(1_000_000),
+  /** How long the device itself watches a new build before it confirms it. */
+  soakMs: durationMsSchema,
+});
+
+/** What one device should run. */
+export const desiredStateSchema = z.strictObject({
+  type: z.literal("desired-state"),
+  v: z.literal(1),
+  tenant: tenantSchema,
+  device: deviceIdSchema,
+  generation: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  issuedAtMs: timestampMsSchema,
+  expiresAtMs: timestampMsSchema,
+  slots: z.array(desiredSlotSchema).max(64),
+  /** Where artifacts may be fetched, in order of preference; trust is in the digest. `{digest}` is replaced. */
+  artifactUrls: z
+    .array(
+      z
+        .string()
+        .max(2_048)
+        .regex(/^https:\/\/[^\s]+\{digest\}[^\s]*$/u),
+    )
+    .min(1)
+    .max(8),
+});
+export const signedDesiredStateSchema = envelope(desiredStateSchema);
+
+export const commandActionSchema = z.discriminatedUnion("kind", [
+  /** Stop serving the slot at once; requests are answered 503 with the reason. */
+  z.strictObject({ kind: z.literal("stop-serving"), slot: slotNameSchema, reason: z.string().max(256) }),
+  /** Fetch the artifact again, verify it, put it in place, re-measure and serve again. */
+  z.strictObject({ kind: z.literal("repair-artifact"), slot: slotNameSchema, artifact: artifactReferenceSchema }),
+  /** Measure every file now and report the evidence. */
+  z.strictObject({ kind: z.literal("measure") }),
+  /** Return the slot to its previous build. */
+  z.strictObject({ kind: z.literal("revert"), slot: slotNameSchema, reason: z.string().max(256) }),
+  /** Kill and start the serving process. */
+  z.strictObject({ kind: z.literal("restart-serving"), reason: z.string().max(256) }),
+]);
+
+/** A one-off instruction to one device. */
+export const commandSchema = z.strictObject({
+  type: z.literal("command"),
+  v: z.literal(1),
+  tenant: tenantSchema,
+  device: deviceIdSchema,
+  commandId: idSchema,
+  issuedAtMs: timestampMsSchema,
+  deadlineAtMs: timestampMsSchema,
+  action: commandActionSchema,
+});
+export const signedCommandSchema = envelope(commandSchema);
+
+export type Signature = z.infer<typeof signatureSchema>;
+export type Release = z.infer<typeof releaseSchema>;
+export type SignedRelease = z.infer<typeof signedReleaseSchema>;
+export type DesiredSlot = z.infer<typeof desiredSlotSchema>;
+export type DesiredState = z.infer<typeof desiredStateSchema>;
+export type SignedDesiredState = z.infer<typeof signedDesiredStateSchema>;
+export type CommandAction = z.infer<typeof commandActionSchema>;
+export type Command = z.infer<typeof commandSchema>;
+export type SignedCommand = z.infer<typeof signedCommandSchema>;
+/** Anything that can be signed: a document with a `type`. */
+export type SignedDocument<Document extends { readonly type: string } = { readonly type: string }> = {
+  readonly signed: Document;
+  readonly signatures: readonly Signature[];
+};

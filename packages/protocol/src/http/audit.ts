@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { timestampMsSchema } from "../ids.ts";
+
+/** Who did what to whom and why, with the numbers. Entries form a hash chain. */
+export const auditEntrySchema = z.object({
+  index: z.int().min(0),
+  tsMs: timestampMsSchema,
+  /** `admin:<token id>`, `device:<id>`, `plane:<controller>`. */
+  actor: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  reason: z.string(),
+  details: z.record(z.string(), z.unknown()),
+  previous: z.string(),
+  hash: z.string(),
+});
+export type AuditEntry = z.infer<typeof auditEntrySchema>;
+
+/** One SSE event at `/api/v1/events`: `event` = kind, `id` = position to resume from. */
+export const streamEventSchema = z.object({
+  kind: z.enum(["device", "rollout", "remediation", "audit", "model", "alert", "enrolment"]),
+  subject: z.string(),
+  tsMs: timestampMsSchema,
+});
+export type StreamEvent = z.infer<typeof streamEventSchema>;

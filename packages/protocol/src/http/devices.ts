@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { deviceIdSchema, labelsSchema, profileNameSchema, timestampMsSchema } from "../ids.ts";
+import { birthSchema } from "../mqtt/messages.ts";
+import { reportedSchema } from "../mqtt/reported.ts";
+import { telemetryWindowSchema } from "../mqtt/telemetry.ts";
+
+export const deviceLifecycleSchema = z.enum([
+  "pending",
+  "enrolled",
+  "quarantined",
+  "decommissioning",
+  "decommissioned",
+]);
+export const integrityStateSchema = z.enum(["verified", "failed", "unknown", "unsupported", "stale"]);
+export const updateStatusSchema = z.enum(["up_to_date", "out_of_date", "updating", "unknown"]);
+
+export const deviceSlotSchema = z.object({
+  slot: z.string(),
+  desired: z
+    .object({ model: z.string(), version: z.string(), releaseId: z.string(), rolloutId: z.string().nullable() })
+    .nullable(),
+  running: z.object({ model: z.string(), version: z.string(), buildDigest: z.string() }).nullable(),
+  serving: z.boolean(),
+  status: updateStatusSchema,
+  job: z.object({ state: z.string(), code: z.string().nullable(), reason: z.string().nullable() }).nullable(),
+});
+
+export const deviceSummarySchema = z.object({
+  device: deviceIdSchema,
+  labels: labelsSchema,
+  profile: profileNameSchema,
+  lifecycle: deviceLifecycleSchema,
+  online: z.boolean(),
+  lastSeenMs: timestampMsSchema.nullable(),
+  integrity: integrityStateSchema,
+  slots: z.array(deviceSlotSchema),
+});
+
+export const deviceDetailSchema = deviceSummarySchema.extend({
+  enrolledAtMs: timestampMsSchema.nullable(),
+  certificateNotAfterMs: timestampMsSchema.nullable(),
+  birth: birthSchema.nullable(),
+  reported: reportedSchema.nullable(),
+  lastWindow: telemetryWindowSchema.nullable(),
+  integrityReason: z.string().nullable(),
+  clockSkewMs: z.number().nullable(),
+  telemetry: z.object({ epoch: z.string().nullable(), storedUpTo: z.int(), deadLetters: z.int(), gaps: z.int() }),
+});
+
+export const patchDeviceRequestSchema = z.strictObject({ labels: labelsSchema });
+
+export type DeviceSlot = z.infer<typeof deviceSlotSchema>;
+export type DeviceSummary = z.infer<typeof deviceSummarySchema>;
+export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
+export type DeviceLifecycle = z.infer<typeof deviceLifecycleSchema>;
+export type IntegrityState = z.infer<typeof integrityStateSchema>;

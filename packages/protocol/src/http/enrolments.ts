@@ -1,0 +1,72 @@
+import { z } from "zod";
+import { deviceIdSchema, idSchema, labelsSchema, profileNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
+
+export const createTokenRequestSchema = z.strictObject({
+  description: z.string().max(200).default(""),
+  /** Labels that every device enrolled with this token gets. */
+  labels: labelsSchema.default({}),
+  uses: z.int().min(1).max(100_000).default(1),
+  ttlMs: z
+    .int()
+    .min(1_000)
+    .max(365 * 86_400_000)
+    .default(86_400_000),
+  /** true: certificates are issued at once; false: an operator approves each device. */
+  autoApprove: z.boolean().default(false),
+});
+
+/**
+ * `token` is shown once. Its form is `fle_<32 bytes base64url>.<SHA-256 of the plane's CA certificate (DER), hex>`:
+ * the second part lets an agent know the right plane before it trusts any certificate.
+ */
+export const createTokenResponseSchema = z.object({
+  tokenId: idSchema,
+  token: z.string(),
+  expiresAtMs: timestampMsSchema,
+});
+
+export const enrolRequestSchema = z.strictObject({
+  token: z.string().max(256),
+  device: deviceIdSchema,
+  /** PKCS#10, PEM, P-256. Its signature is the proof of possession. */
+  csr: z.string().max(8_192),
+  profile: profileNameSchema,
+  labels: labelsSchema.default({}),
+});
+
+/** The agent polls `POST /api/v1/enrolments/{id}/poll` with the same token until it is no longer pending. */
+export const enrolResponseSchema = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("pending"), enrolmentId: idSchema, pollAfterMs: z.int() }),
+  z.object({ state: z.literal("denied"), enrolmentId: idSchema, reason: z.string() }),
+  z.object({
+    state: z.literal("approved"),
+    enrolmentId: idSchema,
+    tenant: tenantSchema,
+    device: deviceIdSchema,
+    /** PEM, leaf first. */
+    certificate: z.string(),
+    ca: z.string(),
+    /** Ed25519 public keys (PEM, SPKI) that may sign releases, desired states and commands. */
+    signingKeys: z.array(z.string()),
+    mqttUrl: z.string(),
+    apiUrl: z.string(),
+  }),
+]);
+
+export const enrolmentSchema = z.object({
+  enrolmentId: idSchema,
+  device: deviceIdSchema,
+  state: z.enum(["pending", "approved", "denied"]),
+  profile: profileNameSchema,
+  requestedAtMs: timestampMsSchema,
+  fromAddress: z.string(),
+  csrFingerprint: z.string(),
+});
+/** `GET /api/v1/ca`: the only answer that an agent may read before it trusts the plane; it checks the fingerprint. */
+export const caResponseSchema = z.object({ ca: z.string() });
+
+export type CreateTokenRequest = z.infer<typeof createTokenRequestSchema>;
+export type CreateTokenResponse = z.infer<typeof createTokenResponseSchema>;
+export type EnrolRequest = z.infer<typeof enrolRequestSchema>;
+export type EnrolResponse = z.infer<typeof enrolResponseSchema>;
+export type Enrolment = z.infer<typeof enrolmentSchema>;
