@@ -24,7 +24,11 @@ const topic: fc.Arbitrary<Topic> = fc.oneof(
 
 describe("topics", () => {
   it("parse back to what they were built from", () => {
-    fc.assert(fc.property(topic, (value) => expect(parseTopic(toTopic(value))).toEqual(value)));
+    fc.assert(
+      fc.property(topic, (value) => {
+        expect(parseTopic(toTopic(value))).toEqual(value);
+      }),
+    );
   });
 
   it("are undefined for any text that the grammar does not make", () => {
@@ -41,7 +45,9 @@ describe("topics", () => {
 
   it("refuse names that hold separators or wildcards", () => {
     for (const device of ["x/#", "+", "a/../b", "", "A", "a\u0000"]) {
-      expect(() => toTopic({ kind: "up", tenant: "t", device, channel: "birth" })).toThrow(/cannot be part of a topic/u);
+      expect(() => toTopic({ kind: "up", tenant: "t", device, channel: "birth" })).toThrow(
+        /cannot be part of a topic/u,
+      );
     }
   });
 
