@@ -1,0 +1,27 @@
+export {
+  convModel,
+  dynamicQuantizationModel,
+  endlessLoopModel,
+  externalDataModel,
+  float16Model,
+  hungryModel,
+  int4Model,
+  mlpModel,
+  nestedIfModel,
+  squareRootModel,
+  type ConvOptions,
+  type MlpOptions,
+} from "./example-models.ts";
+export {
+  buildOnnxModel,
+  onnxDataType,
+  type WritableDataType,
+  type WrittenAttribute,
+  type WrittenFunction,
+  type WrittenGraph,
+  type WrittenModel,
+  type WrittenNode,
+  type WrittenTensor,
+  type WrittenValue,
+} from "./onnx-writer.ts";
+export { ProtobufWriter } from "./protobuf-writer.ts";
