@@ -1,0 +1,26 @@
+export { toCanonicalJson } from "./canonical.ts";
+export { createHasher, toDigest, toDocumentDigest, type Hasher } from "./digest.ts";
+export { documentTypes, type DocumentType, type SignableDocument } from "./document-schemas.ts";
+export {
+  generateKeyPair,
+  parseSigningKey,
+  parseVerificationKey,
+  toPublicKeyPem,
+  type KeyPairPem,
+  type SigningKey,
+  type VerificationKey,
+} from "./keys.ts";
+export type { VerifyErrorCode } from "./refusal.ts";
+export { findDuplicateTargets, selectBuild, type BuildCapabilities, type DuplicateTarget } from "./select-build.ts";
+export { signDocument, type Signed } from "./sign.ts";
+export { createTrustRoots, type TrustedKey, type TrustRoots } from "./trust-roots.ts";
+export {
+  verifyCommand,
+  verifyDesiredState,
+  verifyRelease,
+  type Verification,
+  type VerifyCommandOptions,
+  type VerifyDesiredStateOptions,
+  type VerifyReleaseOptions,
+  type VerifyTime,
+} from "./verify.ts";

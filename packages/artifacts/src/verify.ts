@@ -1,0 +1,129 @@
+import { toErrorMessage } from "@fairlead/kernel";
+import {
+  signedCommandSchema,
+  signedDesiredStateSchema,
+  signedReleaseSchema,
+  type Command,
+  type DesiredState,
+  type Release,
+} from "@fairlead/protocol";
+import type { SignableDocument } from "./document-schemas.ts";
+import { toDocumentDigest } from "./digest.ts";
+import { openEnvelope } from "./envelope.ts";
+import { Refusal, refuse, type VerifyErrorCode } from "./refusal.ts";
+import type { TrustRoots } from "./trust-roots.ts";
+
+/** A verified document with the digest of its signed part, or why it must not be used. */
+export type Verification<Document extends SignableDocument> =
+  | { readonly kind: "verified"; readonly document: Document; readonly digest: string }
+  | { readonly kind: "refused"; readonly code: VerifyErrorCode; readonly reason: string };
+
+/**
+ * `nowMs` is the caller's best floor of the true time: the greatest of its own clock, the newest `issuedAtMs` that it
+ * ever verified and the plane's time on the host topic; never a clock that is known to be unset. A device clock may be
+ * wrong by a day, so both ends of a document's life are widened by `maxSkewMs`.
+ */
+export interface VerifyTime {
+  readonly nowMs: number;
+  readonly maxSkewMs: number;
+}
+export interface VerifyReleaseOptions extends VerifyTime {
+  readonly roots: TrustRoots;
+  readonly tenant: string;
+}
+export interface VerifyCommandOptions extends VerifyReleaseOptions {
+  readonly device: string;
+}
+export interface VerifyDesiredStateOptions extends VerifyCommandOptions {
+  /** Generation and digest of the newest desired state that was accepted; null on a new device. */
+  readonly applied: { readonly generation: number; readonly digest: string } | null;
+}
+
+/** May this model version be installed? The checks, in order. */
+export function verifyRelease(envelope: unknown, options: VerifyReleaseOptions): Verification<Release> {
+  return toVerification(() => {
+    const release = openEnvelope(envelope, { type: "release", schema: signedReleaseSchema, roots: options.roots });
+    requireTenant(release, options.tenant);
+    requireInTime({ fromMs: release.issuedAtMs, untilMs: release.expiresAtMs }, options);
+    return release;
+  });
+}
+
+/** Is this what this device should run now? The checks, in order. */
+export function verifyDesiredState(envelope: unknown, options: VerifyDesiredStateOptions): Verification<DesiredState> {
+  return toVerification(() => {
+    const { roots } = options;
+    const state = openEnvelope(envelope, { type: "desired-state", schema: signedDesiredStateSchema, roots });
+    requireTenant(state, options.tenant);
+    requireDevice(state, options.device);
+    requireInTime({ fromMs: state.issuedAtMs, untilMs: state.expiresAtMs }, options);
+    requireNewer(state, options.applied);
+    requireOneEntryPerSlot(state);
+    requireEveryRelease(state, options);
+    return state;
+  });
+}
+
+/** May this device carry out this command now? The checks, in order. Deduplication by id is the caller's. */
+export function verifyCommand(envelope: unknown, options: VerifyCommandOptions): Verification<Command> {
+  return toVerification(() => {
+    const { roots } = options;
+    const command = openEnvelope(envelope, { type: "command", schema: signedCommandSchema, roots });
+    requireTenant(command, options.tenant);
+    requireDevice(command, options.device);
+    requireInTime({ fromMs: command.issuedAtMs, untilMs: command.deadlineAtMs }, options);
+    return command;
+  });
+}
+
+function requireTenant(document: { readonly tenant: string }, tenant: string): void {
+  if (document.tenant !== tenant) refuse("foreign_tenant", `the document is for tenant ${document.tenant}`);
+}
+
+function requireDevice(document: { readonly device: string }, device: string): void {
+  if (document.device !== device) refuse("foreign_device", `the document is for device ${document.device}`);
+}
+
+function requireInTime(life: { readonly fromMs: number; readonly untilMs: number }, time: VerifyTime): void {
+  // Written so that NaN refuses.
+  if (!(life.fromMs <= time.nowMs + time.maxSkewMs)) {
+    refuse("not_yet_valid", `issued at ${life.fromMs}, the time is ${time.nowMs}`);
+  }
+  if (!(time.nowMs - time.maxSkewMs < life.untilMs)) {
+    refuse("expired", `ended at ${life.untilMs}, the time is ${time.nowMs}`);
+  }
+}
+
+function requireNewer(state: DesiredState, applied: VerifyDesiredStateOptions["applied"]): void {
+  if (applied === null || state.generation > applied.generation) return;
+  if (state.generation === applied.generation && toDocumentDigest(state) === applied.digest) {
+    refuse("already_applied", `generation ${state.generation} is the one in force`);
+  }
+  refuse("stale_generation", `generation ${state.generation} does not follow ${applied.generation}`);
+}
+
+function requireOneEntryPerSlot(state: DesiredState): void {
+  const slots = new Set(state.slots.map((entry) => entry.slot));
+  if (slots.size !== state.slots.length) refuse("envelope_malformed", "a slot is named twice");
+}
+
+function requireEveryRelease(state: DesiredState, options: VerifyDesiredStateOptions): void {
+  for (const { slot, release } of state.slots) {
+    if (release === null) continue;
+    const verification = verifyRelease(release, options);
+    if (verification.kind === "refused") {
+      refuse("release_invalid", `slot ${slot}: ${verification.code}: ${verification.reason}`);
+    }
+  }
+}
+
+function toVerification<Document extends SignableDocument>(check: () => Document): Verification<Document> {
+  try {
+    const document = check();
+    return { kind: "verified", document, digest: toDocumentDigest(document) };
+  } catch (error) {
+    if (error instanceof Refusal) return { kind: "refused", code: error.code, reason: error.message };
+    // Anything unforeseen refuses too: a check that could not be made has not been passed.
+    return { kind: "refused", code: "envelope_malformed", reason: toErrorMessage(error).slice(0, 300) };
+  }
+}
