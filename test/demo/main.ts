@@ -12,7 +12,7 @@ const { values } = parseArgs({ options: { keep: { type: "boolean", default: fals
 const dir = mkdtempSync(join(tmpdir(), "fairlead-demo-"));
 const claims = new Claims();
 const fleet = new DemoFleet(dir);
-let failure: unknown;
+let failure: Error | undefined;
 
 process.once("SIGINT", () => void fleet[Symbol.asyncDispose]().finally(() => process.exit(130)));
 
@@ -27,12 +27,12 @@ try {
   checkRequests(fleet, claims);
   await printSummary(fleet, stopped, heal);
 } catch (error) {
-  failure = error;
+  failure = error instanceof Error ? error : new Error("the story broke off", { cause: error });
 }
 
 printClaims(claims);
 if (failure !== undefined) {
-  narrator.say(`the story broke off: ${failure instanceof Error ? failure.message : String(failure)}`);
+  narrator.say(`the story broke off: ${failure.message}`);
   narrator.say(`logs are in ${dir}`);
 }
 const held = failure === undefined && claims.held;

@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RolloutStatus } from "@fairlead/protocol";
+import Database from "better-sqlite3";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { killNow, readChildren } from "../support/child-of.ts";
+import { runCliJson } from "../support/cli.ts";
+import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { loadDigits } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { SteadyLoad } from "../support/load.ts";
+import { TestPlane } from "../support/plane.ts";
+import { publishDigitReader } from "../support/publish.ts";
+import { createRandom, pick } from "../support/random.ts";
+
+const kills = 50;
+const seed = Number(process.env["FAIRLEAD_TEST_SEED"] ?? "20261123");
+const dir = mkdtempSync(join(tmpdir(), "fairlead-kills-"));
+const plane = new TestPlane({ dir: join(dir, "plane") });
+const devices = ["dev-a", "dev-b"].map(
+  (name) => new TestDevice({ name, dir: join(dir, name), labels: { site: "lab" }, telemetryWindowMs: 300 }),
+);
+
+const ended = ["succeeded", "failed", "rolled_back", "rollback_failed", "canceled"];
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function rollOut(version: string): Promise<RolloutStatus> {
+  const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--selector", "site=lab"];
+  const policy = ["--stages", "first=50%,all=100%", "--soak", "1s", "--device-soak", "500ms", "--gate", "errors<=0.5"];
+  return runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy], plane.cliEnv);
+}
+
+async function waitForEnd(id: string): Promise<RolloutStatus> {
+  return eventually(
+    `${id} ends`,
+    async () => {
+      const status = await plane.rollout(id);
+      return ended.includes(status.state) && status;
+    },
+    90_000,
+  );
+}
+
+beforeAll(async () => {
+  await plane.start();
+  const token = await createEnrolmentToken(plane, devices.length);
+  for (const device of devices) {
+    await device.enrol(plane, token);
+    device.run();
+  }
+  for (const version of ["1.0.0", "1.1.0"] as const) await publishDigitReader(plane, version);
+}, 120_000);
+
+afterAll(async () => {
+  await Promise.all(devices.map((device) => device[Symbol.asyncDispose]()));
+  await plane[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** Kills one process at random without warning; those that nobody else restarts are started again. */
+async function strike(random: () => number): Promise<string> {
+  const victim = pick(random, ["plane", "supervisor", "serving"] as const);
+  const device = pick(random, devices);
+  if (victim === "plane") {
+    await plane.process.kill("SIGKILL");
+    await plane.start();
+  } else if (victim === "supervisor") {
+    await device.process.kill("SIGKILL");
+    device.run();
+  } else {
+    for (const pid of readChildren(device.process.pid)) killNow(pid);
+  }
+  return victim === "plane" ? victim : `${victim} of ${device.name}`;
+}
+
+it(`survives ${kills} random kills during rollouts with nothing lost and nothing half-loaded`, async () => {
+  const random = createRandom(seed);
+  const struck: string[] = [];
+  const first = await rollOut("1.0.0");
+  await waitForEnd(first.rolloutId);
+  const digits = loadDigits("test");
+  const loads = devices.map(
+    (device) => new SteadyLoad({ endpoint: () => device.endpoint, model: "digit-reader", digits, perSecond: 20 }),
+  );
+  for (const device of devices) await device.waitForEndpoint(plane);
+  for (const load of loads) load.start();
+
+  let current: RolloutStatus | undefined;
+  let target = "1.1.0";
+  for (let count = 0; count < kills; count += 1) {
+    if (current === undefined || ended.includes((await plane.rollout(current.rolloutId)).state)) {
+      current = await rollOut(target);
+      target = target === "1.1.0" ? "1.0.0" : "1.1.0";
+    }
+    await wait(random() * 700);
+    struck.push(await strike(random));
+  }
+  expect(struck).toHaveLength(kills);
+  for (const load of loads) await load[Symbol.asyncDispose]();
+
+  // The rollout that the last kill met still ends, and each device runs what the plane wants it to run.
+  await waitForEnd(current?.rolloutId ?? "");
+  await eventually(
+    "both devices run what is desired",
+    async () => {
+      const all = await plane.devices();
+      return all.every(
+        (device) =>
+          device.online && device.slots.some((slot) => slot.serving && slot.desired?.version === slot.running?.version),
+      );
+    },
+    60_000,
+  );
+  await eventually(
+    "the outboxes are empty",
+    async () => {
+      const details = await Promise.all(devices.map((device) => plane.device(device.name)));
+      return details.every((detail) => detail.telemetry.gaps === 0 && detail.telemetry.storedUpTo > 0);
+    },
+    60_000,
+  );
+
+  for (const device of devices) {
+    await device.process.kill("SIGTERM");
+    expectModelFilesWhole(device);
+  }
+  await plane.process.kill("SIGTERM");
+  for (const device of devices) expectNothingLost(device);
+}, 400_000);
+
+/** Every file below its digest's name holds exactly those bytes. */
+function expectModelFilesWhole(device: TestDevice): void {
+  const files = readdirSync(device.dataDir, { recursive: true, withFileTypes: true }).filter(
+    (entry) => entry.isFile() && /^[0-9a-f]{64}$/u.test(entry.name),
+  );
+  expect(files.length).toBeGreaterThan(0);
+  for (const file of files) {
+    const bytes = readFileSync(join(file.parentPath, file.name));
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(file.name);
+  }
+}
+
+/** What the device has let go of, the plane holds: each sequence number once. */
+function expectNothingLost(device: TestDevice): void {
+  const store = new Database(join(plane.dir, "data", "fairlead.db"), { readonly: true });
+  const rows = store
+    .prepare("select epoch, seq from received where device = ? order by epoch, seq")
+    .all(device.name) as { epoch: string; seq: number }[];
+  store.close();
+  expect(rows.length).toBeGreaterThan(0);
+  expect(new Set(rows.map((row) => row.epoch)).size).toBe(1);
+  expect(rows.map((row) => row.seq)).toEqual(rows.map((_, index) => index + 1));
+}

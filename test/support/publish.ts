@@ -1,0 +1,25 @@
+import { digitModelPath } from "./digits.ts";
+import { runCli } from "./cli.ts";
+import type { TestPlane } from "./plane.ts";
+
+export const digitFiles = {
+  "1.0.0": "digit-reader-1.0.0-int8.onnx",
+  "1.1.0": "digit-reader-1.1.0-int8.onnx",
+  "1.2.0": "digit-reader-1.2.0-int8-miscalibrated.onnx",
+} as const;
+
+/** Pushes and releases one version of the digit reader through the real command line. */
+export async function publishDigitReader(plane: TestPlane, version: keyof typeof digitFiles): Promise<void> {
+  const steps = [
+    [
+      ...["models", "push", digitModelPath(digitFiles[version]), "--model", "digit-reader", "--version", version],
+      ...["--golden", digitModelPath(`golden-${version}.json`)],
+      ...["--classification", "probabilities:0,1,2,3,4,5,6,7,8,9"],
+    ],
+    ["releases", "sign", "digit-reader", version],
+  ];
+  for (const step of steps) {
+    const answer = await runCli(step, plane.cliEnv);
+    if (answer.code !== 0) throw new Error(`fairlead ${step.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
+  }
+}
