@@ -1,0 +1,80 @@
+import type { HttpErrorCode } from "@fairlead/protocol";
+import type { z } from "zod";
+
+/** Who may call a route; every route declares it. */
+export type Permission = "admin" | "device" | "admin-or-device" | "public";
+
+export type Caller =
+  | { readonly kind: "admin"; readonly tokenId: string }
+  | { readonly kind: "device"; readonly device: string }
+  | { readonly kind: "anonymous" };
+
+interface RouteSchemas {
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly body?: z.ZodType;
+}
+type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+export interface RouteRequest<Schemas extends RouteSchemas> {
+  readonly caller: Caller;
+  /** `admin:<token id>` or `device:<id>`, as the audit log names actors. */
+  readonly actor: string;
+  readonly params: Parsed<Schemas["params"]>;
+  readonly query: Parsed<Schemas["query"]>;
+  readonly body: Parsed<Schemas["body"]>;
+  readonly headers: Headers;
+  /** The unread body; only routes with `body` absent may read it, and must bound what they read. */
+  readonly raw: Request;
+  readonly remoteAddress: string;
+  readonly signal: AbortSignal;
+}
+
+/** A plain answer, or a `Response` for streams and bytes. */
+export interface RouteAnswer<Body> {
+  readonly status?: 200 | 201 | 202 | 204;
+  readonly body: Body;
+  /** Entity tag without quotes. */
+  readonly etag?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Route<Schemas extends RouteSchemas, Answer extends z.ZodType> {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD";
+  /** Hono form: `/api/v1/devices/:device`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly permission: Permission;
+  /** What is parsed before the handler runs; unknown query and body fields are refused by strict schemas. */
+  readonly request: Schemas;
+  /** Schema of a JSON answer; null for streams, bytes and empty answers. */
+  readonly response: Answer | null;
+  /** Codes that this route may answer beside the general ones, for the documentation. */
+  readonly errors?: readonly HttpErrorCode[];
+  /** Largest body in bytes; default `limits.httpJsonBytes`. Only applies to parsed bodies. */
+  readonly bodyBytes?: number;
+  /** null: no time limit (streams, uploads). Default 30 s. */
+  readonly timeoutMs?: number | null;
+  /** POST, PATCH and DELETE honour `Idempotency-Key` unless this is false. */
+  readonly idempotent?: boolean;
+  readonly handle: (request: RouteRequest<Schemas>) => Promise<RouteAnswer<z.input<Answer>> | Response>;
+}
+
+/** What the application mounts: a route whose schemas were checked where it was defined. */
+export interface AnyRoute extends Omit<Route<RouteSchemas, z.ZodType>, "handle"> {
+  readonly handle: (request: RouteRequest<never>) => Promise<RouteAnswer<unknown> | Response>;
+}
+
+/**
+ * One route: validates, runs and documents itself.
+ *
+ *     defineRoute({ method: "GET", path: "/api/v1/things/:thing", summary: "…", permission: "admin",
+ *       request: { params: z.strictObject({ thing: idSchema }) }, response: thingSchema,
+ *       handle: async ({ params }) => ({ body: await load(params.thing) }) })
+ */
+export function defineRoute<Schemas extends RouteSchemas, Answer extends z.ZodType>(
+  route: Route<Schemas, Answer>,
+): AnyRoute {
+  // The application parses with exactly these schemas before it calls the handler.
+  return route as unknown as AnyRoute;
+}
