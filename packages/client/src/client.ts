@@ -1,0 +1,32 @@
+import { createDevicesClient, type DevicesClient } from "./resources/devices.ts";
+import { createEnrolmentsClient, type EnrolmentsClient } from "./resources/enrolments.ts";
+import { readEvents, type ReceivedEvent } from "./resources/events.ts";
+import { createModelsClient, type ModelsClient } from "./resources/models.ts";
+import { createObservationsClient, type ObservationsClient } from "./resources/observations.ts";
+import { createRolloutsClient, type RolloutsClient } from "./resources/rollouts.ts";
+import { createTransport, type TransportOptions } from "./transport.ts";
+
+/** Typed access to a control plane: one method per endpoint, every answer parsed, every failure a `ClientError`. */
+export interface Client {
+  readonly server: string;
+  readonly devices: DevicesClient;
+  readonly enrolments: EnrolmentsClient;
+  readonly models: ModelsClient;
+  readonly rollouts: RolloutsClient;
+  readonly observations: ObservationsClient;
+  /** Server-sent events from `lastEventId` on; resumes by itself, ends with `signal`. */
+  events(lastEventId: string | null, signal: AbortSignal): AsyncGenerator<ReceivedEvent, void, undefined>;
+}
+
+export function createClient(options: TransportOptions): Client {
+  const transport = createTransport(options);
+  return {
+    server: options.server,
+    devices: createDevicesClient(transport),
+    enrolments: createEnrolmentsClient(transport),
+    models: createModelsClient(transport),
+    rollouts: createRolloutsClient(transport),
+    observations: createObservationsClient(transport),
+    events: (lastEventId, signal) => readEvents(transport, lastEventId, signal),
+  };
+}
