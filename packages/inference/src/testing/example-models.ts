@@ -66,7 +66,9 @@ export function convModel(options: ConvOptions): Uint8Array<ArrayBuffer> {
   let from = "image";
   for (let layer = 0; layer <= depth; layer += 1) {
     const inputChannels = layer === 0 ? 3 : channels;
-    const data = toWeights(channels * inputChannels * 9, 7 + layer).map((weight) => weight / Math.sqrt(inputChannels * 9));
+    const data = toWeights(channels * inputChannels * 9, 7 + layer).map(
+      (weight) => weight / Math.sqrt(inputChannels * 9),
+    );
     initializers.push({ name: `k${layer}`, type: "float32", dims: [channels, inputChannels, 3, 3], data });
     nodes.push({
       op: "Conv",
@@ -109,7 +111,9 @@ export function endlessLoopModel(trips: bigint = 2n ** 62n): Uint8Array<ArrayBuf
   };
   return buildOnnxModel({
     graph: {
-      nodes: [{ op: "Loop", inputs: ["trips", "go", "x"], outputs: ["y"], attributes: [{ name: "body", graph: body }] }],
+      nodes: [
+        { op: "Loop", inputs: ["trips", "go", "x"], outputs: ["y"], attributes: [{ name: "body", graph: body }] },
+      ],
       initializers: [{ name: "trips", type: "int64", dims: [], data: BigInt64Array.of(trips) }, condition],
       inputs: [{ name: "x", type: "float32", shape: [4] }],
       outputs: [{ name: "y", type: "float32", shape: [4] }],

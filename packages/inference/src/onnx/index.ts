@@ -1,0 +1,5 @@
+export { inspectOnnxBytes, inspectOnnxFile, type InspectionOptions, type OnnxInspection } from "./inspect.ts";
+export { InspectionError, type InspectionErrorCode } from "./inspection-error.ts";
+export type { Precision, Quantization } from "./precision.ts";
+export { defaultInspectionLimits, type InspectionLimits } from "./tally.ts";
+export type { TensorInfo } from "./value-info.ts";

@@ -1,0 +1,88 @@
+import { InspectionError } from "./inspection-error.ts";
+
+const toSet = (names: string): ReadonlySet<string> => new Set(names.trim().split(/\s+/u));
+
+/** Every operator that the domain ai.onnx has or had, operator sets 1 to 27 (docs/Operators.md and docs/Changelog.md of onnx). */
+const onnxOperators = toSet(`
+  Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
+  Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike
+  CausalConvWithState Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence Constant
+  ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumProd CumSum DFT DeformConv DepthToSpace
+  DequantizeLinear Det Div Dropout DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor
+  GRU Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
+  GreaterOrEqual GridSample GroupNormalization HammingWindow HannWindow HardSigmoid HardSwish Hardmax Identity
+  If ImageDecoder InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization LeakyRelu Less LessOrEqual
+  LinearAttention Log LogSoftmax Loop LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxRoiPool
+  MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Multinomial Neg
+  NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Optional OptionalGetElement OptionalHasElement
+  Or PRelu Pad Pow QLinearConv QLinearMatMul QuantizeLinear RMSNormalization RNN RandomNormal RandomNormalLike
+  RandomUniform RandomUniformLike Range Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax
+  ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare RegexFullMatch Relu Reshape Resize ReverseSequence
+  RoiAlign RotaryEmbedding Round STFT Scan Scatter ScatterElements ScatterND Selu SequenceAt SequenceConstruct
+  SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap Shape Shrink Sigmoid Sign Sin Sinh Size
+  Slice Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze
+  StringConcat StringNormalizer StringSplit Sub Sum SwiGLU Swish Tan Tanh TensorScatter TfIdfVectorizer
+  ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
+`);
+
+const onnxMlOperators = toSet(`
+  ArrayFeatureExtractor Binarizer CastMap CategoryMapper DictVectorizer FeatureVectorizer Imputer LabelEncoder
+  LinearClassifier LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsemble
+  TreeEnsembleClassifier TreeEnsembleRegressor ZipMap
+`);
+
+/**
+ * Operators of com.microsoft that quantizers and the optimizer of ONNX Runtime write. Left out on purpose:
+ * EPContext and Snpe (they name files or hold compiled code), training, tokenizers, search loops.
+ */
+const microsoftOperators = toSet(`
+  Attention BiasGelu BiasSoftmax DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul
+  EmbedLayerNormalization FastGelu FusedConv FusedGemm FusedMatMul FusedMatMulActivation GatherBlockQuantized
+  Gelu GroupNorm GroupQueryAttention MatMulBnb4 MatMulInteger16 MatMulIntegerToFloat MatMulNBits MoE MulInteger
+  MultiHeadAttention NhwcConv NhwcFusedConv NhwcMaxPool PackedAttention PackedMultiHeadAttention Pad QAttention
+  QEmbedLayerNormalization QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv
+  QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax
+  QLinearWhere QMoE QuantizeLinear QuickGelu Range ReduceSumInteger RelativePositionBias RotaryEmbedding
+  SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization Trilu
+`);
+
+const operatorsByDomain: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ["", onnxOperators],
+  ["ai.onnx.ml", onnxMlOperators],
+  ["com.microsoft", microsoftOperators],
+]);
+
+/** Highest operator set per domain that ONNX Runtime 1.30.0 loads; it refuses the next one (tried one by one). */
+const maxOpset: ReadonlyMap<string, number> = new Map([
+  ["", 26],
+  ["ai.onnx.ml", 5],
+  ["com.microsoft", 1],
+]);
+
+/** Highest IR version that ONNX Runtime 1.30.0 loads. */
+export const maxIrVersion = 13;
+
+/** "ai.onnx" is the long form of the empty domain (IR.md, "Operator Sets"). */
+export function toDomain(domain: string): string {
+  return domain === "ai.onnx" ? "" : domain;
+}
+
+export function toOperatorName(domain: string, operator: string): string {
+  return domain === "" ? operator : `${domain}::${operator}`;
+}
+
+export function isKnownOperator(domain: string, operator: string): boolean {
+  return operatorsByDomain.get(domain)?.has(operator) ?? false;
+}
+
+/** Refuses a version that the runtime would refuse. A domain that nobody knows is harmless until a node uses it. */
+export function checkOpset(domain: string, version: number): void {
+  const max = maxOpset.get(domain);
+  if (max === undefined) return;
+  if (version < 1 || version > max) {
+    throw new InspectionError(
+      "unsupported_opset",
+      `operator set ${version} of ${domain || "ai.onnx"}; supported: 1 to ${max}`,
+    );
+  }
+}

@@ -1,0 +1,93 @@
+import { toDataType } from "./data-type.ts";
+import { InspectionError } from "./inspection-error.ts";
+import type { Range, WireReader } from "./wire.ts";
+
+/** A stored tensor, without its data. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly elementType: string;
+  readonly elements: number;
+  readonly dataBytes: number;
+  /** Location entry of external data, "" when the entry has none; null when the data lies in the model. */
+  readonly externalLocation: string | null;
+}
+
+/** Larger than any tensor that a device can hold, and far from where numbers lose digits. */
+const maxElements = 2 ** 40;
+
+/** Reads a TensorProto and checks that its data has the length that type and dimensions ask for. */
+export function readTensor(reader: WireReader, range: Range): StoredTensor {
+  const dims: number[] = [];
+  let name = "";
+  let typeNumber = 0;
+  let rawBytes: number | null = null;
+  let typedBytes = 0;
+  let external = false;
+  let location = "";
+  for (const field of reader.fields(range)) {
+    const bytes = field.range.end - field.range.start;
+    if (field.number === 1) dims.push(...reader.integers(field));
+    else if (field.number === 2) typeNumber = field.value;
+    else if (field.number === 8) name = reader.string(field);
+    else if (field.number === 9) rawBytes = bytes;
+    else if (field.number === 13) {
+      external = true;
+      location ||= readLocation(reader, reader.message(field));
+    } else if (field.number === 14) external ||= field.value !== 0;
+    else if (field.number >= 4 && field.number <= 11) typedBytes += bytes;
+    if (dims.length > 64) throw new InspectionError("model_too_complex", "a tensor has more than 64 dimensions");
+  }
+  const type = toDataType(typeNumber);
+  if (type === undefined)
+    throw new InspectionError("tensor_malformed", `${quote(name)} has the data type ${typeNumber}`);
+  const elements = toElementCount(name, dims);
+  if (!external) checkDataLength({ name, elements, bits: type.bits, rawBytes, typedBytes });
+  const dataBytes = (rawBytes ?? 0) + typedBytes;
+  return { name, elementType: type.name, elements, dataBytes, externalLocation: external ? location : null };
+}
+
+function toElementCount(name: string, dims: readonly number[]): number {
+  let elements = 1;
+  for (const dim of dims) {
+    if (dim < 0) throw new InspectionError("tensor_malformed", `${quote(name)} has a negative dimension`);
+    elements *= dim;
+    if (dim > maxElements || elements > maxElements) {
+      throw new InspectionError("model_too_complex", `${quote(name)} has more than 2^40 elements`);
+    }
+  }
+  return elements;
+}
+
+function checkDataLength(tensor: {
+  readonly name: string;
+  readonly elements: number;
+  readonly bits: number | null;
+  readonly rawBytes: number | null;
+  readonly typedBytes: number;
+}): void {
+  const { name, elements, bits, rawBytes, typedBytes } = tensor;
+  if (rawBytes !== null && bits !== null && rawBytes !== Math.ceil((elements * bits) / 8)) {
+    throw new InspectionError(
+      "tensor_malformed",
+      `${quote(name)} has ${elements} elements but ${rawBytes} bytes of data`,
+    );
+  }
+  if (rawBytes === null && typedBytes === 0 && elements > 0 && bits !== null) {
+    throw new InspectionError("tensor_malformed", `${quote(name)} has ${elements} elements but no data`);
+  }
+}
+
+function readLocation(reader: WireReader, range: Range): string {
+  let key = "";
+  let value = "";
+  for (const field of reader.fields(range)) {
+    if (field.number === 1) key = reader.string(field);
+    else if (field.number === 2) value = reader.prefix(field, 512);
+  }
+  return key === "location" ? value : "";
+}
+
+/** A name from the model, safe to print: JSON escapes control characters. */
+export function quote(name: string): string {
+  return JSON.stringify(name.slice(0, 120));
+}
