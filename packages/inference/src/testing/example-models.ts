@@ -92,8 +92,16 @@ export function convModel(options: ConvOptions): Uint8Array<ArrayBuffer> {
 
 const condition = { name: "go", type: "bool", dims: [], data: Uint8Array.of(1) } as const;
 
-/** A loop of `trips` rounds over `x` [4]; without a count it never ends, and nothing inside the runtime can stop it. */
-export function endlessLoopModel(trips: bigint = 2n ** 62n): Uint8Array<ArrayBuffer> {
+export interface LoopOptions {
+  /** Default 2^62: it never ends, and nothing inside the runtime can stop it. */
+  readonly trips?: bigint;
+  /** Shape of input `x` and output `y`. Default [4]. */
+  readonly shape?: readonly (number | string)[];
+}
+
+/** A loop that doubles `x` in every round. */
+export function endlessLoopModel(options: LoopOptions = {}): Uint8Array<ArrayBuffer> {
+  const { trips = 2n ** 62n, shape = [4] } = options;
   const body: WrittenGraph = {
     nodes: [
       { op: "Identity", inputs: ["go_in"], outputs: ["go_out"] },
@@ -102,11 +110,11 @@ export function endlessLoopModel(trips: bigint = 2n ** 62n): Uint8Array<ArrayBuf
     inputs: [
       { name: "round", type: "int64", shape: [] },
       { name: "go_in", type: "bool", shape: [] },
-      { name: "state_in", type: "float32", shape: [4] },
+      { name: "state_in", type: "float32", shape },
     ],
     outputs: [
       { name: "go_out", type: "bool", shape: [] },
-      { name: "state_out", type: "float32", shape: [4] },
+      { name: "state_out", type: "float32", shape },
     ],
   };
   return buildOnnxModel({
@@ -115,8 +123,8 @@ export function endlessLoopModel(trips: bigint = 2n ** 62n): Uint8Array<ArrayBuf
         { op: "Loop", inputs: ["trips", "go", "x"], outputs: ["y"], attributes: [{ name: "body", graph: body }] },
       ],
       initializers: [{ name: "trips", type: "int64", dims: [], data: BigInt64Array.of(trips) }, condition],
-      inputs: [{ name: "x", type: "float32", shape: [4] }],
-      outputs: [{ name: "y", type: "float32", shape: [4] }],
+      inputs: [{ name: "x", type: "float32", shape }],
+      outputs: [{ name: "y", type: "float32", shape }],
     },
   });
 }

@@ -10,6 +10,7 @@ export {
   nestedIfModel,
   squareRootModel,
   type ConvOptions,
+  type LoopOptions,
   type MlpOptions,
 } from "./example-models.ts";
 export {
@@ -25,3 +26,4 @@ export {
   type WrittenValue,
 } from "./onnx-writer.ts";
 export { ProtobufWriter } from "./protobuf-writer.ts";
+export { createFakeRuntime, type FakeModel } from "./fake-runtime.ts";

@@ -1,0 +1,47 @@
+import { RuntimeError } from "./runtime-error.ts";
+import { toElementCount, type Tensor, type TensorSpec } from "./tensor.ts";
+
+/** Throws `input_invalid` in Triton's words unless the tensors are exactly what the model wants. */
+export function checkInputs(modelName: string, specs: readonly TensorSpec[], inputs: readonly Tensor[]): void {
+  if (inputs.length !== specs.length) {
+    throw invalid(`expected ${specs.length} inputs but got ${inputs.length} inputs for model '${modelName}'`);
+  }
+  const seen = new Set<string>();
+  for (const input of inputs) {
+    const spec = specs.find((candidate) => candidate.name === input.name);
+    if (spec === undefined) throw invalid(`unexpected inference input '${input.name}' for model '${modelName}'`);
+    if (seen.has(input.name)) throw invalid(`input '${input.name}' is given twice for model '${modelName}'`);
+    seen.add(input.name);
+    checkTensor(modelName, spec, input);
+  }
+}
+
+function checkTensor(modelName: string, spec: TensorSpec, input: Tensor): void {
+  if (input.datatype !== spec.datatype) {
+    throw invalid(
+      `inference input '${input.name}' data-type is '${input.datatype}', but model '${modelName}' expects '${spec.datatype}'`,
+    );
+  }
+  if (!matchesShape(spec.shape, input.shape)) {
+    throw invalid(
+      `unexpected shape for input '${input.name}' for model '${modelName}'. ` +
+        `Expected [${spec.shape.join(",")}], got [${input.shape.join(",")}]`,
+    );
+  }
+  const expected = toElementCount(input.shape);
+  if (input.data.length !== expected) {
+    throw invalid(`input '${input.name}' has ${input.data.length} elements, its shape says ${expected}`);
+  }
+}
+
+function matchesShape(spec: readonly number[], shape: readonly number[]): boolean {
+  if (spec.length !== shape.length) return false;
+  for (let axis = 0; axis < spec.length; axis += 1) {
+    if (spec[axis] !== -1 && spec[axis] !== shape[axis]) return false;
+  }
+  return true;
+}
+
+function invalid(message: string): RuntimeError {
+  return new RuntimeError("input_invalid", message);
+}

@@ -1,0 +1,25 @@
+export { checkInputs } from "./check-inputs.ts";
+export { createOnnxRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
+export {
+  maxTensorElements,
+  parseInferRequest,
+  type InferRequest,
+  type RequestBody,
+  type RequestedOutput,
+  type TargetModel,
+} from "./open-inference/infer-request.ts";
+export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
+export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
+export type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
+export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
+export {
+  createTensorData,
+  isDatatype,
+  toElementBytes,
+  toElementCount,
+  viewTensorData,
+  type Datatype,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+} from "./tensor.ts";

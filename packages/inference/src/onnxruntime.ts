@@ -1,0 +1,202 @@
+import { isMarkedAsUntransferable, Worker } from "node:worker_threads";
+import { checkInputs } from "./check-inputs.ts";
+import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
+import { RuntimeError } from "./runtime-error.ts";
+import type { Tensor, TensorSpec } from "./tensor.ts";
+
+export interface OnnxRuntimeOptions {
+  /** The thread's entry. A bundled application emits onnxruntime-worker.js and names it here. */
+  readonly workerUrl?: URL;
+}
+
+/** ONNX Runtime: one thread per loaded model. */
+export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): InferenceRuntime {
+  const workerUrl = options.workerUrl ?? new URL("./onnxruntime-worker.ts", import.meta.url);
+  return { name: "onnxruntime", load: (model, loadOptions = {}) => loadModel(workerUrl, model, loadOptions) };
+}
+
+async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options: LoadOptions): Promise<LoadedModel> {
+  const worker = new Worker(workerUrl, { name: "onnxruntime", execArgv: [], stdin: false });
+  const request: WorkerRequest = {
+    kind: "load",
+    model,
+    providers: options.providers ?? ["cpu"],
+    threads: options.threads ?? 1,
+  };
+  const loaded = waitForLoad(worker, options.loadDeadlineMs ?? 60_000);
+  worker.postMessage(request, isTransferable(model.buffer) ? [model.buffer] : []);
+  const response = await loaded;
+  if (response.kind === "loaded") return new OnnxRuntimeModel(worker, response);
+  worker.postMessage({ kind: "close" } satisfies WorkerRequest);
+  if (response.kind === "load-failed") throw new RuntimeError(response.code, response.message);
+  throw new RuntimeError("runtime_crashed", `the thread answered ${response.kind} to a load`);
+}
+
+function waitForLoad(worker: Worker, deadlineMs: number): Promise<WorkerResponse> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      settle();
+      reject(new RuntimeError("inference_deadline", `loading took longer than ${deadlineMs} ms`));
+    }, deadlineMs);
+    const onMessage = (response: WorkerResponse) => {
+      settle();
+      resolve(response);
+    };
+    const onError = (error: unknown) => {
+      settle();
+      reject(new RuntimeError("runtime_crashed", "the thread failed while it loaded the model", error));
+    };
+    const onExit = (code: number) => onError(new Error(`exit ${code}`));
+    const settle = () => {
+      clearTimeout(timer);
+      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
+      // A thread that fails after its load was given up must not take the process down unexplained.
+      worker.on("error", () => undefined);
+    };
+    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+  });
+}
+
+interface PendingRun {
+  readonly deadlineMs: number;
+  /** When the run became the first in line; runs are answered in order. */
+  startedMs: number;
+  readonly resolve: (result: InferResult) => void;
+  readonly reject: (error: RuntimeError) => void;
+}
+
+class OnnxRuntimeModel implements LoadedModel {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly placement: Placement;
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, PendingRun>();
+  #sequence = 0;
+  #state: "open" | "closing" | "hung" | "ended" = "open";
+  #watch: NodeJS.Timeout | null = null;
+  #onIdle: (() => void) | null = null;
+
+  constructor(worker: Worker, loaded: Extract<WorkerResponse, { kind: "loaded" }>) {
+    this.#worker = worker;
+    this.inputs = loaded.inputs;
+    this.outputs = loaded.outputs;
+    this.placement = loaded.placement;
+    worker.on("message", (response: WorkerResponse) => this.#onResponse(response));
+    worker.on("error", (error) => this.#onEnd(error));
+    worker.on("exit", (code) => this.#onEnd(new Error(`exit ${code}`)));
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  infer(inputs: readonly Tensor[], options: InferOptions): Promise<InferResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#state !== "open") throw this.#refusal();
+      checkInputs("this model", this.inputs, inputs);
+      const sequence = this.#sequence;
+      this.#sequence += 1;
+      const request: WorkerRequest = { kind: "run", sequence, inputs };
+      this.#worker.postMessage(request, toTransferList(inputs));
+      this.#pending.set(sequence, { deadlineMs: options.deadlineMs, startedMs: performance.now(), resolve, reject });
+      if (this.#watch === null) this.#armWatch(options.deadlineMs);
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === "ended") return;
+    if (this.#state !== "open") throw this.#refusal();
+    this.#state = "closing";
+    if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    if (this.#watch !== null) clearTimeout(this.#watch);
+    if (this.#stateNow() !== "closing") throw this.#refusal();
+    const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
+    this.#worker.postMessage({ kind: "close" } satisfies WorkerRequest);
+    await exited;
+  }
+
+  /** The state may change while `close` waits; the compiler does not see that. */
+  #stateNow(): string {
+    return this.#state;
+  }
+
+  #refusal(): RuntimeError {
+    if (this.#state === "hung") return new RuntimeError("model_hung", "an earlier run passed its deadline");
+    return new RuntimeError("model_closed", "the model is closed");
+  }
+
+  #onResponse(response: WorkerResponse): void {
+    if (response.kind !== "ran" && response.kind !== "run-failed") return;
+    const run = this.#pending.get(response.sequence);
+    if (run === undefined) return; // answered already: its deadline had passed
+    this.#pending.delete(response.sequence);
+    const next = this.#first();
+    if (next !== undefined) next.startedMs = performance.now();
+    if (response.kind === "ran") run.resolve({ outputs: response.outputs, runUs: response.runUs });
+    else run.reject(new RuntimeError("inference_failed", response.message));
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#pending.size > 0) return;
+    this.#onIdle?.();
+    this.#onIdle = null;
+  }
+
+  #first(): PendingRun | undefined {
+    for (const run of this.#pending.values()) return run;
+    return undefined;
+  }
+
+  /** One timer per model, looked at when it fires: most runs end long before, and a timer per run would cost more. */
+  #armWatch(delayMs: number): void {
+    this.#watch = setTimeout(() => this.#checkDeadline(), Math.max(1, delayMs)).unref();
+  }
+
+  #checkDeadline(): void {
+    this.#watch = null;
+    const first = this.#first();
+    if (first === undefined) return;
+    const leftMs = first.startedMs + first.deadlineMs - performance.now();
+    if (leftMs > 0) {
+      this.#armWatch(Math.ceil(leftMs));
+      return;
+    }
+    this.#state = "hung";
+    const runs = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const run of runs) {
+      run.reject(
+        run === first
+          ? new RuntimeError("inference_deadline", `the run took longer than ${run.deadlineMs} ms`)
+          : new RuntimeError("model_hung", "an earlier run passed its deadline"),
+      );
+    }
+    this.#checkIdle();
+  }
+
+  #onEnd(cause: unknown): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    for (const run of this.#pending.values()) {
+      run.reject(new RuntimeError("runtime_crashed", "the runtime's thread ended during the run", cause));
+    }
+    this.#pending.clear();
+    this.#checkIdle();
+  }
+}
+
+function toTransferList(inputs: readonly Tensor[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { data } of inputs) {
+    const { buffer } = data;
+    if (buffer instanceof ArrayBuffer && isTransferable(buffer)) buffers.add(buffer);
+  }
+  return [...buffers];
+}
+
+/** Node's pooled buffers are shared by strangers and must be copied. */
+function isTransferable(buffer: ArrayBufferLike): boolean {
+  return buffer instanceof ArrayBuffer && buffer.byteLength > 0 && !isMarkedAsUntransferable(buffer);
+}

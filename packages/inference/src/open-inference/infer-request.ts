@@ -1,0 +1,187 @@
+import {
+  isDatatype,
+  toElementBytes,
+  toElementCount,
+  viewTensorData,
+  type Datatype,
+  type Tensor,
+  type TensorSpec,
+} from "../tensor.ts";
+import { parseJsonData } from "./json-data.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+/** The model that a request is for, as far as parsing needs it. */
+export interface TargetModel {
+  readonly name: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+export interface RequestBody {
+  /** The decompressed body. Binary tensors become views of it, without a copy where alignment allows. */
+  readonly bytes: Uint8Array;
+  /** Header Inference-Header-Content-Length; null when the request has none, so that all of it is JSON. */
+  readonly jsonBytes: number | null;
+}
+
+export interface RequestedOutput {
+  readonly name: string;
+  readonly binary: boolean;
+}
+
+export interface InferRequest {
+  readonly id: string | null;
+  readonly inputs: readonly Tensor[];
+  /** In the order in which they are answered; every output of the model unless the request chose. */
+  readonly outputs: readonly RequestedOutput[];
+}
+
+export const maxTensorElements = 2 ** 31 - 1;
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Parses a request of the Open Inference Protocol with its binary tensor extension. Throws ProtocolError. */
+export function parseInferRequest(model: TargetModel, body: RequestBody): InferRequest {
+  if (body.jsonBytes === 0) return parseRawBinary(model, body.bytes);
+  const jsonBytes = body.jsonBytes ?? body.bytes.length;
+  if (jsonBytes > body.bytes.length) {
+    throw malformed(`Inference-Header-Content-Length is ${jsonBytes}, the body has ${body.bytes.length} bytes`);
+  }
+  const request = parseObject(body.bytes.subarray(0, jsonBytes));
+  const inputs = parseInputs(request["inputs"], body.bytes.subarray(jsonBytes));
+  return { id: parseId(request["id"]), inputs, outputs: parseOutputs(model, request) };
+}
+
+/** JSON length 0: the whole body is the model's only input (binary tensor extension, "Raw Binary Request"). */
+function parseRawBinary(model: TargetModel, bytes: Uint8Array): InferRequest {
+  const [spec] = model.inputs;
+  if (spec === undefined || model.inputs.length !== 1) {
+    throw malformed(`raw binary input needs a model with one input; '${model.name}' has ${model.inputs.length}`);
+  }
+  const free = spec.shape.filter((dimension) => dimension === -1).length;
+  if (free > 1) throw malformed(`the shape of input '${spec.name}' does not follow from its size`);
+  const fixedBytes = toElementBytes(spec.datatype) * Math.abs(toElementCount(spec.shape));
+  const rows = bytes.length / fixedBytes;
+  if (!Number.isInteger(rows) || (free === 0 && rows !== 1)) {
+    throw malformed(`unexpected total byte size ${bytes.length} for input '${spec.name}', expecting ${fixedBytes}`);
+  }
+  const shape = spec.shape.map((dimension) => (dimension === -1 ? rows : dimension));
+  const data = viewTensorData(spec.datatype, bytes);
+  const outputs = model.outputs.map(({ name }) => ({ name, binary: true }));
+  return { id: null, inputs: [{ name: spec.name, datatype: spec.datatype, shape, data }], outputs };
+}
+
+function parseObject(bytes: Uint8Array): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8"));
+  } catch (error) {
+    throw new ProtocolError("request_malformed", "failed to parse the request JSON buffer", error);
+  }
+  if (!isObject(value)) throw malformed("the request is no JSON object");
+  return value;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function parseId(id: unknown): string | null {
+  if (id === undefined) return null;
+  if (typeof id !== "string" || id.length > 1_024) throw malformed("'id' is no string of at most 1,024 characters");
+  return id;
+}
+
+/** Takes the binary part of the body from the left, tensor by tensor, in the order of the inputs. */
+function parseInputs(value: unknown, binary: Uint8Array): Tensor[] {
+  if (!Array.isArray(value) || value.length > 256) throw malformed("'inputs' is no array of at most 256 tensors");
+  const inputs: Tensor[] = [];
+  let offset = 0;
+  for (const item of value) {
+    if (!isObject(item)) throw malformed("an input is no JSON object");
+    const head = parseHead(item);
+    const parameters = parseParameters(item);
+    const size = parameters["binary_data_size"];
+    if (parameters["shared_memory_region"] !== undefined) {
+      throw new ProtocolError("not_supported", `input '${head.name}': shared memory is not supported`);
+    }
+    if (size === undefined) {
+      inputs.push({ ...head, data: parseJsonData(head, item["data"]) });
+      continue;
+    }
+    if (item["data"] !== undefined) throw malformed(`input '${head.name}' has both 'data' and binary data`);
+    const expected = toElementCount(head.shape) * toElementBytes(head.datatype);
+    if (size !== expected) {
+      throw malformed(
+        `unexpected total byte size ${JSON.stringify(size).slice(0, 32)} for input '${head.name}', expecting ${expected}`,
+      );
+    }
+    if (offset + expected > binary.length) throw malformed(`the body ends inside the data of input '${head.name}'`);
+    const data = viewTensorData(head.datatype, binary.subarray(offset, offset + expected));
+    inputs.push({ ...head, data });
+    offset += expected;
+  }
+  if (offset !== binary.length) throw malformed(`unexpected ${binary.length - offset} bytes after the last input`);
+  return inputs;
+}
+
+function parseHead(item: JsonObject): { name: string; datatype: Datatype; shape: number[] } {
+  const { name, datatype, shape } = item;
+  if (typeof name !== "string" || name.length > 1_024) throw malformed("an input has no 'name'");
+  if (datatype === "BYTES") throw new ProtocolError("not_supported", `input '${name}': no model here takes BYTES`);
+  if (typeof datatype !== "string" || !isDatatype(datatype)) throw malformed(`input '${name}' has no known 'datatype'`);
+  if (!Array.isArray(shape) || shape.length > 16)
+    throw malformed(`input '${name}' has no 'shape' of at most 16 numbers`);
+  let elements = 1;
+  const dimensions: number[] = [];
+  for (const dimension of shape) {
+    if (!Number.isSafeInteger(dimension) || dimension < 0 || dimension > maxTensorElements) {
+      throw malformed(`input '${name}' has a 'shape' that is not made of counts`);
+    }
+    elements *= Number(dimension);
+    dimensions.push(Number(dimension));
+    if (elements > maxTensorElements) throw malformed(`input '${name}' has more than ${maxTensorElements} elements`);
+  }
+  return { name, datatype, shape: dimensions };
+}
+
+function parseParameters(item: JsonObject): JsonObject {
+  const parameters = item["parameters"];
+  if (parameters === undefined) return {};
+  if (!isObject(parameters)) throw malformed("'parameters' is no JSON object");
+  return parameters;
+}
+
+function parseOutputs(model: TargetModel, request: JsonObject): RequestedOutput[] {
+  const all = parseFlag(parseParameters(request), "binary_data_output") ?? false;
+  const value = request["outputs"];
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) {
+    return model.outputs.map(({ name }) => ({ name, binary: all }));
+  }
+  if (!Array.isArray(value) || value.length > 256) throw malformed("'outputs' is no array of at most 256 entries");
+  const outputs: RequestedOutput[] = [];
+  for (const item of value) {
+    const name: unknown = isObject(item) ? item["name"] : undefined;
+    if (!isObject(item) || typeof name !== "string") throw malformed("an output has no 'name'");
+    const parameters = parseParameters(item);
+    if (!model.outputs.some((spec) => spec.name === name)) {
+      throw malformed(`unexpected inference output '${name.slice(0, 256)}' for model '${model.name}'`);
+    }
+    if (parameters["classification"] !== undefined || parameters["shared_memory_region"] !== undefined) {
+      throw new ProtocolError("not_supported", `output '${name}': classification and shared memory are not supported`);
+    }
+    outputs.push({ name, binary: parseFlag(parameters, "binary_data") ?? all });
+  }
+  return outputs;
+}
+
+function parseFlag(parameters: JsonObject, name: string): boolean | undefined {
+  const value = parameters[name];
+  if (value !== undefined && typeof value !== "boolean")
+    throw malformed(`parameter '${name}' is neither true nor false`);
+  return value;
+}
+
+function malformed(message: string): ProtocolError {
+  return new ProtocolError("request_malformed", message);
+}

@@ -1,0 +1,39 @@
+import type { Tensor } from "../tensor.ts";
+import type { InferRequest } from "./infer-request.ts";
+import { toJsonData } from "./json-data.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+export interface InferResponse {
+  /** The body: first the JSON part, then one part per binary output. Views of the outputs, not copies. */
+  readonly parts: readonly Uint8Array[];
+  readonly totalBytes: number;
+  /** Value of Inference-Header-Content-Length; null when the whole body is JSON. */
+  readonly jsonBytes: number | null;
+}
+
+/** Serialises the answer in the form that the request asked for, output by output. Throws `response_not_json`. */
+export function toInferResponse(
+  model: { readonly name: string; readonly version: string },
+  request: Pick<InferRequest, "id" | "outputs">,
+  outputs: readonly Tensor[],
+): InferResponse {
+  const heads: string[] = [];
+  const binaries: Uint8Array[] = [];
+  let totalBytes = 0;
+  for (const wanted of request.outputs) {
+    const output = outputs.find((candidate) => candidate.name === wanted.name);
+    if (output === undefined) throw new ProtocolError("response_not_json", `the model gave no output '${wanted.name}'`);
+    const { data } = output;
+    const head = `{"name":${JSON.stringify(output.name)},"datatype":"${output.datatype}","shape":[${output.shape.join(",")}]`;
+    if (wanted.binary) {
+      binaries.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      totalBytes += data.byteLength;
+      heads.push(`${head},"parameters":{"binary_data_size":${data.byteLength}}}`);
+    } else heads.push(`${head},"data":${toJsonData(output.name, output.datatype, data)}}`);
+  }
+  const id = request.id === null ? "" : `"id":${JSON.stringify(request.id)},`;
+  const names = `"model_name":${JSON.stringify(model.name)},"model_version":${JSON.stringify(model.version)}`;
+  const json = Buffer.from(`{${id}${names},"outputs":[${heads.join(",")}]}`);
+  const jsonBytes = binaries.length === 0 ? null : json.length;
+  return { parts: [json, ...binaries], totalBytes: totalBytes + json.length, jsonBytes };
+}

@@ -1,0 +1,132 @@
+import { createTensorData, toElementCount, type Datatype, type TensorData } from "../tensor.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+const integerRanges: Readonly<Partial<Record<Datatype, Range>>> = {
+  UINT8: { min: 0, max: 255 },
+  UINT16: { min: 0, max: 65_535 },
+  UINT32: { min: 0, max: 4_294_967_295 },
+  INT8: { min: -128, max: 127 },
+  INT16: { min: -32_768, max: 32_767 },
+  INT32: { min: -2_147_483_648, max: 2_147_483_647 },
+};
+
+/** Where elements go while nested arrays are walked. */
+interface Sink {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly target: TensorData;
+  position: number;
+}
+
+/** The `data` of a JSON tensor, flat or nested, as typed elements. Throws ProtocolError; nothing is rounded or clipped. */
+export function parseJsonData(
+  head: { readonly name: string; readonly datatype: Datatype; readonly shape: readonly number[] },
+  data: unknown,
+): TensorData {
+  const { name, datatype, shape } = head;
+  if (!Array.isArray(data)) throw malformed(`input '${name}' has no data array`);
+  const count = toElementCount(shape);
+  if (datatype === "FP32" && data.length === count) {
+    const target = new Float32Array(count);
+    if (fillFlat(data, target) === count) return target;
+  }
+  const sink: Sink = { name, datatype, target: createTensorData(datatype, count), position: 0 };
+  walk(sink, data, 0);
+  if (sink.position !== count) throw malformed(countMessage(name, sink.position, count));
+  return sink.target;
+}
+
+/** Copies finite numbers until the target is full or an element is anything else; how many were copied. */
+function fillFlat(data: readonly unknown[], target: Float32Array): number {
+  for (let index = 0; index < target.length; index += 1) {
+    const value = data[index];
+    if (typeof value !== "number" || !Number.isFinite(value)) return index;
+    target[index] = value;
+  }
+  return target.length;
+}
+
+function walk(sink: Sink, data: readonly unknown[], depth: number): void {
+  if (depth > 16) throw malformed(`input '${sink.name}' is nested deeper than 16 levels`);
+  for (const value of data) {
+    if (Array.isArray(value)) walk(sink, value, depth + 1);
+    else put(sink, value);
+  }
+}
+
+function put(sink: Sink, value: unknown): void {
+  const { target, datatype, position } = sink;
+  if (position >= target.length) throw malformed(countMessage(sink.name, `more than ${position}`, target.length));
+  if (target instanceof BigInt64Array || target instanceof BigUint64Array) target[position] = toBigInt(sink, value);
+  else if (datatype === "BOOL") target[position] = toBoolean(sink, value);
+  else if (datatype === "FP16") target[position] = toHalf(toFinite(sink, value));
+  else if (datatype === "BF16") throw malformed(`input '${sink.name}': BF16 travels as binary data only`);
+  else target[position] = toNumber(sink, value);
+  sink.position = position + 1;
+}
+
+function toFinite(sink: Sink, value: unknown): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    throw malformed(`input '${sink.name}' holds a value that is no finite number`);
+  }
+  return value;
+}
+
+function toNumber(sink: Sink, value: unknown): number {
+  const number = toFinite(sink, value);
+  const range = integerRanges[sink.datatype];
+  if (range !== undefined && !(Number.isInteger(number) && number >= range.min && number <= range.max)) {
+    throw malformed(`input '${sink.name}' holds ${number}, which is no ${sink.datatype}`);
+  }
+  return number;
+}
+
+/** Beyond 2^53 JSON numbers have lost digits before anyone can look at them. */
+function toBigInt(sink: Sink, value: unknown): bigint {
+  if (!Number.isSafeInteger(value) || (sink.datatype === "UINT64" && Number(value) < 0)) {
+    throw malformed(
+      `input '${sink.name}' holds a value that is no ${sink.datatype} below 2^53; send it as binary data`,
+    );
+  }
+  return BigInt(Number(value));
+}
+
+function toBoolean(sink: Sink, value: unknown): number {
+  if (value === true || value === 1) return 1;
+  if (value === false || value === 0) return 0;
+  throw malformed(`input '${sink.name}' holds a value that is no BOOL`);
+}
+
+function toHalf(value: number): number {
+  const bits = new Uint16Array(1);
+  new DataView(bits.buffer).setFloat16(0, value, true);
+  return bits[0] ?? 0;
+}
+
+function countMessage(name: string, got: number | string, expected: number): string {
+  return `unexpected number of elements ${got} for input '${name}', expecting ${expected}`;
+}
+
+function malformed(message: string): ProtocolError {
+  return new ProtocolError("request_malformed", message);
+}
+
+/** Elements as JSON text. Throws `response_not_json` for not-a-number and infinities, which JSON does not have. */
+export function toJsonData(name: string, datatype: Datatype, data: TensorData): string {
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return `[${data.join(",")}]`;
+  if (datatype === "BOOL") return `[${Array.from(data, (value) => (value === 0 ? "false" : "true")).join(",")}]`;
+  if (datatype === "BF16") throw new ProtocolError("response_not_json", `output '${name}' is BF16`);
+  const numbers =
+    datatype === "FP16" ? new Float16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length) : data;
+  for (const number of numbers) {
+    if (!Number.isFinite(number)) {
+      throw new ProtocolError("response_not_json", `output '${name}' holds values that JSON cannot carry`);
+    }
+  }
+  return `[${numbers.join(",")}]`;
+}

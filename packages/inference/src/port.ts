@@ -1,0 +1,56 @@
+import type { Tensor, TensorSpec } from "./tensor.ts";
+
+export interface LoadOptions {
+  /** Execution providers in order of preference. Default ["cpu"]. */
+  readonly providers?: readonly string[];
+  /** Threads of one run. Default 1. */
+  readonly threads?: number;
+  /** Longest time that loading may take. Default 60,000. */
+  readonly loadDeadlineMs?: number;
+}
+
+/** What is known about where the model runs. A request proves nothing: runtimes drop providers silently. */
+export interface Placement {
+  readonly requestedProviders: readonly string[];
+  /** The provider that executes every node; null when nothing proves it. */
+  readonly provedProvider: string | null;
+  readonly proof: string;
+}
+
+export interface InferOptions {
+  /** Counted from the moment at which the run starts, not from the moment at which it was asked for. */
+  readonly deadlineMs: number;
+}
+
+export interface InferResult {
+  readonly outputs: readonly Tensor[];
+  /** Time inside the runtime. */
+  readonly runUs: number;
+}
+
+export interface LoadedModel {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly placement: Placement;
+  /** Runs that were asked for and have no answer yet. */
+  readonly pending: number;
+  /**
+   * Runs the model; runs on one model happen one after the other, in order.
+   * The tensors are consumed: their memory moves to the runtime, do not touch it again.
+   * Rejects with RuntimeError: `input_invalid`, `inference_failed`, `inference_deadline` (the run goes on and cannot be
+   * stopped; from here on the model is hung), `model_hung`, `model_closed`, `runtime_crashed`.
+   */
+  infer(inputs: readonly Tensor[], options: InferOptions): Promise<InferResult>;
+  /** Waits for pending runs, then frees the model. A hung model cannot be closed: rejects with `model_hung`. */
+  close(): Promise<void>;
+}
+
+/** One way to run models. */
+export interface InferenceRuntime {
+  readonly name: string;
+  /**
+   * Loads a model from its bytes, which are consumed. Rejects with RuntimeError: `model_load_failed`,
+   * `provider_unknown`, `tensor_type_unsupported`, `inference_deadline`, `runtime_crashed`.
+   */
+  load(model: Uint8Array<ArrayBuffer>, options?: LoadOptions): Promise<LoadedModel>;
+}
