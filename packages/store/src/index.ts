@@ -1,4 +1,15 @@
 export { openStore, type Store, type StoreOptions, type Transaction } from "./store.ts";
 export type { StoreErrorCode } from "./errors.ts";
 export type { Repositories } from "./repositories.ts";
+export type { SlotWindowQuery } from "./repositories/telemetry.ts";
 export type { EnrolmentToken } from "./schema/enrolment-tokens.ts";
+export type { AdminToken, DesiredDocument, DesiredSlotRow, Device, EnrolmentRow } from "./schema/devices.ts";
+export type {
+  DeadLetter,
+  DeviceEpoch,
+  EventRow,
+  EvidenceRow,
+  HostWindowRow,
+  SlotWindowRow,
+} from "./schema/messages.ts";
+export type { IdempotencyKey, StreamEventRow } from "./schema/audit.ts";

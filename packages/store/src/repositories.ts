@@ -1,10 +1,37 @@
 import type { Database } from "./database.ts";
+import {
+  createAuditRepository,
+  createIdempotencyRepository,
+  createSettingRepository,
+  createStreamEventRepository,
+} from "./repositories/audit.ts";
+import { createDeviceRepository } from "./repositories/devices.ts";
 import { createEnrolmentTokenRepository } from "./repositories/enrolment-tokens.ts";
+import { createAdminTokenRepository, createEnrolmentRepository } from "./repositories/enrolments.ts";
+import {
+  createDeadLetterRepository,
+  createEventRepository,
+  createEvidenceRepository,
+  createSequenceRepository,
+} from "./repositories/messages.ts";
+import { createTelemetryRepository } from "./repositories/telemetry.ts";
 
 /** Every aggregate's repository, bound to one connection. A new aggregate is one line here. */
 export function createRepositories(db: Database) {
   return {
     enrolmentTokens: createEnrolmentTokenRepository(db),
+    enrolments: createEnrolmentRepository(db),
+    adminTokens: createAdminTokenRepository(db),
+    devices: createDeviceRepository(db),
+    sequences: createSequenceRepository(db),
+    telemetry: createTelemetryRepository(db),
+    events: createEventRepository(db),
+    evidence: createEvidenceRepository(db),
+    deadLetters: createDeadLetterRepository(db),
+    audit: createAuditRepository(db),
+    streamEvents: createStreamEventRepository(db),
+    idempotency: createIdempotencyRepository(db),
+    settings: createSettingRepository(db),
   };
 }
 

@@ -30,6 +30,8 @@ export interface StoreOptions {
   /** Folder of the database; made when absent, mode 0700. */
   readonly folder: string;
   readonly nowMs: number;
+  /** Upper bound of the database file in pages of 4 KiB; the engine's own when absent. */
+  readonly maxPages?: number;
   readonly onHookError?: (error: unknown) => void;
 }
 
@@ -65,6 +67,7 @@ export function openStore(options: StoreOptions): Store {
     const writer = openConnection(file, ["journal_mode = WAL", "synchronous = FULL"]);
     opened.push(writer);
     migrate(writer, options.nowMs);
+    if (options.maxPages !== undefined) writer.pragma(`max_page_count = ${Math.floor(options.maxPages)}`);
     const reader = openConnection(file, ["query_only = ON"]);
     opened.push(reader);
     return createStore({ writer, reader, opened, onHookError: options.onHookError ?? (() => undefined) });

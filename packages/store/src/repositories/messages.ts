@@ -1,0 +1,167 @@
+import { and, asc, desc, eq, gte, lt, lte } from "drizzle-orm";
+import type { EventData } from "@fairlead/protocol";
+import type { Database } from "../database.ts";
+import {
+  deadLetters,
+  deviceEpochs,
+  events,
+  evidence,
+  receivedAhead,
+  type DeadLetter,
+  type DeviceEpoch,
+  type EventRow,
+  type EvidenceRow,
+} from "../schema/messages.ts";
+
+export interface SequenceRepository {
+  getEpoch(device: string, epoch: string): Promise<DeviceEpoch | undefined>;
+  listEpochs(device: string): Promise<DeviceEpoch[]>;
+  listWithGap(): Promise<DeviceEpoch[]>;
+  saveEpoch(row: DeviceEpoch): Promise<void>;
+  /** Sequence numbers stored beyond the contiguous part, ascending. */
+  listAhead(device: string, epoch: string): Promise<number[]>;
+  addAhead(row: { readonly device: string; readonly epoch: string; readonly seq: number }): Promise<void>;
+  removeAheadUpTo(row: { readonly device: string; readonly epoch: string; readonly seq: number }): Promise<void>;
+  /** Forgets all but the `keep` epochs touched last, so that a device cannot fill the table. */
+  forgetOldEpochs(device: string, keep: number): Promise<void>;
+}
+
+export function createSequenceRepository(db: Database): SequenceRepository {
+  const isEpoch = (device: string, epoch: string) =>
+    and(eq(deviceEpochs.device, device), eq(deviceEpochs.epoch, epoch));
+  const isAhead = (device: string, epoch: string) =>
+    and(eq(receivedAhead.device, device), eq(receivedAhead.epoch, epoch));
+  const listEpochs = async (device: string) =>
+    await db.select().from(deviceEpochs).where(eq(deviceEpochs.device, device)).orderBy(desc(deviceEpochs.touchedAtMs));
+  return {
+    getEpoch: async (device, epoch) => (await db.select().from(deviceEpochs).where(isEpoch(device, epoch)).limit(1))[0],
+    listEpochs,
+    listWithGap: async () => await db.select().from(deviceEpochs).where(gte(deviceEpochs.gapSinceMs, 0)),
+    saveEpoch: async (row) => {
+      await db
+        .insert(deviceEpochs)
+        .values(row)
+        .onConflictDoUpdate({ target: [deviceEpochs.device, deviceEpochs.epoch], set: row });
+    },
+    listAhead: async (device, epoch) => {
+      const rows = await db
+        .select({ seq: receivedAhead.seq })
+        .from(receivedAhead)
+        .where(isAhead(device, epoch))
+        .orderBy(asc(receivedAhead.seq));
+      return rows.map((row) => row.seq);
+    },
+    addAhead: async (row) => {
+      await db.insert(receivedAhead).values(row).onConflictDoNothing();
+    },
+    removeAheadUpTo: async ({ device, epoch, seq }) => {
+      await db.delete(receivedAhead).where(and(isAhead(device, epoch), lte(receivedAhead.seq, seq)));
+    },
+    forgetOldEpochs: async (device, keep) => {
+      for (const row of (await listEpochs(device)).slice(keep)) {
+        await db.delete(deviceEpochs).where(isEpoch(device, row.epoch));
+        await db.delete(receivedAhead).where(isAhead(device, row.epoch));
+      }
+    },
+  };
+}
+
+export interface EventRepository {
+  add(row: EventRow): Promise<void>;
+  /** Newest first. */
+  list(query: {
+    readonly device?: string;
+    readonly kind?: EventData["kind"];
+    /** By receipt. */
+    readonly fromMs?: number;
+    readonly limit: number;
+  }): Promise<EventRow[]>;
+  removeReceivedBefore(timeMs: number): Promise<void>;
+}
+
+export function createEventRepository(db: Database): EventRepository {
+  return {
+    add: async (row) => {
+      await db.insert(events).values(row).onConflictDoNothing();
+    },
+    list: async (query) =>
+      await db
+        .select()
+        .from(events)
+        .where(
+          and(
+            query.device === undefined ? undefined : eq(events.device, query.device),
+            query.kind === undefined ? undefined : eq(events.kind, query.kind),
+            query.fromMs === undefined ? undefined : gte(events.receivedMs, query.fromMs),
+          ),
+        )
+        .orderBy(desc(events.receivedMs), desc(events.seq))
+        .limit(query.limit),
+    removeReceivedBefore: async (timeMs) => {
+      await db.delete(events).where(lt(events.receivedMs, timeMs));
+    },
+  };
+}
+
+export interface EvidenceRepository {
+  /** Keeps the last `keep` of the device. */
+  add(row: EvidenceRow, keep: number): Promise<void>;
+  /** Newest first. */
+  list(device: string, limit: number): Promise<EvidenceRow[]>;
+}
+
+export function createEvidenceRepository(db: Database): EvidenceRepository {
+  return {
+    add: async (row, keep) => {
+      await db.insert(evidence).values(row).onConflictDoNothing();
+      const [oldest] = await db
+        .select({ receivedMs: evidence.receivedMs })
+        .from(evidence)
+        .where(eq(evidence.device, row.device))
+        .orderBy(desc(evidence.receivedMs))
+        .limit(1)
+        .offset(keep);
+      if (oldest === undefined) return;
+      await db
+        .delete(evidence)
+        .where(and(eq(evidence.device, row.device), lte(evidence.receivedMs, oldest.receivedMs)));
+    },
+    list: async (device, limit) =>
+      await db
+        .select()
+        .from(evidence)
+        .where(eq(evidence.device, device))
+        .orderBy(desc(evidence.receivedMs))
+        .limit(limit),
+  };
+}
+
+export interface DeadLetterRepository {
+  /** Keeps the last `keep` of the device. */
+  add(letter: Omit<DeadLetter, "id">, keep: number): Promise<void>;
+  list(device: string, limit: number): Promise<DeadLetter[]>;
+}
+
+export function createDeadLetterRepository(db: Database): DeadLetterRepository {
+  return {
+    add: async (letter, keep) => {
+      await db.insert(deadLetters).values(letter);
+      const [oldest] = await db
+        .select({ id: deadLetters.id })
+        .from(deadLetters)
+        .where(eq(deadLetters.device, letter.device))
+        .orderBy(desc(deadLetters.id))
+        .limit(1)
+        .offset(keep);
+      if (oldest === undefined) return;
+      await db.delete(deadLetters).where(and(eq(deadLetters.device, letter.device), lte(deadLetters.id, oldest.id)));
+    },
+    list: async (device, limit) =>
+      await db
+        .select()
+        .from(deadLetters)
+        .where(eq(deadLetters.device, device))
+        .orderBy(desc(deadLetters.id))
+        .limit(limit),
+  };
+}

@@ -1,0 +1,101 @@
+import type {
+  Birth,
+  DeviceLifecycle,
+  Enrolment,
+  IntegrityState,
+  Labels,
+  Measurement,
+  Reported,
+  SignedDesiredState,
+  SignedRelease,
+} from "@fairlead/protocol";
+import { defineTable } from "./define-table.ts";
+
+export const devices = defineTable("devices", (column) => ({
+  device: column.text().primaryKey(),
+  tenant: column.text().notNull(),
+  labels: column.json<Labels>().notNull(),
+  profile: column.text().notNull(),
+  lifecycle: column.text().$type<DeviceLifecycle>().notNull(),
+  /** Grows with every change that an operator makes; the entity tag. */
+  revision: column.integer().notNull(),
+  enrolledAtMs: column.timeMs(),
+  certificateSerial: column.text(),
+  /** SHA-256 of the only certificate that is valid now, lower-case hexadecimal. */
+  certificateFingerprint: column.text(),
+  certificateNotAfterMs: column.timeMs(),
+  online: column.flag().notNull(),
+  session: column.integer(),
+  lastSeenMs: column.timeMs(),
+  birth: column.json<Birth>(),
+  birthAtMs: column.timeMs(),
+  reported: column.json<Reported>(),
+  reportedEpoch: column.text(),
+  reportedRevision: column.integer(),
+  reportedAtMs: column.timeMs(),
+  integrity: column.text().$type<IntegrityState>().notNull(),
+  integrityReason: column.text(),
+  integrityAtMs: column.timeMs(),
+  chainIndex: column.integer(),
+  chainHead: column.text(),
+  /** The latest measurement of every name; evidence may leave out what did not change. */
+  measurements: column.json<readonly Measurement[]>().notNull(),
+  /** Device clock minus ours at the last birth; positive when the device is ahead. */
+  clockSkewMs: column.real(),
+  epoch: column.text(),
+  deadLetters: column.integer().notNull(),
+}));
+export type Device = typeof devices.$inferSelect;
+
+/** What each slot of a device should run; source of the signed document. */
+export const deviceSlots = defineTable(
+  "device_slots",
+  (column) => ({
+    device: column.text().notNull(),
+    slot: column.text().notNull(),
+    releaseId: column.text(),
+    model: column.text(),
+    version: column.text(),
+    rolloutId: column.text(),
+    attempt: column.integer().notNull(),
+    soakMs: column.integer().notNull(),
+    release: column.json<SignedRelease>(),
+    updatedAtMs: column.timeMs().notNull(),
+  }),
+  ["device", "slot"],
+);
+export type DesiredSlotRow = typeof deviceSlots.$inferSelect;
+
+export const desiredDocuments = defineTable("desired_documents", (column) => ({
+  device: column.text().primaryKey(),
+  generation: column.integer().notNull(),
+  document: column.json<SignedDesiredState>().notNull(),
+  expiresAtMs: column.timeMs().notNull(),
+}));
+export type DesiredDocument = typeof desiredDocuments.$inferSelect;
+
+export const enrolments = defineTable("enrolments", (column) => ({
+  enrolmentId: column.text().primaryKey(),
+  tokenId: column.text().notNull(),
+  tokenHash: column.text().notNull(),
+  device: column.text().notNull(),
+  state: column.text().$type<Enrolment["state"]>().notNull(),
+  profile: column.text().notNull(),
+  labels: column.json<Labels>().notNull(),
+  csr: column.text().notNull(),
+  csrFingerprint: column.text().notNull(),
+  fromAddress: column.text().notNull(),
+  requestedAtMs: column.timeMs().notNull(),
+  decidedAtMs: column.timeMs(),
+  reason: column.text(),
+  certificate: column.text(),
+}));
+export type EnrolmentRow = typeof enrolments.$inferSelect;
+
+export const adminTokens = defineTable("admin_tokens", (column) => ({
+  tokenId: column.text().primaryKey(),
+  hash: column.text().notNull(),
+  description: column.text().notNull(),
+  createdAtMs: column.timeMs().notNull(),
+}));
+export type AdminToken = typeof adminTokens.$inferSelect;
