@@ -12,4 +12,6 @@ export type {
   SlotObservation,
 } from "./case.ts";
 export { defaultRemediationConfig, type RemediationConfig, type Rule } from "./rules.ts";
-export { applyAction, decide, type ApplyActionOptions, type DecideOptions } from "./decide.ts";
+export { applyAction, remediationTransitions, type ApplyActionOptions } from "./apply.ts";
+export { decide, toFleetLimit, type DecideOptions } from "./decide.ts";
+export { toSymptoms, type Symptom } from "./symptoms.ts";

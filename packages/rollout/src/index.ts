@@ -10,4 +10,28 @@ export {
 } from "./rollout.ts";
 export type { CohortEvidence, Cohorts, DeviceJob, FleetDevice, RolloutSnapshot, StageEvidence } from "./snapshot.ts";
 export type { Because, Decision, DecisionKind, DecisionOf } from "./decision.ts";
-export { applyDecision, reconcile } from "./reconcile.ts";
+export { reconcile } from "./reconcile.ts";
+export { applyDecision } from "./apply.ts";
+export { actionStates, applyRolloutAction, type RolloutRequest } from "./actions.ts";
+export { toRolloutStatus, type RolloutStatusParts } from "./status.ts";
+export { isTouched, toCohorts, toStanding, type Standing } from "./standing.ts";
+export {
+  assertRolloutSpec,
+  checkRolloutSpec,
+  type CheckContext,
+  type RolloutProblem,
+  type RolloutProblemCode,
+} from "./validate.ts";
+export { planStages, toPlanOrder, type PlanCandidate, type PlanOptions } from "./plan.ts";
+export {
+  isRolloutEnd,
+  rolloutTransitions,
+  stageTransitions,
+  transitionRollout,
+  transitionStage,
+  type RolloutEvent,
+  type StageEvent,
+} from "./transition.ts";
+export { judgeGate } from "./gates/index.ts";
+export { toDivergence } from "./gates/drift.ts";
+export { toGateName, toQuantileKey, type GateContext } from "./gates/gate.ts";

@@ -1,20 +1,100 @@
+import { applyDecision } from "./apply.ts";
+import {
+  decideExclusions,
+  decideOffers,
+  decideOutcomes,
+  decidePlan,
+  decideRepairs,
+  decideRollback,
+  type Fleet,
+} from "./decide-devices.ts";
+import { decideFailure, decideNextStage, decideStage } from "./decide-stage.ts";
 import type { Decision } from "./decision.ts";
 import type { RolloutRecord } from "./rollout.ts";
-import type { RolloutSnapshot } from "./snapshot.ts";
+import type { RolloutSnapshot, StageEvidence } from "./snapshot.ts";
+import { toCurrentStage, toFleetMap } from "./standing.ts";
+
+interface Round {
+  readonly record: RolloutRecord;
+  readonly fleet: Fleet;
+  readonly evidence: StageEvidence | null;
+  readonly nowMs: number;
+}
+
+type Step = (round: Round) => readonly Decision[];
+
+const outcomes: Step = ({ record, fleet }) => decideOutcomes(record, fleet);
+const exclusions: Step = ({ record, fleet }) => decideExclusions(record, fleet);
+const plan: Step = ({ record, fleet }) => decidePlan(record, fleet);
+const offers: Step = ({ record, fleet }) => decideOffers(record, fleet);
+const rollback: Step = ({ record, fleet }) => decideRollback(record, fleet);
+const failure: Step = ({ record }) => decideFailure(record);
+const start: Step = () => [{ kind: "start-rollout", code: "started", reason: "the rollout starts", numbers: {} }];
+const stage: Step = (round) => {
+  const stageIndex = toCurrentStage(round.record);
+  return stageIndex === -1 ? decideNextStage(round.record) : decideStage({ ...round, stageIndex });
+};
+/** A person is asked: bad news still stops the stage. */
+const approval: Step = (round) => {
+  const stageIndex = toCurrentStage(round.record);
+  return round.record.pauseReason !== "approval" || stageIndex === -1 ? [] : decideStage({ ...round, stageIndex });
+};
+
+/** What is looked at in each state, in order; the first that answers makes the round. */
+function toSteps({ state, pauseReason }: RolloutRecord): readonly Step[] {
+  switch (state) {
+    case "ready":
+      return [start];
+    case "running":
+      return [outcomes, exclusions, plan, failure, offers, stage];
+    case "paused":
+      return pauseReason === "approval" ? [outcomes, failure, approval] : [outcomes];
+    case "succeeded":
+      return [outcomes, exclusions, plan, offers];
+    case "rolling_back":
+      return [exclusions, outcomes, rollback];
+    case "draft":
+    case "pending_approval":
+    case "failed":
+    case "canceled":
+    case "rolled_back":
+    case "rollback_failed":
+      return [];
+  }
+}
+
+function toFirst(steps: readonly Step[], view: Round): readonly Decision[] {
+  for (const step of steps) {
+    const found = step(view);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
 
 /**
  * What to do next, in order. Total, deterministic, idempotent: after all decisions are applied and the fleet's desired
  * states follow the offers and reverts, the same time gives no more decisions.
  */
 export function reconcile(snapshot: RolloutSnapshot, nowMs: number): readonly Decision[] {
-  void snapshot;
-  void nowMs;
-  return [];
-}
-
-/** The record after one decision. */
-export function applyDecision(record: RolloutRecord, decision: Decision, nowMs: number): RolloutRecord {
-  void decision;
-  void nowMs;
-  return record;
+  const fleet = toFleetMap(snapshot.fleet);
+  const judged = toCurrentStage(snapshot.record);
+  const decisions: Decision[] = [];
+  let record = snapshot.record;
+  // Every round either moves a stage or the rollout forward or settles devices once, so this bound is generous.
+  const rounds = 16 + 8 * record.stages.length;
+  for (let round = 0; round < rounds; round += 1) {
+    // Evidence speaks for the stage that it was gathered for, never for one that begins in this call.
+    const evidence = toCurrentStage(record) === judged ? snapshot.evidence : null;
+    const view: Round = { record, fleet, evidence, nowMs };
+    const next = toFirst(toSteps(record), view);
+    if (next.length === 0) break;
+    for (const decision of next) record = applyDecision(record, decision, nowMs);
+    decisions.push(...next);
+  }
+  const requested = new Set(
+    decisions.flatMap((decision) => (decision.kind === "offer" || decision.kind === "revert" ? [decision.device] : [])),
+  );
+  const active = record.state !== "rolled_back" && record.state !== "rollback_failed";
+  const repairs = active ? decideRepairs(record, fleet) : [];
+  return [...decisions, ...repairs.filter((decision) => !("device" in decision) || !requested.has(decision.device))];
 }

@@ -46,8 +46,6 @@ export interface StageRecord {
   readonly startedAtMs: number | null;
   readonly soakingSinceMs: number | null;
   readonly endedAtMs: number | null;
-  /** Since when the soak is over and a gate still lacks evidence. */
-  readonly evidenceWaitSinceMs: number | null;
   /** Time spent paused; it does not count against the stage's time limits. */
   readonly pausedMs: number;
   readonly approved: boolean;
@@ -104,7 +102,6 @@ export function createRollout({
       startedAtMs: null,
       soakingSinceMs: null,
       endedAtMs: null,
-      evidenceWaitSinceMs: null,
       pausedMs: 0,
       approved: false,
       verdicts: [],

@@ -1,0 +1,26 @@
+import { assertNever } from "@fairlead/kernel";
+import type { GateSpec, Verdict } from "@fairlead/protocol";
+import { judgeConfidence } from "./confidence.ts";
+import { judgeDrift } from "./drift.ts";
+import { judgeErrors } from "./errors.ts";
+import type { GateContext } from "./gate.ts";
+import { judgeLatency } from "./latency.ts";
+import { judgeSelfTest } from "./self-test.ts";
+
+/** Asks one gate. Total: whatever the evidence holds, the answer is a verdict. */
+export function judgeGate(gate: GateSpec, context: GateContext): Verdict {
+  switch (gate.kind) {
+    case "self-test":
+      return judgeSelfTest(gate, context);
+    case "errors":
+      return judgeErrors(gate, context);
+    case "latency":
+      return judgeLatency(gate, context);
+    case "confidence":
+      return judgeConfidence(gate, context);
+    case "drift":
+      return judgeDrift(gate, context);
+    default:
+      return assertNever(gate);
+  }
+}

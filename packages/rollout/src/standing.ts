@@ -1,0 +1,102 @@
+import { isJobEnd, isJobSuccess, isSelected, parseSelector, type JobState } from "@fairlead/protocol";
+import type { DeviceOutcome, RolloutDevice, RolloutRecord } from "./rollout.ts";
+import type { Cohorts, DeviceJob, FleetDevice, RolloutSnapshot } from "./snapshot.ts";
+
+/** How a device counts. A silent one is `unknown`, also when it had succeeded; a failure stays one. */
+export type Standing =
+  | "planned"
+  | "working"
+  | "succeeded"
+  | "failed"
+  | "unknown"
+  | "reverting"
+  | "reverted"
+  | "excluded";
+
+/** The job that answers the present attempt; null for every other job. */
+export function toOwnJob(
+  record: RolloutRecord,
+  device: RolloutDevice,
+  seen: FleetDevice | undefined,
+): DeviceJob | null {
+  const job = seen?.job ?? null;
+  return job !== null && job.rolloutId === record.rolloutId && job.attempt === device.attempt ? job : null;
+}
+
+/** The end of the present attempt, or null while it has none. */
+export function toOutcome(device: RolloutDevice, job: DeviceJob | null): DeviceOutcome | null {
+  if (job === null || !isJobEnd(job.state)) return null;
+  const { state, code, reason, selfTestPassed } = job;
+  return { attempt: device.attempt, state, code, reason, selfTestPassed };
+}
+
+/** The rollout has asked something of the device that it would have to take back. */
+export function isTouched({ attempt, phase }: RolloutDevice): boolean {
+  return attempt > 0 && phase !== "reverted" && phase !== "excluded";
+}
+
+function isSuccess(state: JobState | undefined): boolean {
+  return state !== undefined && isJobSuccess(state);
+}
+
+export function toStanding(device: RolloutDevice, seen: FleetDevice | undefined): Standing {
+  if (device.phase !== "offered") return device.phase === "reverting" && isStuck(device) ? "failed" : device.phase;
+  if (device.outcome !== null && !isSuccess(device.outcome.state)) return "failed";
+  if (seen === undefined || !seen.online) return "unknown";
+  return device.outcome === null ? "working" : "succeeded";
+}
+
+/** Asked to go back, and said that it could not. */
+export function isStuck(device: RolloutDevice): boolean {
+  return device.phase === "reverting" && device.outcome !== null;
+}
+
+/** Runs again what it ran before, and will stay there: what it runs is the truth, whatever its job is called. */
+export function isBack(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice): boolean {
+  const to = device.previous?.releaseId ?? null;
+  if ((seen.running?.releaseId ?? null) !== to) return false;
+  const job = toOwnJob(record, device, seen);
+  if (job !== null) return isJobEnd(job.state);
+  // Without a job of its own, the device must at least have answered the desired state that asks for it.
+  return seen.desiredSeen && (seen.desired?.releaseId ?? null) === to;
+}
+
+/** Index of the stage under judgement: the one that runs or soaks. -1 when there is none. */
+export function toCurrentStage(record: RolloutRecord): number {
+  return record.stages.findIndex(({ state }) => state === "running" || state === "soaking");
+}
+
+export function toFleetMap(fleet: readonly FleetDevice[]): ReadonlyMap<string, FleetDevice> {
+  return new Map(fleet.map((device) => [device.device, device]));
+}
+
+/**
+ * Whose windows are evidence for the stage under judgement; null when none is. With a control selector only its
+ * devices are the control; without, every device that still runs another release and was not asked to change.
+ */
+export function toCohorts({ record, fleet }: Pick<RolloutSnapshot, "record" | "fleet">): Cohorts | null {
+  const stageIndex = toCurrentStage(record);
+  const stage = record.spec.stages[stageIndex];
+  const sinceMs = record.stages[stageIndex]?.startedAtMs ?? null;
+  if (stage === undefined || sinceMs === null) return null;
+  const selector = [...parseSelector(record.spec.selector), ...parseSelector(record.spec.control ?? "")];
+  const touched = new Set(record.devices.filter(({ attempt }) => attempt > 0).map(({ device }) => device));
+  return {
+    stageIndex,
+    sinceMs,
+    treatment: record.devices
+      .filter((device) => device.stageIndex === stageIndex && device.phase === "offered")
+      .map(({ device }) => device),
+    control: fleet
+      .filter(
+        ({ device, labels, lifecycle, running }) =>
+          lifecycle === "enrolled" &&
+          running !== null &&
+          running.releaseId !== record.releaseId &&
+          !touched.has(device) &&
+          isSelected(selector, labels),
+      )
+      .map(({ device }) => device),
+    quantiles: [...new Set(stage.gates.flatMap((gate) => (gate.kind === "latency" ? [gate.quantile] : [])))],
+  };
+}
