@@ -1,0 +1,126 @@
+import {
+  artifactReferenceSchema,
+  classificationSchema,
+  digestSchema,
+  durationMsSchema,
+  executionProviderSchema,
+  idSchema,
+  jobStateSchema,
+  modelNameSchema,
+  slotNameSchema,
+  versionSchema,
+  type Build,
+  type ModelVersion,
+} from "@fairlead/protocol";
+import { z } from "zod";
+
+/*
+ * What one slot remembers on disk. One file per slot, replaced in one step, so the pointer, the candidate and the job
+ * can never disagree after a crash.
+ */
+
+/** A build with everything that loading, proving and reporting it needs, so that no network is needed later. */
+export const installedBuildSchema = z.strictObject({
+  releaseId: idSchema,
+  model: modelNameSchema,
+  version: versionSchema,
+  artifact: artifactReferenceSchema,
+  golden: artifactReferenceSchema.nullable(),
+  latencyP95Ms: z.number().positive().nullable(),
+  repeats: z.int().min(1).max(1_000),
+  classification: classificationSchema.nullable(),
+  providers: z.array(executionProviderSchema).min(1).max(8),
+});
+
+/** The model life cycle between absent and active; a slot without a candidate has nothing on its way. */
+export const candidatePhaseSchema = z.enum(["downloading", "verified", "staged", "trial", "reverting"]);
+
+export const candidateSchema = z.strictObject({
+  phase: candidatePhaseSchema,
+  build: installedBuildSchema,
+  soakMs: durationMsSchema,
+  /** How often the trial was begun, restarts of the device included: a model that takes the machine down is caught here. */
+  trialStarts: z.int().min(0).max(1_000),
+  /** Why the candidate goes back; set while reverting. */
+  verdict: z
+    .strictObject({ state: jobStateSchema, code: z.string().max(64), reason: z.string().max(500) })
+    .nullable(),
+});
+
+export const jobSchema = z.strictObject({
+  releaseId: idSchema.nullable(),
+  rolloutId: idSchema.nullable(),
+  attempt: z.int().min(1),
+  state: jobStateSchema,
+  code: z.string().max(64).nullable(),
+  reason: z.string().max(500).nullable(),
+  selfTest: z.strictObject({ passed: z.boolean(), latencyP95Us: z.number().min(0).nullable() }).nullable(),
+});
+
+export const slotRecordSchema = z.strictObject({
+  v: z.literal(1),
+  slot: slotNameSchema,
+  /** The confirmed build, served for ever unless something better is proved. */
+  active: installedBuildSchema.nullable(),
+  previous: installedBuildSchema.nullable(),
+  candidate: candidateSchema.nullable(),
+  job: jobSchema.nullable(),
+  /** Set by a stop-serving command; survives restarts until a repair or a new build lifts it. */
+  stopped: z.strictObject({ reason: z.string().max(256) }).nullable(),
+  /** Digests whose file on this disk is not what it claims to be; never loaded until fetched again. */
+  distrusted: z.array(digestSchema).max(16),
+});
+
+export type InstalledBuild = z.infer<typeof installedBuildSchema>;
+export type Candidate = z.infer<typeof candidateSchema>;
+export type Job = z.infer<typeof jobSchema>;
+export type SlotRecord = z.infer<typeof slotRecordSchema>;
+
+export function createSlotRecord(slot: string): SlotRecord {
+  return {
+    v: 1,
+    slot,
+    active: null,
+    previous: null,
+    candidate: null,
+    job: null,
+    stopped: null,
+    distrusted: [],
+  };
+}
+
+/** The part of a release that the device keeps once it has chosen a build. */
+export function toInstalledBuild(releaseId: string, content: ModelVersion, build: Build): InstalledBuild {
+  return {
+    releaseId,
+    model: content.model,
+    version: content.version,
+    artifact: build.artifact,
+    golden: content.selfTest.golden,
+    latencyP95Ms: content.selfTest.latencyP95Ms,
+    repeats: content.selfTest.repeats,
+    classification: content.classification,
+    providers: build.target.executionProviders,
+  };
+}
+
+/**
+ * The build that the slot should serve now: the candidate on trial, else the confirmed one, else, when its file is
+ * distrusted, the one before it. Null when nothing may be served.
+ */
+export function toServingTarget(record: SlotRecord): InstalledBuild | null {
+  const trusted = (build: InstalledBuild | null): build is InstalledBuild =>
+    build !== null && !record.distrusted.includes(build.artifact.digest);
+  if (record.stopped !== null) return null;
+  if (record.candidate?.phase === "trial" && trusted(record.candidate.build)) return record.candidate.build;
+  if (trusted(record.active)) return record.active;
+  return trusted(record.previous) ? record.previous : null;
+}
+
+/** Every artifact that must stay on disk for this slot. */
+export function toKeptDigests(record: SlotRecord): readonly string[] {
+  const builds = [record.active, record.previous, record.candidate?.build ?? null];
+  return builds.flatMap((build) =>
+    build === null ? [] : [build.artifact.digest, ...(build.golden === null ? [] : [build.golden.digest])],
+  );
+}
