@@ -10,6 +10,8 @@ export interface DeviceOptions {
   readonly dir: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly telemetryWindowMs?: number;
+  /** Runs the bundle of `npm run build` instead of the source. */
+  readonly built?: boolean;
 }
 
 const entry = "apps/agent/src/main.ts";
@@ -53,7 +55,7 @@ export class TestDevice implements AsyncDisposable {
   run(): this {
     this.#process = new OwnedProcess({
       name: this.name,
-      entry,
+      entry: this.#options.built === true ? "apps/agent/dist/main.js" : entry,
       args: ["run", "--data", this.dataDir],
       env: {
         FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: String(this.#options.telemetryWindowMs ?? 1_000),

@@ -15,6 +15,7 @@ interface Ready {
   readonly httpPort: number;
   readonly mqttPort: number;
   readonly pid: number;
+  readonly tenant?: string;
 }
 
 /** A real control plane in a folder of its own, on ports of its own; it can be killed and started again. */
@@ -67,6 +68,14 @@ export class TestPlane implements AsyncDisposable {
 
   get url(): string {
     return `https://localhost:${this.#ready?.httpPort}`;
+  }
+
+  get mqttUrl(): string {
+    return `mqtts://localhost:${this.#ready?.mqttPort}`;
+  }
+
+  get tenant(): string {
+    return this.#ready?.tenant ?? "default";
   }
 
   get token(): string {
