@@ -1,0 +1,34 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { OwnedProcess } from "../support/process.ts";
+
+/** The demonstration is the scenario: real plane, six real agents, real digits. Each claim is looked for by name. */
+describe("the story of npm run demo", () => {
+  let code: number | string = "not run";
+  let output = "";
+
+  beforeAll(async () => {
+    await using demo = new OwnedProcess({ name: "demo", entry: "test/demo/main.ts", args: [] });
+    code = await demo.exited();
+    output = demo.output;
+  }, 400_000);
+
+  it.each([
+    "1.0.0 is installed on all six devices",
+    "1.1.0 passed its gates in three stages",
+    "every stage of 1.1.0 was judged on live requests",
+    "1.2.0 was stopped in its first stage by the confidence gate",
+    "no later stage of 1.2.0 began",
+    "all touched devices are back on 1.1.0",
+    "the overwritten file was detected and the device quarantined",
+    "the artifact was fetched again, verified and the device released",
+    "not one request failed during the rollouts and the rollback",
+    "1.1.0 reads more digits right than 1.0.0 on every device",
+    "every device reads at least 94 % right after the rollback and after the healing",
+  ])("holds: %s", (claim) => {
+    expect(output, output.slice(-4_000)).toContain(`✔ ${claim}`);
+  });
+
+  it("ends with exit code 0", () => {
+    expect(code, output.slice(-4_000)).toBe(0);
+  });
+});
