@@ -1,0 +1,11 @@
+export {
+  defaultBrokerLimits,
+  type Broker,
+  type BrokerErrorCode,
+  type BrokerLimits,
+  type BrokerOptions,
+  type BrokerStats,
+  type DeviceMessageHandler,
+} from "./broker-options.ts";
+export { openBroker } from "./open-broker.ts";
+export { parsePeerIdentity, type PeerIdentity } from "./peer-identity.ts";
