@@ -94,7 +94,8 @@ function acceptResponse(response: IncomingMessage, wanted: Ask, sizeBytes: numbe
   }
   if (statusCode !== 206) refuse(`status ${statusCode}`);
   const range = parseContentRange(headers["content-range"]);
-  if (wanted.offset === 0 || range === undefined) refuse(`Content-Range "${headers["content-range"]}" was not asked for`);
+  if (wanted.offset === 0 || range === undefined)
+    refuse(`Content-Range "${headers["content-range"]}" was not asked for`);
   if (range.start !== wanted.offset || range.end !== sizeBytes - 1 || range.total !== sizeBytes)
     refuse(`Content-Range "${headers["content-range"]}" is not the range that was asked for`);
   if (headers.etag !== undefined && headers.etag !== wanted.etag) refuse("the entity tag changed between two parts");

@@ -131,7 +131,11 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
       return withJob({ ...record, candidate: null }, { state: "canceled", code: "superseded" });
     case "reverting": {
       if (candidate?.phase !== "trial") return record;
-      const verdict = { ...event.verdict, code: event.verdict.code ?? "unknown", reason: cut(event.verdict.reason) ?? "" };
+      const verdict = {
+        ...event.verdict,
+        code: event.verdict.code ?? "unknown",
+        reason: cut(event.verdict.reason) ?? "",
+      };
       return { ...record, candidate: { ...candidate, phase: "reverting", verdict } };
     }
     case "reverted": {

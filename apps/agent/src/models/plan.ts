@@ -97,9 +97,7 @@ function planCandidate(candidate: Candidate, record: SlotRecord, facts: SlotFact
     case "downloading":
       if (facts.fetch === "running") return idle;
       if (facts.fetch === "done") return { kind: "accept-fetched" };
-      return facts.nowMs < facts.retryAtMs
-        ? waitUntil(facts.retryAtMs)
-        : { kind: "fetch", build: candidate.build };
+      return facts.nowMs < facts.retryAtMs ? waitUntil(facts.retryAtMs) : { kind: "fetch", build: candidate.build };
     case "verified":
     case "staged":
       if (!facts.servingReady) return idle;

@@ -42,9 +42,7 @@ export const candidateSchema = z.strictObject({
   /** How often the trial was begun, restarts of the device included: a model that takes the machine down is caught here. */
   trialStarts: z.int().min(0).max(1_000),
   /** Why the candidate goes back; set while reverting. */
-  verdict: z
-    .strictObject({ state: jobStateSchema, code: z.string().max(64), reason: z.string().max(500) })
-    .nullable(),
+  verdict: z.strictObject({ state: jobStateSchema, code: z.string().max(64), reason: z.string().max(500) }).nullable(),
 });
 
 export const jobSchema = z.strictObject({

@@ -187,7 +187,11 @@ export class ServingHost implements Service {
         this.#kill("hang", event.loadId, event.sinceMs);
         return;
       case "model-warning":
-        this.#options.logger.warn("the model's runtime warns", { slot: event.slot, code: event.code, reason: event.message });
+        this.#options.logger.warn("the model's runtime warns", {
+          slot: event.slot,
+          code: event.code,
+          reason: event.message,
+        });
     }
   }
 

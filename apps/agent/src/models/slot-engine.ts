@@ -1,0 +1,399 @@
+import { hasErrorCode, toBackoffDelayMs, toErrorCode, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
+import type { ArtifactReference, EventData } from "@fairlead/protocol";
+import type { ServingRequest, ServingResults } from "../serve/ipc.ts";
+import type { ServingExit } from "../serving/serving-host.ts";
+import { createCrashCounter } from "../serving/crash-counter.ts";
+import { applySlotEvent, type SlotEvent } from "./life-cycle.ts";
+import { planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
+import type { Saved } from "./saved.ts";
+import { createSlotRecord, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
+import { executeStep } from "./steps.ts";
+import { createTrialHealth, type TrialCounts } from "./trial-health.ts";
+
+/** What a slot needs from the rest of the agent. */
+export interface SlotPorts {
+  readonly saved: Saved<SlotRecord>;
+  readonly serving: {
+    readonly ready: boolean;
+    request<Request extends ServingRequest>(
+      request: Request,
+      timeoutMs?: number,
+    ): Promise<ServingResults[Request["kind"]]>;
+  };
+  /** Brings the artifact into the store, checked. Codes of download and store. */
+  readonly fetch: (
+    artifact: ArtifactReference,
+    signal: AbortSignal,
+    onProgress: (ratio: number) => void,
+  ) => Promise<void>;
+  readonly toPath: (digest: string) => string;
+  readonly emit: (data: EventData) => void;
+  /** Called after each saved change and each change of what is served. */
+  readonly onChange: () => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly threads: number;
+  readonly deadlineMs: number;
+}
+
+export interface SlotView {
+  readonly record: SlotRecord;
+  readonly served: InstalledBuild | null;
+  readonly progressRatio: number | null;
+  readonly placement: {
+    readonly requested: readonly string[];
+    readonly proved: string | null;
+    readonly proof: string;
+  } | null;
+  readonly trouble: string | null;
+}
+
+interface Load {
+  readonly loadId: string;
+  readonly digest: string;
+  readonly build: InstalledBuild;
+  readonly placement: ServingResults["load"]["placement"];
+}
+
+const retry = { baseMs: 1_000, maxMs: 300_000 };
+/** Crashes of a confirmed build within five minutes that send the slot back to the build before it. */
+const crashLoopLimit = 5;
+const maxTries = 3;
+
+/** One slot: runs the planned steps one after the other, and remembers in memory only what a restart may forget. */
+export class SlotEngine {
+  readonly ports: SlotPorts;
+  readonly #crashes = createCrashCounter();
+  readonly #health = createTrialHealth();
+  readonly #tries = new Map<string, number>();
+  #record: SlotRecord;
+  #wish: Wish | null = null;
+  #loads: Load[] = [];
+  #servedLoadId: string | null = null;
+  #stopDelivered = false;
+  #fetch: { state: "idle" | "running" | "done"; abort: AbortController } = {
+    state: "idle",
+    abort: new AbortController(),
+  };
+  #progress: number | null = null;
+  #retryAtMs = 0;
+  #trialSinceMs: number | null = null;
+  #trouble: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+  #loadNumber = 0;
+
+  constructor(slot: string, ports: SlotPorts) {
+    this.ports = ports;
+    this.#record = ports.saved.load() ?? createSlotRecord(slot);
+  }
+
+  get record(): SlotRecord {
+    return this.#record;
+  }
+
+  get view(): SlotView {
+    const served = this.#loads.find((load) => load.loadId === this.#servedLoadId);
+    const placement = served?.placement ?? null;
+    return {
+      record: this.#record,
+      served: served?.build ?? null,
+      progressRatio: this.#fetch.state === "running" ? this.#progress : null,
+      placement:
+        placement === null
+          ? null
+          : { requested: placement.requestedProviders, proved: placement.provedProvider, proof: placement.proof },
+      trouble: this.#trouble,
+    };
+  }
+
+  setWish(wish: Wish): void {
+    const before = this.#wish;
+    this.#wish = wish;
+    const changed = before?.job.releaseId !== wish.job.releaseId || before?.job.attempt !== wish.job.attempt;
+    if (changed && before !== null) this.#resetFetch();
+    if (changed) {
+      this.#retryAtMs = 0;
+      this.#tries.clear();
+    }
+    this.wake();
+  }
+
+  /** Plans and executes until there is nothing to do. Calls while it runs make it look again. */
+  wake(): void {
+    this.#again = true;
+    if (this.#closed) return;
+    this.#running ??= this.#run()
+      .catch((error: unknown) => {
+        this.ports.logger.error("a slot step failed", { slot: this.#record.slot, reason: toErrorMessage(error) });
+        this.wakeAt(this.ports.clock.monotonicMs() + 1_000);
+      })
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#again && !this.#closed) this.wake();
+      });
+  }
+
+  wakeAt(monotonicMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#closed) return;
+    const delayMs = Math.min(Math.max(0, monotonicMs - this.ports.clock.monotonicMs()), 60_000);
+    this.#timer = setTimeout(() => this.wake(), delayMs + 1);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#fetch.abort.abort();
+    await this.#running;
+  }
+
+  /** Saves the record that follows, then tells the plane. Every side effect comes after this. */
+  apply(event: SlotEvent): void {
+    const before = this.#record;
+    const next = applySlotEvent(before, event);
+    if (next === before) return;
+    this.ports.saved.save(next);
+    this.#record = next;
+    if (next.job !== null && (next.job.state !== before.job?.state || next.job.code !== before.job.code)) {
+      const { state, code, reason } = next.job;
+      this.ports.emit({ kind: "job-step", slot: next.slot, state, code, reason });
+      this.ports.logger.info("job step", { slot: next.slot, state, code, reason });
+    }
+    this.ports.onChange();
+  }
+
+  #toFacts(): SlotFacts {
+    return {
+      nowMs: this.ports.clock.monotonicMs(),
+      servingReady: this.ports.serving.ready,
+      loads: this.#loads,
+      servedLoadId: this.#servedLoadId,
+      stopDelivered: this.#stopDelivered,
+      fetch: this.#fetch.state,
+      retryAtMs: this.#retryAtMs,
+      trialSinceMs: this.#trialSinceMs,
+    };
+  }
+
+  async #run(): Promise<void> {
+    // A planner that never arrives would be a defect; the bound keeps it from turning the process into a heater.
+    for (let count = 0; this.#again && count < 200 && !this.#closed;) {
+      this.#again = false;
+      for (; count < 200 && !this.#closed; count += 1) {
+        const step: Step = planSlot(this.#record, this.#wish, this.#toFacts());
+        if (step.kind === "idle") break;
+        if (step.kind === "wait") {
+          this.wakeAt(step.untilMs);
+          break;
+        }
+        await executeStep(this, step);
+      }
+    }
+  }
+
+  startFetch(build: InstalledBuild): void {
+    const abort = new AbortController();
+    const fetch: { state: "idle" | "running" | "done"; abort: AbortController } = { state: "running", abort };
+    this.#fetch = fetch;
+    this.apply({ kind: "downloading" });
+    const artifacts = build.golden === null ? [build.artifact] : [build.artifact, build.golden];
+    const run = async () => {
+      for (const artifact of artifacts)
+        await this.ports.fetch(artifact, abort.signal, (ratio) => {
+          if (artifact !== build.artifact) return;
+          const whole = Math.floor(ratio * 10) !== Math.floor((this.#progress ?? 0) * 10);
+          this.#progress = ratio;
+          if (whole) this.ports.onChange();
+        });
+    };
+    run()
+      .then(() => {
+        fetch.state = "done";
+      })
+      .catch((error: unknown) => {
+        fetch.state = "idle";
+        if (this.#fetch === fetch && !hasErrorCode(error, "download_canceled")) this.#onFetchFailed(error);
+      })
+      .finally(() => {
+        this.#progress = null;
+        this.wake();
+      });
+  }
+
+  /** Called once the fetched files are in the store under their digests. */
+  acceptFetched(): void {
+    this.apply({ kind: "downloaded" });
+    this.apply({ kind: "verified" });
+    this.#resetFetch();
+    this.#tries.clear();
+  }
+
+  #resetFetch(): void {
+    this.#fetch.abort.abort();
+    this.#fetch = { state: "idle", abort: new AbortController() };
+  }
+
+  #onFetchFailed(error: unknown): void {
+    const code = toErrorCode(error) ?? "download_failed";
+    const reason = toErrorMessage(error);
+    // Wrong bytes from every mirror are tried a few times (a captive portal goes away); the network may be away for ever.
+    const permanent = code === "digest_mismatch" || code === "length_mismatch";
+    const tries = this.#countTry(permanent ? "bytes" : "network");
+    if (permanent && tries >= maxTries) return this.apply({ kind: "failed", code, reason });
+    const delayMs = code === "disk_full" ? 15_000 : 250 + toBackoffDelayMs(retry, tries - 1, this.ports.random());
+    this.#retryAtMs = this.ports.clock.monotonicMs() + delayMs;
+    this.apply({ kind: "waiting", code, reason });
+  }
+
+  #countTry(what: string): number {
+    const tries = (this.#tries.get(what) ?? 0) + 1;
+    this.#tries.set(what, tries);
+    return tries;
+  }
+
+  toNewLoadId(digest: string): string {
+    this.#loadNumber += 1;
+    return `${this.#record.slot}.${digest.slice(7, 19)}.${this.#loadNumber}`;
+  }
+
+  addLoad(load: Load): void {
+    this.#loads.push(load);
+    this.#tries.delete(`load ${load.digest}`);
+  }
+
+  removeLoad(loadId: string): void {
+    this.#loads = this.#loads.filter((load) => load.loadId !== loadId);
+    if (this.#servedLoadId === loadId) this.#servedLoadId = null;
+  }
+
+  setServed(loadId: string | null): void {
+    this.#servedLoadId = loadId;
+    this.#stopDelivered = loadId === null;
+    this.#trouble = null;
+    if (this.#record.candidate?.phase === "trial" && loadId !== null) {
+      this.#trialSinceMs = this.ports.clock.monotonicMs();
+      this.#health.begin();
+    }
+    this.ports.onChange();
+  }
+
+  /** A build that should be served does not load: try again later, and give way to the build before it in the end. */
+  onServeFailed(build: InstalledBuild, error: unknown): void {
+    const code = toErrorCode(error) ?? "load_failed";
+    const { digest } = build.artifact;
+    this.#trouble = `${code}: ${toErrorMessage(error)}`.slice(0, 256);
+    const slot = this.#record.slot;
+    if (code === "digest_mismatch" || code === "length_mismatch" || code === "file_unreadable") {
+      this.apply({ kind: "distrusted", digest });
+      const name = `slot/${slot}`;
+      this.ports.emit({ kind: "integrity-failed", slot, buildDigest: digest, name, expected: digest, actual: null });
+      return;
+    }
+    const tries = this.#countTry(`load ${digest}`);
+    if (code !== "serving_unavailable" && tries >= maxTries) this.fallBack(`${code} ${tries} times`);
+    this.#retryAtMs = this.ports.clock.monotonicMs() + 100 + toBackoffDelayMs(retry, tries - 1, this.ports.random());
+    this.ports.onChange();
+  }
+
+  /** The serving process died under a step of the candidate. True when another load is to blame and the step may run again. */
+  isOthersFault(loadId: string, inflight: readonly string[]): boolean {
+    return inflight.length > 0 && !inflight.includes(loadId) && this.#countTry("staging") < maxTries;
+  }
+
+  /** Confirmed build → the one before it. False when there is none. */
+  fallBack(reason: string): boolean {
+    const from = this.#record.active;
+    if (this.#record.candidate?.phase === "trial") {
+      const verdict = { state: "rolled_back" as const, code: "commanded", reason };
+      this.apply({ kind: "reverting", verdict });
+      return true;
+    }
+    if (this.#record.previous === null || from === null) return false;
+    this.apply({ kind: "fell-back" });
+    this.ports.emit({
+      kind: "reverted",
+      slot: this.#record.slot,
+      buildDigest: from.artifact.digest,
+      reason: reason.slice(0, 256),
+    });
+    return true;
+  }
+
+  onServingReady(): void {
+    this.wake();
+  }
+
+  /** All loads are gone with the process; a build on trial that was in flight goes back at once. */
+  onServingExit(exit: ServingExit): void {
+    const servedLoad = this.#loads.find((load) => load.loadId === this.#servedLoadId);
+    const mine = this.#loads.filter((load) => exit.inflight.includes(load.loadId) || load.loadId === exit.hungLoadId);
+    this.lastExit = exit;
+    this.#loads = [];
+    this.#servedLoadId = null;
+    this.#stopDelivered = false;
+    this.#trialSinceMs = null;
+    this.#trouble = `the serving process ended (${exit.exit})`;
+    if (exit.cause !== "requested") this.#blame(exit, mine, servedLoad);
+    this.ports.onChange();
+    this.wake();
+  }
+
+  /** The end that the running request died of, for the step that was waiting on it. */
+  lastExit: ServingExit | null = null;
+
+  #blame(exit: ServingExit, mine: readonly Load[], served: Load | undefined): void {
+    const nobodyNamed = exit.inflight.length === 0 && exit.hungLoadId === null;
+    const { candidate, slot } = this.#record;
+    const trialDigest = candidate?.phase === "trial" ? candidate.build.artifact.digest : undefined;
+    const named = mine.map((load) => load.digest);
+    if (trialDigest !== undefined && (nobodyNamed || named.includes(trialDigest))) {
+      const code = exit.cause === "hang" ? "hang" : "crash";
+      const reason = `the serving process ended (${exit.exit}) while the new build was on trial`;
+      this.apply({ kind: "reverting", verdict: { state: "rolled_back", code, reason } });
+    }
+    const culprits = named.length > 0 ? named : nobodyNamed && served !== undefined ? [served.digest] : [];
+    for (const digest of new Set(culprits)) {
+      const crashes = this.#crashes.count(digest, this.ports.clock.monotonicMs());
+      if (exit.cause === "hang")
+        this.ports.emit({ kind: "serving-hung", slot, buildDigest: digest, sinceMs: exit.hungSinceMs ?? 0 });
+      else this.ports.emit({ kind: "serving-crashed", slot, buildDigest: digest, exit: exit.exit, restarts: crashes });
+      if (digest === this.#record.active?.artifact.digest && crashes >= crashLoopLimit) {
+        this.#crashes.forget(digest);
+        this.fallBack(`${crashes} crashes within five minutes`);
+      }
+    }
+  }
+
+  /** Counts of the build on trial since the last call; too many errors of its own send it back. */
+  onTrialCounts(digest: string, counts: TrialCounts): void {
+    const { candidate } = this.#record;
+    if (candidate?.phase !== "trial" || candidate.build.artifact.digest !== digest) return;
+    const reason = this.#health.add(counts);
+    if (reason === null) return;
+    this.apply({ kind: "reverting", verdict: { state: "rolled_back", code: "unhealthy", reason } });
+    this.wake();
+  }
+
+  get onTrial(): boolean {
+    return this.#record.candidate?.phase === "trial";
+  }
+
+  /** Forgets the load of this digest so that it is loaded again from disk. */
+  async reload(digest: string): Promise<void> {
+    for (const load of this.#loads.filter((one) => one.digest === digest)) {
+      if (load.loadId === this.#servedLoadId) {
+        await this.ports.serving.request({ kind: "stop-serving", slot: this.#record.slot, reason: "being repaired" });
+        this.#servedLoadId = null;
+      }
+      await this.ports.serving.request({ kind: "unload", loadId: load.loadId });
+      this.removeLoad(load.loadId);
+    }
+    this.#stopDelivered = false;
+    this.#retryAtMs = 0;
+    this.wake();
+  }
+}
