@@ -1,0 +1,26 @@
+export { toCanonicalDigest, toCanonicalText, zeroDigest, type IntegrityErrorCode } from "./canonical-digest.ts";
+export {
+  foldMeasurements,
+  toChainLink,
+  toMeasurementKey,
+  verifyChain,
+  type ChainHead,
+  type ChainLinkInput,
+  type ChainVerdict,
+} from "./chain.ts";
+export {
+  appraise,
+  toFileBaseline,
+  type Appraisal,
+  type AppraisalCode,
+  type AppraisalContext,
+  type Baseline,
+  type FileBaseline,
+} from "./appraise.ts";
+export {
+  sealAuditEntry,
+  verifyAuditChain,
+  type AuditHead,
+  type AuditStatement,
+  type AuditVerdict,
+} from "./audit-chain.ts";
