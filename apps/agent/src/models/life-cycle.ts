@@ -101,8 +101,9 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
     case "loaded":
       return withJob(withPhase(record, ["verified"], "staged"), { state: "self_test" });
     case "self-tested":
-      if (candidate?.phase !== "staged") return record;
-      return withJob(record, {
+      // A build whose load outlived an earlier attempt is proved without being loaded again.
+      if (candidate?.phase !== "staged" && candidate?.phase !== "verified") return record;
+      return withJob(withPhase(record, ["verified"], "staged"), {
         state: "activating",
         selfTest: { passed: true, latencyP95Us: event.latencyP95Us },
       });

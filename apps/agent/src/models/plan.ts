@@ -22,7 +22,8 @@ export interface SlotFacts {
   readonly servedLoadId: string | null;
   /** The slot already answers 503 by our order. */
   readonly stopDelivered: boolean;
-  readonly fetch: "idle" | "running" | "done";
+  /** The fetch that runs or has ended well, and for which artifact: one that was superseded proves nothing of the next. */
+  readonly fetch: { readonly digest: string; readonly state: "running" | "done" } | null;
   /** Do not fetch or load before this time. */
   readonly retryAtMs: number;
   readonly trialSinceMs: number | null;
@@ -95,8 +96,8 @@ function planCandidate(candidate: Candidate, record: SlotRecord, facts: SlotFact
   const load = findLoad(facts, candidate.build.artifact.digest);
   switch (candidate.phase) {
     case "downloading":
-      if (facts.fetch === "running") return idle;
-      if (facts.fetch === "done") return { kind: "accept-fetched" };
+      if (facts.fetch?.digest === candidate.build.artifact.digest)
+        return facts.fetch.state === "done" ? { kind: "accept-fetched" } : idle;
       return facts.nowMs < facts.retryAtMs ? waitUntil(facts.retryAtMs) : { kind: "fetch", build: candidate.build };
     case "verified":
     case "staged":

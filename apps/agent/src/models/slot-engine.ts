@@ -1,59 +1,25 @@
-import { hasErrorCode, toBackoffDelayMs, toErrorCode, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
-import type { ArtifactReference, EventData } from "@fairlead/protocol";
-import type { ServingRequest, ServingResults } from "../serve/ipc.ts";
+import { hasErrorCode, toBackoffDelayMs, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import type { ServingResults } from "../serve/ipc.ts";
 import type { ServingExit } from "../serving/serving-host.ts";
 import { createCrashCounter } from "../serving/crash-counter.ts";
 import { applySlotEvent, type SlotEvent } from "./life-cycle.ts";
 import { planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
-import type { Saved } from "./saved.ts";
+import type { SlotPorts, SlotView } from "./slot-ports.ts";
 import { createSlotRecord, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
 import { executeStep } from "./steps.ts";
 import { createTrialHealth, type TrialCounts } from "./trial-health.ts";
-
-/** What a slot needs from the rest of the agent. */
-export interface SlotPorts {
-  readonly saved: Saved<SlotRecord>;
-  readonly serving: {
-    readonly ready: boolean;
-    request<Request extends ServingRequest>(
-      request: Request,
-      timeoutMs?: number,
-    ): Promise<ServingResults[Request["kind"]]>;
-  };
-  /** Brings the artifact into the store, checked. Codes of download and store. */
-  readonly fetch: (
-    artifact: ArtifactReference,
-    signal: AbortSignal,
-    onProgress: (ratio: number) => void,
-  ) => Promise<void>;
-  readonly toPath: (digest: string) => string;
-  readonly emit: (data: EventData) => void;
-  /** Called after each saved change and each change of what is served. */
-  readonly onChange: () => void;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly logger: Logger;
-  readonly threads: number;
-  readonly deadlineMs: number;
-}
-
-export interface SlotView {
-  readonly record: SlotRecord;
-  readonly served: InstalledBuild | null;
-  readonly progressRatio: number | null;
-  readonly placement: {
-    readonly requested: readonly string[];
-    readonly proved: string | null;
-    readonly proof: string;
-  } | null;
-  readonly trouble: string | null;
-}
 
 interface Load {
   readonly loadId: string;
   readonly digest: string;
   readonly build: InstalledBuild;
   readonly placement: ServingResults["load"]["placement"];
+}
+
+interface Fetch {
+  readonly digest: string;
+  readonly abort: AbortController;
+  state: "running" | "done";
 }
 
 const retry = { baseMs: 1_000, maxMs: 300_000 };
@@ -72,10 +38,7 @@ export class SlotEngine {
   #loads: Load[] = [];
   #servedLoadId: string | null = null;
   #stopDelivered = false;
-  #fetch: { state: "idle" | "running" | "done"; abort: AbortController } = {
-    state: "idle",
-    abort: new AbortController(),
-  };
+  #fetch: Fetch | null = null;
   #progress: number | null = null;
   #retryAtMs = 0;
   #trialSinceMs: number | null = null;
@@ -101,7 +64,7 @@ export class SlotEngine {
     return {
       record: this.#record,
       served: served?.build ?? null,
-      progressRatio: this.#fetch.state === "running" ? this.#progress : null,
+      progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
       placement:
         placement === null
           ? null
@@ -147,7 +110,7 @@ export class SlotEngine {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#fetch.abort.abort();
+    this.#fetch?.abort.abort();
     await this.#running;
   }
 
@@ -173,7 +136,7 @@ export class SlotEngine {
       loads: this.#loads,
       servedLoadId: this.#servedLoadId,
       stopDelivered: this.#stopDelivered,
-      fetch: this.#fetch.state,
+      fetch: this.#fetch,
       retryAtMs: this.#retryAtMs,
       trialSinceMs: this.#trialSinceMs,
     };
@@ -197,7 +160,7 @@ export class SlotEngine {
 
   startFetch(build: InstalledBuild): void {
     const abort = new AbortController();
-    const fetch: { state: "idle" | "running" | "done"; abort: AbortController } = { state: "running", abort };
+    const fetch: Fetch = { digest: build.artifact.digest, abort, state: "running" };
     this.#fetch = fetch;
     this.apply({ kind: "downloading" });
     const artifacts = build.golden === null ? [build.artifact] : [build.artifact, build.golden];
@@ -215,8 +178,9 @@ export class SlotEngine {
         fetch.state = "done";
       })
       .catch((error: unknown) => {
-        fetch.state = "idle";
-        if (this.#fetch === fetch && !hasErrorCode(error, "download_canceled")) this.#onFetchFailed(error);
+        if (this.#fetch !== fetch) return;
+        this.#fetch = null;
+        if (!hasErrorCode(error, "download_canceled")) this.#onFetchFailed(error);
       })
       .finally(() => {
         this.#progress = null;
@@ -233,8 +197,8 @@ export class SlotEngine {
   }
 
   #resetFetch(): void {
-    this.#fetch.abort.abort();
-    this.#fetch = { state: "idle", abort: new AbortController() };
+    this.#fetch?.abort.abort();
+    this.#fetch = null;
   }
 
   #onFetchFailed(error: unknown): void {

@@ -93,7 +93,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
       loadTimeoutMs,
     );
     slot.addLoad({ loadId, digest, build, placement: result.placement });
-    slot.apply({ kind: "loaded" });
+    if (role === "candidate") slot.apply({ kind: "loaded" });
   } catch (error) {
     if (role === "candidate") failCandidate(slot, { error, loadId, code: "load_failed" });
     else slot.onServeFailed(build, error);

@@ -1,0 +1,44 @@
+import type { Clock, Logger } from "@fairlead/kernel";
+import type { ArtifactReference, EventData } from "@fairlead/protocol";
+import type { ServingRequest, ServingResults } from "../serve/ipc.ts";
+import type { Saved } from "./saved.ts";
+import type { InstalledBuild, SlotRecord } from "./slot-record.ts";
+
+/** What a slot needs from the rest of the agent. */
+export interface SlotPorts {
+  readonly saved: Saved<SlotRecord>;
+  readonly serving: {
+    readonly ready: boolean;
+    request<Request extends ServingRequest>(
+      request: Request,
+      timeoutMs?: number,
+    ): Promise<ServingResults[Request["kind"]]>;
+  };
+  /** Brings the artifact into the store, checked. Codes of download and store. */
+  readonly fetch: (
+    artifact: ArtifactReference,
+    signal: AbortSignal,
+    onProgress: (ratio: number) => void,
+  ) => Promise<void>;
+  readonly toPath: (digest: string) => string;
+  readonly emit: (data: EventData) => void;
+  /** Called after each saved change and each change of what is served. */
+  readonly onChange: () => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly threads: number;
+  readonly deadlineMs: number;
+}
+
+export interface SlotView {
+  readonly record: SlotRecord;
+  readonly served: InstalledBuild | null;
+  readonly progressRatio: number | null;
+  readonly placement: {
+    readonly requested: readonly string[];
+    readonly proved: string | null;
+    readonly proof: string;
+  } | null;
+  readonly trouble: string | null;
+}
