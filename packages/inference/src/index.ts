@@ -9,6 +9,7 @@ export {
   type TargetModel,
 } from "./open-inference/infer-request.ts";
 export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
+export { parseJsonData } from "./open-inference/json-data.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
 export type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";

@@ -1,0 +1,52 @@
+import { isIP } from "node:net";
+import type { ServingAddress, ServingConfig } from "./ipc.ts";
+import { ServeError } from "./serving-error.ts";
+
+export type ResolvedServingConfig = Required<ServingConfig>;
+
+/** Reads the process's only argument. Without zod on purpose: it would be the largest thing in this process after ONNX Runtime. */
+export function parseServingConfig(argument: string | undefined): ResolvedServingConfig {
+  const value = parseJson(argument);
+  const { inflightPath } = value;
+  if (typeof inflightPath !== "string" || inflightPath === "") throw invalid("inflightPath is missing");
+  return {
+    address: parseAddress(value["address"]),
+    inflightPath,
+    maxBodyBytes: parseCount(value, "maxBodyBytes", 67_108_864),
+    maxQueue: parseCount(value, "maxQueue", 64),
+    maxSockets: parseCount(value, "maxSockets", 256),
+  };
+}
+
+function parseJson(argument: string | undefined): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(argument ?? "");
+    if (typeof value === "object" && value !== null) return { ...value };
+  } catch (error) {
+    throw new ServeError("config_invalid", "the argument is no JSON", error);
+  }
+  throw invalid("the argument is no JSON object");
+}
+
+function parseAddress(value: unknown): ServingAddress {
+  if (typeof value !== "object" || value === null) throw invalid("address is missing");
+  const { kind, host, port, socketPath }: Readonly<Record<string, unknown>> = { ...value };
+  if (kind === "unix" && typeof socketPath === "string") return { kind, socketPath };
+  if (kind !== "tcp" || typeof host !== "string" || !Number.isInteger(port)) throw invalid("address is incomplete");
+  if (!isLoopback(host)) throw invalid(`${host} is no loopback address; the endpoint has no authentication`);
+  return { kind, host, port: Number(port) };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function parseCount(value: Readonly<Record<string, unknown>>, name: string, fallback: number): number {
+  const count = value[name] ?? fallback;
+  if (!Number.isSafeInteger(count) || Number(count) < 1) throw invalid(`${name} is no count`);
+  return Number(count);
+}
+
+function invalid(message: string): ServeError {
+  return new ServeError("config_invalid", message);
+}

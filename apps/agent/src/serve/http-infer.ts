@@ -1,0 +1,93 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { checkInputs, parseInferRequest, toInferResponse, type InferResponse } from "@fairlead/inference";
+import { readBody } from "./http-body.ts";
+import type { Load } from "./load.ts";
+import type { Loads } from "./loads.ts";
+import { recordOutputs } from "./output-statistics.ts";
+import { ServeError } from "./serving-error.ts";
+
+export interface InferTarget {
+  readonly model: string;
+  /** Null for whatever version is active. */
+  readonly version: string | null;
+}
+
+export interface InferContext {
+  readonly loads: Loads;
+  readonly maxBodyBytes: number;
+  nowMs(): number;
+}
+
+/** The hot path: body, model, tensors, run, answer. The model is looked up after the body, so that a switch drops nobody. */
+export async function handleInfer(
+  context: InferContext,
+  target: InferTarget,
+  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
+): Promise<void> {
+  const jsonBytes = parseJsonLength(exchange.request.headers["inference-header-content-length"]);
+  const bytes = await readBody(exchange.request, { maxBytes: context.maxBodyBytes, jsonBytes });
+  const { load, stoppedReason } = context.loads.find(target.model, target.version);
+  const startedMs = performance.now();
+  try {
+    if (stoppedReason !== null) {
+      throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
+    }
+    const answer = await infer(context, load, { bytes, jsonBytes });
+    send(exchange.response, answer);
+  } catch (error) {
+    load.recordFailure(error, (performance.now() - startedMs) * 1_000);
+    throw error;
+  }
+}
+
+async function infer(
+  context: InferContext,
+  load: Load,
+  body: { readonly bytes: Uint8Array; readonly jsonBytes: number | null },
+): Promise<InferResponse> {
+  const startedMs = performance.now();
+  const request = parseInferRequest(load.target, body);
+  checkInputs(load.target.name, load.target.inputs, request.inputs);
+  const rows = request.inputs[0]?.shape[0] ?? 1;
+  const parsedMs = performance.now();
+  const { outputs, runUs } = await load.infer(request.inputs);
+  const ranMs = performance.now();
+  recordOutputs(load.accumulator, load.classificationOutput, outputs);
+  load.accumulator.recordBusy(runUs);
+  const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+  const endedMs = performance.now();
+  load.accumulator.recordSuccess((endedMs - startedMs) * 1_000);
+  load.statistics.recordSuccess(context.nowMs(), rows, {
+    input: (parsedMs - startedMs) * 1_000,
+    queue: (ranMs - parsedMs) * 1_000 - runUs,
+    infer: runUs,
+    output: (endedMs - ranMs) * 1_000,
+  });
+  return answer;
+}
+
+function parseJsonLength(header: string | string[] | undefined): number | null {
+  if (header === undefined) return null;
+  if (typeof header === "string" && /^\d{1,10}$/u.test(header)) return Number(header);
+  throw new ServeError("request_invalid", "Inference-Header-Content-Length is no number");
+}
+
+function send(response: ServerResponse, answer: InferResponse): void {
+  if (answer.jsonBytes === null) {
+    response.writeHead(200, ["Content-Type", "application/json", "Content-Length", String(answer.totalBytes)]);
+    response.end(answer.parts[0]);
+    return;
+  }
+  response.writeHead(200, [
+    "Content-Type",
+    "application/octet-stream",
+    "Inference-Header-Content-Length",
+    String(answer.jsonBytes),
+    "Content-Length",
+    String(answer.totalBytes),
+  ]);
+  response.cork();
+  for (const part of answer.parts) response.write(part);
+  response.end();
+  response.uncork();
+}

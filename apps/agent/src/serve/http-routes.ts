@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { readBody } from "./http-body.ts";
+import { handleInfer, type InferContext, type InferTarget } from "./http-infer.ts";
+import { serverDocument, toConfigDocument, toModelDocument } from "./model-documents.ts";
+import { ServeError } from "./serving-error.ts";
+
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+export interface RouteContext extends InferContext {
+  /** False while the process shuts down. */
+  accepting(): boolean;
+}
+
+/** Answers one request, or throws what http-server.ts turns into a status and `{"error": …}`. */
+export async function route(context: RouteContext, exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+  const segments = path.split("/").slice(1).map(decode);
+  if (segments.at(-1) === "") segments.pop();
+  const [root, area] = segments;
+  if (root !== "v2") throw unknownRoute();
+  if (area === undefined) return get(exchange, serverDocument);
+  if (area === "health") return health(context, exchange, segments[2]);
+  if (area === "models") return models(context, exchange, segments.slice(2));
+  if (area === "repository") return repository(context, exchange, segments.slice(2));
+  throw unknownRoute();
+}
+
+function decode(segment: string): string {
+  if (!segment.includes("%")) return segment;
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    throw unknownRoute();
+  }
+}
+
+function unknownRoute(): ServeError {
+  return new ServeError("route_unknown", "Not Found");
+}
+
+/** Both keys at both paths: the protocol's text contradicts itself about which belongs where. */
+function health(context: RouteContext, exchange: Exchange, kind: string | undefined): void {
+  if (kind !== "live" && kind !== "ready") throw unknownRoute();
+  checkMethod(exchange, "GET");
+  const ready = context.accepting() && !context.loads.hung;
+  sendJson(exchange.response, kind === "live" || ready ? 200 : 503, { live: true, ready });
+}
+
+async function models(context: RouteContext, exchange: Exchange, path: readonly string[]): Promise<void> {
+  const [model, ...rest] = path;
+  if (model === undefined) throw unknownRoute();
+  if (model === "stats" && rest.length === 0) {
+    return get(exchange, {
+      model_stats: context.loads.list().map(({ load }) => load.statistics.toDocument(load.target.name, load.version)),
+    });
+  }
+  let version: string | null = null;
+  if (rest[0] === "versions" && rest[1] !== undefined) {
+    version = rest[1];
+    rest.splice(0, 2);
+  }
+  if (rest.length > 1) throw unknownRoute();
+  const target = { model, version };
+  if (rest[0] !== "infer") return describeModel(context, exchange, { ...target, what: rest[0] });
+  checkMethod(exchange, "POST");
+  await handleInfer(context, target, exchange);
+}
+
+function describeModel(
+  context: RouteContext,
+  exchange: Exchange,
+  target: InferTarget & { readonly what: string | undefined },
+): void {
+  const { load, stoppedReason } = context.loads.find(target.model, target.version);
+  switch (target.what) {
+    case undefined:
+      return get(exchange, toModelDocument(load));
+    case "config":
+      return get(exchange, toConfigDocument(load));
+    case "stats":
+      return get(exchange, { model_stats: [load.statistics.toDocument(load.target.name, load.version)] });
+    case "ready": {
+      checkMethod(exchange, "GET");
+      const ready = stoppedReason === null && !load.hung;
+      return sendJson(exchange.response, ready ? 200 : 503, { name: load.target.name, ready });
+    }
+    default:
+      throw unknownRoute();
+  }
+}
+
+/** Triton's model repository extension: the index is real, the rest is refused, since installing is the supervisor's. */
+async function repository(context: RouteContext, exchange: Exchange, path: readonly string[]): Promise<void> {
+  checkMethod(exchange, "POST");
+  const bytes = await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null });
+  if (path[0] === "models" && path.length === 3 && (path[2] === "load" || path[2] === "unload")) {
+    throw new ServeError(
+      "policy_refused",
+      `${path[2]} of '${path[1]}' is not allowed: models come by signed desired state`,
+    );
+  }
+  if (path[0] !== "index" || path.length !== 1) throw unknownRoute();
+  const readyOnly = /"ready"\s*:\s*true/u.test(Buffer.from(bytes).toString("latin1"));
+  const entries = context.loads.list().map(({ load, stoppedReason }) => {
+    const reason = stoppedReason ?? (load.hung ? "a run passed its deadline" : "");
+    return { name: load.target.name, version: load.version, state: reason === "" ? "READY" : "UNAVAILABLE", reason };
+  });
+  sendJson(exchange.response, 200, readyOnly ? entries.filter((entry) => entry.state === "READY") : entries);
+}
+
+function get(exchange: Exchange, document: object): void {
+  checkMethod(exchange, "GET");
+  sendJson(exchange.response, 200, document);
+}
+
+function checkMethod({ request }: Exchange, method: "GET" | "POST"): void {
+  if (request.method !== method) throw new ServeError("method_refused", `${request.method} is not allowed here`);
+}
+
+export function sendJson(response: ServerResponse, status: number, document: unknown): void {
+  const body = Buffer.from(JSON.stringify(document));
+  response.writeHead(status, ["Content-Type", "application/json", "Content-Length", String(body.length)]);
+  response.end(body);
+}

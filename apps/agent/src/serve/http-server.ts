@@ -1,0 +1,136 @@
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import type { ProtocolErrorCode, RuntimeErrorCode } from "@fairlead/inference";
+import { route, sendJson, type RouteContext } from "./http-routes.ts";
+import type { ServingAddress } from "./ipc.ts";
+import { ServeError, type ServeErrorCode } from "./serving-error.ts";
+
+export interface HttpServerOptions {
+  readonly address: ServingAddress;
+  readonly maxSockets: number;
+  readonly context: Omit<RouteContext, "accepting">;
+}
+
+export interface HttpServer {
+  readonly address: ServingAddress;
+  /** Stops accepting and waits for requests in flight, at most `drainMs`. */
+  drain(drainMs: number): Promise<void>;
+}
+
+/** Status per error code; total, so that a new code does not compile without one. */
+const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErrorCode, number>> = {
+  request_invalid: 400,
+  request_malformed: 400,
+  request_too_large: 413,
+  not_supported: 400,
+  response_not_json: 400,
+  input_invalid: 400,
+  body_too_large: 413,
+  body_encoding: 415,
+  client_gone: 400,
+  model_unknown: 404,
+  route_unknown: 404,
+  method_refused: 405,
+  policy_refused: 403,
+  model_stopped: 503,
+  overloaded: 503,
+  model_hung: 503,
+  model_closed: 503,
+  runtime_crashed: 503,
+  inference_deadline: 504,
+  inference_failed: 500,
+  model_load_failed: 500,
+  provider_unknown: 500,
+  tensor_type_unsupported: 500,
+  config_invalid: 500,
+  file_unreadable: 500,
+  length_mismatch: 500,
+  digest_mismatch: 500,
+  golden_invalid: 500,
+  load_unknown: 500,
+  load_exists: 500,
+  load_active: 500,
+  slot_mismatch: 500,
+  output_unknown: 500,
+  too_many_loads: 500,
+};
+
+function toStatus(error: unknown): number {
+  const code = toErrorCode(error);
+  return Object.entries(statuses).find(([known]) => known === code)?.[1] ?? 500;
+}
+
+/** The endpoint: raw node:http, since every layer above it costs more than a small model. */
+export async function openHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  let accepting = true;
+  let inflight = 0;
+  let onIdle: (() => void) | null = null;
+  const context: RouteContext = { ...options.context, accepting: () => accepting };
+  const limits = { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 };
+  const server = createServer({ ...limits, noDelay: true }, (request, response) => {
+    inflight += 1;
+    response.sendDate = false;
+    if (!accepting) response.shouldKeepAlive = false;
+    response.on("close", () => {
+      inflight -= 1;
+      if (inflight === 0) onIdle?.();
+    });
+    route(context, { request, response }).catch((error: unknown) => sendError(request, response, error));
+  });
+  server.maxConnections = options.maxSockets;
+  const address = await listen(server, options.address);
+  return {
+    address,
+    async drain(drainMs) {
+      accepting = false;
+      server.close();
+      server.closeIdleConnections();
+      if (inflight > 0) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+          setTimeout(resolve, drainMs);
+        });
+      }
+      server.closeAllConnections();
+    },
+  };
+}
+
+function sendError(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  // What the client still sends is not read: the connection would carry it into the next request.
+  if (!request.complete) response.shouldKeepAlive = false;
+  sendJson(response, toStatus(error), { error: toErrorMessage(error) });
+}
+
+async function listen(server: Server, address: ServingAddress): Promise<ServingAddress> {
+  if (address.kind === "unix") removeStaleSocket(address.socketPath);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    const listener = () => {
+      server.off("error", reject);
+      resolve();
+    };
+    if (address.kind === "unix") server.listen(address.socketPath, listener);
+    else server.listen(address.port, address.host, listener);
+  });
+  if (address.kind === "unix") {
+    chmodSync(address.socketPath, 0o660);
+    return address;
+  }
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new ServeError("config_invalid", "the server has no port");
+  return { kind: "tcp", host: address.host, port: bound.port };
+}
+
+/** A killed process leaves its socket behind, and only a socket may be removed. */
+function removeStaleSocket(path: string): void {
+  const status = lstatSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return;
+  if (!status.isSocket()) throw new ServeError("config_invalid", "the socket path names something that is no socket");
+  unlinkSync(path);
+}

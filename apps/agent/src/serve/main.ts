@@ -1,0 +1,47 @@
+import { createOnnxRuntime } from "@fairlead/inference";
+import { parseServingConfig } from "./config.ts";
+import { openHttpServer } from "./http-server.ts";
+import { openInflightFile } from "./inflight.ts";
+import { createIpcHandler } from "./ipc-handler.ts";
+import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
+import { Loads } from "./loads.ts";
+
+/*
+ * The serving process: composition root. It is forked by the supervisor, takes its configuration as one argument, and
+ * ends when the supervisor does. It opens no connection to anywhere.
+ */
+
+const config = parseServingConfig(process.argv[2]);
+
+function send(message: ServingMessage, onSent?: () => void): void {
+  if (process.connected) process.send?.(message, undefined, undefined, onSent ?? (() => undefined));
+}
+
+/**
+ * Leaves at once. With a run in progress an ordinary exit would wait for the thread, for ever if the run never ends,
+ * or abort; SIGKILL does neither, and the in-flight file still names the run.
+ */
+function leave(busy: boolean): void {
+  if (busy) process.kill(process.pid, "SIGKILL");
+  else process.exit(0);
+}
+
+// A bundle has no .ts beside it: the build emits the thread's entry next to this file.
+const bundled = !import.meta.url.endsWith(".ts");
+const runtime = createOnnxRuntime(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {});
+const inflight = openInflightFile(config.inflightPath);
+const loads = new Loads({ runtime, inflight, maxQueue: config.maxQueue, emit: (event) => send({ event }) });
+process.on("disconnect", () => leave(loads.busy));
+
+const server = await openHttpServer({
+  address: config.address,
+  maxSockets: config.maxSockets,
+  context: { loads, maxBodyBytes: config.maxBodyBytes, nowMs: () => Date.now() },
+});
+const handle = createIpcHandler(loads, server);
+process.on("message", (message: ServingRequestMessage) => {
+  void handle(message).then((response) =>
+    send(response, message.request.kind === "shutdown" ? () => leave(loads.busy) : undefined),
+  );
+});
+send({ event: { kind: "ready", address: server.address, pid: process.pid } });

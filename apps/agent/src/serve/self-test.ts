@@ -1,0 +1,96 @@
+import { checkInputs, type Tensor } from "@fairlead/inference";
+import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
+import type { GoldenCase } from "./golden.ts";
+import type { SelfTestCase, SelfTestResult } from "./ipc.ts";
+import type { Load } from "./load.ts";
+
+export interface SelfTestOptions {
+  readonly latencyP95Ms: number | null;
+  readonly repeats: number;
+}
+
+const maxRuns = 5_000;
+
+/**
+ * Runs every case, compares, then measures. A case that throws fails; a run past its deadline ends the whole test,
+ * since the process is about to be killed. The comparing run warms the model up and is not timed.
+ */
+export async function runSelfTest(
+  load: Load,
+  cases: readonly GoldenCase[],
+  options: SelfTestOptions,
+): Promise<SelfTestResult> {
+  const results: SelfTestCase[] = [];
+  for (const golden of cases) results.push(await runCase(load, golden));
+  const passed = results.every((result) => result.passed);
+  if (!passed) return { passed, reason: null, cases: results, latencyUs: null };
+  const latencyUs = await measure(load, cases, options.repeats);
+  const limit = options.latencyP95Ms;
+  const slow = limit !== null && !(latencyUs.p95 <= limit * 1_000);
+  const reason = slow ? `95th percentile ${(latencyUs.p95 / 1_000).toFixed(3)} ms is over ${limit} ms` : null;
+  return { passed: !slow, reason, cases: results, latencyUs };
+}
+
+async function runCase(load: Load, golden: GoldenCase): Promise<SelfTestCase> {
+  const { name } = golden;
+  try {
+    const inputs = golden.inputs.map(copy);
+    checkInputs(load.target.name, load.target.inputs, inputs);
+    const { outputs } = await load.infer(inputs);
+    return { name, ...compare(golden, outputs) };
+  } catch (error) {
+    if (hasErrorCode(error, "inference_deadline") || hasErrorCode(error, "model_hung")) throw error;
+    return { name, passed: false, reason: toErrorMessage(error).slice(0, 500), maxAbsError: null };
+  }
+}
+
+/** Inputs are consumed by a run, and golden inputs are run many times. */
+function copy(tensor: Tensor): Tensor {
+  return { ...tensor, data: tensor.data.slice() };
+}
+
+function compare(golden: GoldenCase, outputs: readonly Tensor[]): Omit<SelfTestCase, "name"> {
+  let maxAbsError = 0;
+  let reason: string | null = null;
+  for (const expected of golden.outputs) {
+    const actual = outputs.find((output) => output.name === expected.name);
+    const difference = actual === undefined ? `no output '${expected.name}'` : compareHeads(expected, actual);
+    if (actual === undefined || difference !== null) return { passed: false, reason: difference, maxAbsError: null };
+    for (let index = 0; index < expected.data.length; index += 1) {
+      const wanted = Number(expected.data[index]);
+      const error = Math.abs(Number(actual.data[index]) - wanted);
+      if (!(error <= golden.toleranceAbs + golden.toleranceRel * Math.abs(wanted))) {
+        reason ??= `output '${expected.name}' element ${index} is ${Number(actual.data[index])}, expected ${wanted}`;
+      }
+      maxAbsError = Math.max(maxAbsError, error);
+    }
+  }
+  const finite = Number.isFinite(maxAbsError);
+  return { passed: reason === null, reason, maxAbsError: finite ? maxAbsError : null };
+}
+
+function compareHeads(expected: Tensor, actual: Tensor): string | null {
+  const wanted = `${expected.datatype} [${expected.shape.join(",")}]`;
+  const got = `${actual.datatype} [${actual.shape.join(",")}]`;
+  return wanted === got ? null : `output '${expected.name}' is ${got}, expected ${wanted}`;
+}
+
+/** Percentiles of the time from asking to answer, over `repeats` rounds of all cases. */
+async function measure(
+  load: Load,
+  cases: readonly GoldenCase[],
+  repeats: number,
+): Promise<{ p50: number; p95: number; p99: number }> {
+  const times: number[] = [];
+  for (let round = 0; round < Math.max(1, repeats) && times.length < maxRuns; round += 1) {
+    for (const golden of cases) {
+      const inputs = golden.inputs.map(copy);
+      const startedMs = performance.now();
+      await load.infer(inputs);
+      times.push((performance.now() - startedMs) * 1_000);
+    }
+  }
+  const sorted = Float64Array.from(times).sort();
+  const at = (ratio: number) => sorted[Math.min(sorted.length - 1, Math.ceil(ratio * sorted.length) - 1)] ?? 0;
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+}
