@@ -88,7 +88,7 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
     ];
   }
   const commands = toCommands(context);
-  if (rule.steps.length > 0 && commands.length === 0) return current.attempt === 0 ? [] : giveUp;
+  if (rule.steps.length > 0 && commands.length === 0) return giveUp;
   const attempt = current.attempt + 1;
   const actions: Action[] = [
     {
@@ -139,7 +139,8 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
 export function workCase(context: CaseContext): readonly Action[] {
   const { current, rule, seen, nowMs } = context;
   const id = { remediationId: current.remediationId, device: current.device };
-  if (current.state === "detected") return attemptOrGiveUp(context, { code: current.code, reason: current.reason });
+  if (current.state === "detected" && !isVerified(context))
+    return attemptOrGiveUp(context, { code: current.code, reason: current.reason });
   const commands = toCommandsOfAttempt(current);
   const told = commands.flatMap((command): Action[] => {
     const answer = seen.commands.find(({ commandId }) => commandId === command.commandId);

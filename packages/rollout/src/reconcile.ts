@@ -63,6 +63,13 @@ function toSteps({ state, pauseReason }: RolloutRecord): readonly Step[] {
   }
 }
 
+/** Evidence speaks for the stage that it was gathered for, never for one that began since. */
+function toValidEvidence(record: RolloutRecord, evidence: StageEvidence | null): StageEvidence | null {
+  const stageIndex = toCurrentStage(record);
+  const sinceMs = record.stages[stageIndex]?.startedAtMs;
+  return evidence?.stageIndex === stageIndex && evidence.sinceMs === sinceMs ? evidence : null;
+}
+
 function toFirst(steps: readonly Step[], view: Round): readonly Decision[] {
   for (const step of steps) {
     const found = step(view);
@@ -77,14 +84,12 @@ function toFirst(steps: readonly Step[], view: Round): readonly Decision[] {
  */
 export function reconcile(snapshot: RolloutSnapshot, nowMs: number): readonly Decision[] {
   const fleet = toFleetMap(snapshot.fleet);
-  const judged = toCurrentStage(snapshot.record);
   const decisions: Decision[] = [];
   let record = snapshot.record;
   // Every round either moves a stage or the rollout forward or settles devices once, so this bound is generous.
   const rounds = 16 + 8 * record.stages.length;
   for (let round = 0; round < rounds; round += 1) {
-    // Evidence speaks for the stage that it was gathered for, never for one that begins in this call.
-    const evidence = toCurrentStage(record) === judged ? snapshot.evidence : null;
+    const evidence = toValidEvidence(record, snapshot.evidence);
     const view: Round = { record, fleet, evidence, nowMs };
     const next = toFirst(toSteps(record), view);
     if (next.length === 0) break;

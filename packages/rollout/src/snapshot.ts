@@ -51,6 +51,9 @@ export interface CohortEvidence {
 
 /** Evidence for the stage that is being judged. The treatment counts only windows of the offered version. */
 export interface StageEvidence {
+  /** `Cohorts.stageIndex` and `Cohorts.sinceMs` that it was gathered for; it is no evidence for any other stage or time. */
+  readonly stageIndex: number;
+  readonly sinceMs: number;
   readonly treatment: CohortEvidence;
   readonly control: CohortEvidence;
 }

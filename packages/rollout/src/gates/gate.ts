@@ -56,7 +56,7 @@ export function judge(finding: Finding, context: GateContext): Verdict {
     value: Number.isFinite(value) ? value : null,
     threshold,
     control: control !== null && Number.isFinite(control) ? control : null,
-    samples,
+    samples: toSamples(samples),
   };
   const sentence =
     `${subject} is ${toNumberText(value)}` +
@@ -78,7 +78,7 @@ interface Missing {
 
 /** No evidence: wait, and fail once the wait is over. */
 export function waitForEvidence({ gate, why, threshold, samples }: Missing, context: GateContext): Verdict {
-  const base = { gate, value: null, threshold, control: null, samples };
+  const base = { gate, value: null, threshold, control: null, samples: toSamples(samples) };
   return context.expired
     ? { ...base, kind: "fail", code: "evidence_timeout", why: `${why}; the wait for evidence is over` }
     : { ...base, kind: "wait", code: "evidence_missing", why };
@@ -110,17 +110,18 @@ export function readPair(comparison: Comparison, context: GateContext): Pair {
   const { treatment, control } = evidence;
   // Not `<`: a count that is not a number must not pass as enough.
   if (!(treatment.requests >= minRequests))
-    return missing(`${treatment.requests} of ${minRequests} requests in the stage`, toSamples(treatment.requests));
+    return missing(`${treatment.requests} of ${minRequests} requests in the stage`, treatment.requests);
   const value = read(treatment);
-  if (value === null) return missing(`the stage reports no ${what}`, toSamples(treatment.requests));
+  if (value === null) return missing(`the stage reports no ${what}`, treatment.requests);
   if (against === "absolute") return { kind: "values", value, control: null, samples: treatment.requests };
   if (!(control.requests >= minRequests))
-    return missing(`${control.requests} of ${minRequests} requests in the control cohort`, toSamples(control.requests));
+    return missing(`${control.requests} of ${minRequests} requests in the control cohort`, control.requests);
   const other = read(control);
-  if (other === null) return missing(`the control cohort reports no ${what}`, toSamples(control.requests));
+  if (other === null) return missing(`the control cohort reports no ${what}`, control.requests);
   return { kind: "values", value, control: other, samples: treatment.requests };
 }
 
-function toSamples(count: number): number | null {
+/** Verdicts count in whole samples; anything else is no count. */
+function toSamples(count: number | null): number | null {
   return Number.isSafeInteger(count) ? count : null;
 }

@@ -1,0 +1,118 @@
+import fc from "fast-check";
+import type { GateSpec } from "@fairlead/protocol";
+import { describe, expect, test } from "vitest";
+import { planStages, toQuota } from "./plan.ts";
+import { toDevice, toSpec } from "./testing/fleet.ts";
+import { checkRolloutSpec } from "./validate.ts";
+
+const spec = toSpec({
+  stages: [10, 33.3, 100].map((percent) => ({ name: `p${Math.floor(percent)}`, target: { kind: "percent", percent } })),
+});
+
+describe("the plan", () => {
+  test("reaches each cumulative share, rounded up, and everybody in the end", () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,8}$/u), { minLength: 1, maxLength: 60 }), (names) => {
+        const candidates = names.map((device) => ({ device, labels: {} }));
+        const options = { rolloutId: "ro-1", spec, candidates, assigned: new Map<string, number>(), openFrom: 0 };
+        const planned = planStages(options);
+        const upTo = (index: number) => [...planned.values()].filter((stage) => stage <= index).length;
+        expect(upTo(0)).toBe(toQuota(10, names.length));
+        expect(upTo(1)).toBe(toQuota(33.3, names.length));
+        expect(planned.size).toBe(names.length);
+        expect(new Map(planStages({ ...options, candidates: candidates.toReversed() }))).toEqual(planned);
+        expect(planStages({ ...options, candidates: [], assigned: planned }).size).toBe(0);
+      }),
+    );
+  });
+
+  test("does not ask for a device too many because of binary fractions", () => {
+    expect(toQuota(33.3, 1_000)).toBe(333);
+    expect(toQuota(0.1, 3)).toBe(1);
+    expect(toQuota(10, 0)).toBe(0);
+  });
+});
+
+describe("the check", () => {
+  const context = {
+    rolloutId: "ro-1",
+    releaseId: "rel-new",
+    labels: 10,
+    fleet: ["a", "b", "c", "d"].map((name) => toDevice(name, { labels: { site: name } })),
+  };
+  const stage = (name: string, percent: number, gates: readonly GateSpec[] = [], soakMs = 60_000) => ({
+    name,
+    target: { kind: "percent", percent },
+    soakMs,
+    gates,
+  });
+  const check = (changes: Parameters<typeof toSpec>[0], more = {}) =>
+    checkRolloutSpec(toSpec(changes), { ...context, ...more }).map(({ code, path }) => `${code} ${path}`);
+  const drop: GateSpec = { kind: "confidence", minRequests: 50, against: "control", maxDrop: 0.1 };
+
+  test("accepts control gates where a control remains", () => {
+    expect(check({ stages: [stage("half", 50, [drop]), stage("all", 100)] })).toEqual([]);
+  });
+
+  test.each([
+    ["an empty selector", { selector: "site=nowhere" }, {}, "selector_empty selector"],
+    ["an empty control", { control: "site=nowhere" }, {}, "selector_empty control"],
+    ["a last stage below 100 %", { stages: [stage("half", 50)] }, {}, "stages_incomplete stages.0.target.percent"],
+    [
+      "shares that do not grow",
+      { stages: [stage("x", 50), stage("y", 50), stage("z", 100)] },
+      {},
+      "stages_incomplete stages.1.target.percent",
+    ],
+    [
+      "selectors that leave devices out",
+      { stages: [{ name: "a", target: { kind: "selector", selector: "site=a" } }] },
+      {},
+      "stages_incomplete stages",
+    ],
+    [
+      "a control gate in the last stage",
+      { stages: [stage("all", 100, [drop])] },
+      {},
+      "gate_unfeedable stages.0.gates.0",
+    ],
+    [
+      "a control gate in a first rollout",
+      { stages: [stage("half", 50, [drop]), stage("all", 100)] },
+      { fleet: context.fleet.map((device) => ({ ...device, running: null })) },
+      "gate_unfeedable stages.0.gates.0",
+    ],
+    [
+      "confidence without classes",
+      { stages: [stage("half", 50, [drop]), stage("all", 100)] },
+      { labels: null },
+      "gate_unfeedable stages.0.gates.0",
+    ],
+    [
+      "drift of another length",
+      {
+        stages: [
+          stage("all", 100, [
+            { kind: "drift", minRequests: 50, against: "absolute", expected: [0.5, 0.5], maxDivergence: 0.1 },
+          ]),
+        ],
+      },
+      {},
+      "gate_unfeedable stages.0.gates.0",
+    ],
+    [
+      "telemetry gates without soak",
+      { stages: [stage("all", 100, [{ kind: "errors", minRequests: 50, against: "absolute", maxRatio: 0.1 }], 0)] },
+      {},
+      "gate_unfeedable stages.0.gates.0",
+    ],
+    [
+      "a stage without devices",
+      { stages: [{ name: "n", target: { kind: "selector", selector: "site=n" } }, stage("all", 100)] },
+      {},
+      "selector_empty stages.0.target",
+    ],
+  ])("refuses %s", (_, changes, more, problem) => {
+    expect(check(changes, more)).toContain(problem);
+  });
+});
