@@ -115,10 +115,10 @@ function toSpec(metadata: InferenceSession.ValueMetadata): TensorSpec | string {
 function toFeed(tensor: Tensor): OrtTensor {
   const type = ortTypeOf.get(tensor.datatype);
   if (type === undefined) throw new Error(`no tensor type for ${tensor.datatype}`);
-  const { data } = tensor;
-  const half = type === "float16" && "Float16Array" in globalThis;
-  const typed = half ? new Float16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length) : data;
-  return new OrtTensor(type, typed as OrtTensor.DataType, tensor.shape);
+  const feed = new OrtTensor(type, tensor.data as OrtTensor.DataType, tensor.shape);
+  // The constructor turns 16-bit patterns into a Float16Array, which the native part of 1.30 reads as empty.
+  if (type === "float16") Object.defineProperty(feed, "data", { value: tensor.data });
+  return feed;
 }
 
 function fromOrt(name: string, tensor: OrtTensor): Tensor {

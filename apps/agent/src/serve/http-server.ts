@@ -24,7 +24,7 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   request_malformed: 400,
   request_too_large: 413,
   not_supported: 400,
-  response_not_json: 400,
+  response_not_json: 500,
   input_invalid: 400,
   body_too_large: 413,
   body_encoding: 415,

@@ -109,7 +109,6 @@ function toErrorKind(error: unknown): SlotErrorKind {
     case "request_malformed":
     case "request_too_large":
     case "not_supported":
-    case "response_not_json":
     case "input_invalid":
       return "input";
     default:
