@@ -13,3 +13,4 @@ export type {
   SlotWindowRow,
 } from "./schema/messages.ts";
 export type { IdempotencyKey, StreamEventRow } from "./schema/audit.ts";
+export type { ArtifactRow, ModelVersionRow, ReleaseRow } from "./schema/registry.ts";

@@ -14,6 +14,11 @@ import {
   createEvidenceRepository,
   createSequenceRepository,
 } from "./repositories/messages.ts";
+import {
+  createArtifactRepository,
+  createModelVersionRepository,
+  createReleaseRepository,
+} from "./repositories/registry.ts";
 import { createTelemetryRepository } from "./repositories/telemetry.ts";
 
 /** Every aggregate's repository, bound to one connection. A new aggregate is one line here. */
@@ -32,6 +37,9 @@ export function createRepositories(db: Database) {
     streamEvents: createStreamEventRepository(db),
     idempotency: createIdempotencyRepository(db),
     settings: createSettingRepository(db),
+    artifacts: createArtifactRepository(db),
+    modelVersions: createModelVersionRepository(db),
+    releases: createReleaseRepository(db),
   };
 }
 

@@ -1,0 +1,39 @@
+import type { Artifact, Inspection, ModelVersion, SignedRelease } from "@fairlead/protocol";
+import { defineTable } from "./define-table.ts";
+
+/** A stored file; the bytes lie in the content-addressed folder under the same digest. */
+export const artifacts = defineTable("artifacts", (column) => ({
+  digest: column.text().primaryKey(),
+  sizeBytes: column.integer().notNull(),
+  kind: column.text().$type<Artifact["kind"]>().notNull(),
+  /** null for golden sets. */
+  inspection: column.json<Inspection>(),
+  createdAtMs: column.timeMs().notNull(),
+  createdBy: column.text().notNull(),
+}));
+export type ArtifactRow = typeof artifacts.$inferSelect;
+
+export const modelVersions = defineTable(
+  "model_versions",
+  (column) => ({
+    model: column.text().notNull(),
+    version: column.text().notNull(),
+    content: column.json<ModelVersion>().notNull(),
+    createdAtMs: column.timeMs().notNull(),
+    createdBy: column.text().notNull(),
+  }),
+  ["model", "version"],
+);
+export type ModelVersionRow = typeof modelVersions.$inferSelect;
+
+/** Signed statements; a version may be released again, then the newest one counts. */
+export const releases = defineTable("releases", (column) => ({
+  releaseId: column.text().primaryKey(),
+  model: column.text().notNull(),
+  version: column.text().notNull(),
+  document: column.json<SignedRelease>().notNull(),
+  createdAtMs: column.timeMs().notNull(),
+  expiresAtMs: column.timeMs().notNull(),
+  createdBy: column.text().notNull(),
+}));
+export type ReleaseRow = typeof releases.$inferSelect;
