@@ -40,10 +40,10 @@ describe("the check", () => {
     labels: 10,
     fleet: ["a", "b", "c", "d"].map((name) => toDevice(name, { labels: { site: name } })),
   };
-  const stage = (name: string, percent: number, gates: readonly GateSpec[] = [], soakMs = 60_000) => ({
+  const stage = (name: string, percent: number, gates: readonly GateSpec[] = []) => ({
     name,
     target: { kind: "percent", percent },
-    soakMs,
+    soakMs: 60_000,
     gates,
   });
   const check = (changes: Parameters<typeof toSpec>[0], more = {}) =>
@@ -102,7 +102,14 @@ describe("the check", () => {
     ],
     [
       "telemetry gates without soak",
-      { stages: [stage("all", 100, [{ kind: "errors", minRequests: 50, against: "absolute", maxRatio: 0.1 }], 0)] },
+      {
+        stages: [
+          {
+            ...stage("all", 100, [{ kind: "errors", minRequests: 50, against: "absolute", maxRatio: 0.1 }]),
+            soakMs: 0,
+          },
+        ],
+      },
       {},
       "gate_unfeedable stages.0.gates.0",
     ],
@@ -112,7 +119,7 @@ describe("the check", () => {
       {},
       "selector_empty stages.0.target",
     ],
-  ])("refuses %s", (_, changes, more, problem) => {
+  ])("refuses %s", (...[, changes, more, problem]) => {
     expect(check(changes, more)).toContain(problem);
   });
 });

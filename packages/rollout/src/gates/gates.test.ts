@@ -47,7 +47,7 @@ describe("gates", () => {
       { classCounts: { "7": 9 } },
       "classes_drifted",
     ],
-  ])("%s passes what is good only after the soak and stops what is bad at once", (_, spec, bad, code) => {
+  ])("%s passes what is good only after the soak and stops what is bad at once", (...[, spec, bad, code]) => {
     expect(judgeGate(spec, context())).toMatchObject({ kind: "pass" });
     expect(judgeGate(spec, context({}, {}, false))).toMatchObject({ kind: "wait" });
     expect(judgeGate(spec, context(bad, {}, false))).toMatchObject({ kind: "fail", code });
@@ -88,16 +88,23 @@ describe("gates", () => {
       gate({ kind: "drift", minRequests: 50, against: "control", maxDivergence: 0.1 }),
     );
     fc.assert(
-      fc.property(specs, cohort, cohort, fc.boolean(), fc.boolean(), (spec, treatment, control, soaked, expired) => {
-        const verdict = judgeGate(spec, {
-          evidence: { stageIndex: 0, sinceMs: 0, treatment, control },
-          soaked,
-          expired,
-        });
-        expect(verdictSchema.safeParse(verdict).success).toBe(true);
-        if (!soaked) expect(verdict.kind).not.toBe("pass");
-        if (expired) expect(verdict.kind === "wait" && verdict.code === "evidence_missing").toBe(false);
-      }),
+      fc.property(
+        specs,
+        cohort,
+        cohort,
+        fc.boolean(),
+        fc.boolean(),
+        (...[spec, treatment, control, soaked, expired]) => {
+          const verdict = judgeGate(spec, {
+            evidence: { stageIndex: 0, sinceMs: 0, treatment, control },
+            soaked,
+            expired,
+          });
+          expect(verdictSchema.safeParse(verdict).success).toBe(true);
+          if (!soaked) expect(verdict.kind).not.toBe("pass");
+          if (expired) expect(verdict.kind === "wait" && verdict.code === "evidence_missing").toBe(false);
+        },
+      ),
     );
   });
 });
