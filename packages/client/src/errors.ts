@@ -103,7 +103,11 @@ function toSystemCode(error: unknown): string | null {
 function toReason(error: unknown): string {
   const code = toSystemCode(error);
   if (code !== null) return code;
-  return error instanceof Error ? error.message : String(error);
+  // `fetch` says only "fetch failed"; the reason is the innermost cause.
+  let innermost: unknown = error;
+  for (let depth = 0; depth < 5 && innermost instanceof Error && innermost.cause !== undefined; depth += 1)
+    innermost = innermost.cause;
+  return innermost instanceof Error ? innermost.message : String(innermost);
 }
 
 /** Turns what `fetch` threw into one error that says whether to look at the network or at the certificate. */

@@ -1,0 +1,132 @@
+import { createHash } from "node:crypto";
+import { dirname, resolve } from "node:path";
+import { ClientError, type Client } from "@fairlead/client";
+import type { RolloutStatus } from "@fairlead/protocol";
+import { CliError } from "../errors.ts";
+import { isSameVersion, planVersion, pushVersion, type PushPlan, type PushUi } from "../models/push.ts";
+import { toChangeLines, toChanges } from "./diff.ts";
+import type { FleetDocument } from "./documents.ts";
+
+export type Effect = "create" | "change" | "unchanged";
+
+/** What one document means for the server: shown by `--dry-run`, done by `write`. */
+export interface Step {
+  readonly subject: string;
+  readonly effect: Effect;
+  readonly lines: readonly string[];
+  /** Text for the user, such as a secret that is shown once; null when there is nothing to say. */
+  readonly write: () => Promise<string | null>;
+}
+
+interface Scope {
+  readonly client: Client;
+  readonly file: string;
+  readonly ui: PushUi;
+}
+
+const orNull = async <Found>(find: () => Promise<Found>): Promise<Found | null> => {
+  try {
+    return await find();
+  } catch (error) {
+    if (error instanceof ClientError && error.code === "not_found") return null;
+    throw error;
+  }
+};
+
+type DocumentOf<Kind extends FleetDocument["kind"]> = Extract<FleetDocument, { kind: Kind }>;
+
+async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Scope): Promise<Step> {
+  const { client, file } = scope;
+  const inFolder = (path: string): string => resolve(dirname(resolve(file)), path);
+  const plan: PushPlan = {
+    ...spec,
+    builds: spec.builds.map((build) => ({ path: inFolder(build.file), target: build.target })),
+    golden: spec.golden === null ? null : inFolder(spec.golden),
+  };
+  const { request } = await planVersion(plan);
+  const existing = await orNull(() => client.models.getVersion(spec.model, spec.version));
+  if (existing !== null && !isSameVersion(existing, request))
+    throw new CliError("usage", `${spec.model} ${spec.version} exists with other content`, {
+      hint: "a version never changes: raise the version number",
+    });
+  const needsRelease = spec.release && (existing === null || existing.release === null);
+  const lines = [
+    ...(existing === null ? request.builds.map((build) => `  + build ${build.digest}`) : []),
+    ...(needsRelease ? ["  + release"] : []),
+  ];
+  return {
+    subject: `ModelVersion ${spec.model} ${spec.version}`,
+    effect: existing === null ? "create" : needsRelease ? "change" : "unchanged",
+    lines,
+    write: async () => {
+      if (existing === null) await pushVersion(client, plan, scope.ui);
+      if (!needsRelease) return null;
+      const release = await client.models.sign({ model: spec.model, version: spec.version, ttlMs: 365 * 86_400_000 });
+      return `release ${release.signed.releaseId}`;
+    },
+  };
+}
+
+/** The newest rollout of the same slot and selector says what is wanted there now. */
+function findNewest(rollouts: readonly RolloutStatus[], spec: RolloutStatus["spec"]): RolloutStatus | null {
+  const same = rollouts.filter((rollout) => rollout.spec.slot === spec.slot && rollout.spec.selector === spec.selector);
+  return same.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0] ?? null;
+}
+
+async function planRollout({ spec }: DocumentOf<"Rollout">, { client }: Scope): Promise<Step> {
+  const newest = findNewest(await client.rollouts.list(), spec);
+  const changes = toChanges(newest?.spec, spec);
+  const subject = `Rollout ${spec.model} ${spec.version} → ${spec.slot} (${spec.selector})`;
+  if (newest !== null && changes.length === 0)
+    return { subject, effect: "unchanged", lines: [`  ${newest.rolloutId} ${newest.state}`], write: async () => null };
+  return {
+    subject,
+    effect: newest === null ? "create" : "change",
+    lines: newest === null ? [`  + ${spec.stages.map((stage) => stage.name).join(" → ")}`] : toChangeLines(changes),
+    write: async () => {
+      const created = await client.rollouts.create(spec);
+      return `${created.rolloutId}; next: fairlead rollouts status ${created.rolloutId}`;
+    },
+  };
+}
+
+/** The idempotency key is the content: within the server's memory of keys the same document makes the same token. */
+async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client }: Scope): Promise<Step> {
+  const key = `apply-${createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 48)}`;
+  return {
+    subject: `EnrolmentToken ${spec.description}`,
+    effect: "create",
+    lines: [
+      `  + ${spec.uses} uses, ${spec.autoApprove ? "approved at once" : "each device is approved by an operator"}`,
+    ],
+    write: async () => (await client.enrolments.createToken(spec, key)).token,
+  };
+}
+
+async function planLabels({ spec }: DocumentOf<"DeviceLabels">, { client }: Scope): Promise<Step> {
+  const device = await client.devices.get(spec.device);
+  const changes = toChanges(device.labels, spec.labels);
+  return {
+    subject: `DeviceLabels ${spec.device}`,
+    effect: changes.length === 0 ? "unchanged" : "change",
+    lines: toChangeLines(changes),
+    write: async () => {
+      await client.devices.setLabels(spec.device, spec.labels);
+      return null;
+    },
+  };
+}
+
+/** Reads the server and decides; writes nothing. */
+export function planDocument(document: FleetDocument, scope: Scope): Promise<Step> {
+  switch (document.kind) {
+    case "ModelVersion":
+      return planModelVersion(document, scope);
+    case "Rollout":
+      return planRollout(document, scope);
+    case "EnrolmentToken":
+      return planToken(document, scope);
+    case "DeviceLabels":
+      return planLabels(document, scope);
+  }
+}

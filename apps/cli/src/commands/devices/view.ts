@@ -1,0 +1,67 @@
+import type { DeviceDetail, DeviceSummary, Labels } from "@fairlead/protocol";
+import type { ListView, Output } from "../../output/output.ts";
+
+export const toLabelText = (labels: Labels): string =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",") || "-";
+
+const toRunning = (device: DeviceSummary): string =>
+  device.slots
+    .map((slot) => {
+      const running = slot.running === null ? "empty" : `${slot.running.model} ${slot.running.version}`;
+      return `${slot.slot}: ${running}${slot.serving ? "" : " (not serving)"}`;
+    })
+    .join("; ") || "-";
+
+export function toDeviceView(out: Output): ListView<DeviceSummary> {
+  return {
+    name: (device) => device.device,
+    empty: "no devices: fairlead enrolments create-token makes a token for the first one",
+    columns: [
+      { title: "DEVICE", cell: (device) => device.device },
+      { title: "LIFECYCLE", cell: (device) => device.lifecycle },
+      { title: "LINK", cell: (device) => (device.online ? "online" : "offline") },
+      { title: "INTEGRITY", cell: (device) => device.integrity },
+      { title: "SLOTS", cell: toRunning },
+      { title: "STATUS", cell: (device) => [...new Set(device.slots.map((slot) => slot.status))].join(",") || "-" },
+      { title: "SEEN", cell: (device) => out.toAge(device.lastSeenMs) },
+      { title: "PROFILE", cell: (device) => device.profile, wide: true },
+      { title: "LABELS", cell: (device) => toLabelText(device.labels), wide: true },
+    ],
+  };
+}
+
+const toCelsius = (detail: DeviceDetail): string => {
+  const reading = detail.lastWindow?.host.temperatureC;
+  return reading === undefined || reading.value === null ? "unknown" : `${reading.value} °C`;
+};
+
+export function describeDevice(detail: DeviceDetail, out: Output): string[] {
+  const lines = [
+    `device       ${detail.device}`,
+    `lifecycle    ${detail.lifecycle}, ${detail.online ? "online" : "offline"}, seen ${out.toAge(detail.lastSeenMs)}`,
+    `profile      ${detail.profile}`,
+    `labels       ${toLabelText(detail.labels)}`,
+    `integrity    ${detail.integrity}${detail.integrityReason === null ? "" : `: ${detail.integrityReason}`}`,
+    `enrolled     ${detail.enrolledAtMs === null ? "not yet" : new Date(detail.enrolledAtMs).toISOString()}`,
+    `certificate  ${detail.certificateNotAfterMs === null ? "none" : `valid until ${new Date(detail.certificateNotAfterMs).toISOString()}`}`,
+    `agent        ${detail.birth?.agentVersion ?? "not heard of yet"}`,
+    `clock        ${detail.clockSkewMs === null ? "not compared yet" : `${detail.clockSkewMs} ms from the plane's`}`,
+    `temperature  ${toCelsius(detail)}`,
+    `inference    ${detail.reported?.inferenceEndpoint ?? "no endpoint reported"}`,
+    `telemetry    stored up to ${detail.telemetry.storedUpTo}, ${detail.telemetry.gaps} gaps, ${detail.telemetry.deadLetters} dead letters`,
+  ];
+  for (const slot of detail.slots) {
+    const desired = slot.desired === null ? "nothing" : `${slot.desired.model} ${slot.desired.version}`;
+    const running = slot.running === null ? "nothing" : `${slot.running.model} ${slot.running.version}`;
+    lines.push(
+      `slot         ${slot.slot}: wants ${desired}, runs ${running}${slot.serving ? "" : " (not serving)"}, ${slot.status}`,
+    );
+    if (slot.job !== null)
+      lines.push(
+        `             job ${slot.job.state}${slot.job.code === null ? "" : ` ${slot.job.code}`}${slot.job.reason === null ? "" : `: ${slot.job.reason}`}`,
+      );
+  }
+  return lines;
+}

@@ -1,0 +1,33 @@
+import type { Command } from "../command.ts";
+import { listAlerts } from "./alerts/list.ts";
+import { applyFile } from "./apply/apply.ts";
+import { listAudit } from "./audit/list.ts";
+import { addContext, currentContext, listContexts, removeContext, useContext } from "./contexts/contexts.ts";
+import { approveDevice, denyDevice } from "./devices/approve.ts";
+import { describeDeviceCommand, getDevice } from "./devices/get.ts";
+import { labelDevice } from "./devices/label.ts";
+import { listDevices } from "./devices/list.ts";
+import { watchDevices } from "./devices/watch.ts";
+import { createToken } from "./enrolments/create-token.ts";
+import { listEnrolments } from "./enrolments/list.ts";
+import { inspectModel } from "./models/inspect.ts";
+import { describeModel, listModels } from "./models/list.ts";
+import { pushModel } from "./models/push.ts";
+import { listReleases, signRelease } from "./releases/sign.ts";
+import { describeRemediation, listRemediations } from "./remediations/remediations.ts";
+import { rolloutActions } from "./rollouts/act.ts";
+import { createRollout } from "./rollouts/create.ts";
+import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
+import { rolloutStatus } from "./rollouts/status.ts";
+
+/** Every command; program and completion are built from this table. */
+export const commands: readonly Command[] = [
+  ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
+  ...[createToken, listEnrolments],
+  ...[pushModel, listModels, describeModel, inspectModel],
+  ...[signRelease, listReleases],
+  ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
+  ...[listRemediations, describeRemediation],
+  ...[listAlerts, listAudit, applyFile],
+  ...[addContext, listContexts, useContext, currentContext, removeContext],
+];

@@ -1,0 +1,89 @@
+import { readFileSync } from "node:fs";
+import type { RolloutSpec } from "@fairlead/protocol";
+import { parse } from "yaml";
+import type { Command, Input } from "../../command.ts";
+import { CliError, toUsageError } from "../../errors.ts";
+import { parseRolloutSpec, toRolloutSpec } from "../../rollouts/to-spec.ts";
+import { watchRollout } from "./status.ts";
+import { rolloutView } from "./view.ts";
+
+function readSpecFile(path: string): RolloutSpec {
+  let value: unknown;
+  try {
+    value = parse(readFileSync(path === "-" ? 0 : path, "utf8"));
+  } catch (error) {
+    throw new CliError("file_unreadable", `cannot read a rollout from ${path}`, { cause: error });
+  }
+  const inner: unknown = typeof value === "object" && value !== null && "spec" in value ? value.spec : value;
+  return parseRolloutSpec(inner, path);
+}
+
+function toSpec(input: Input): RolloutSpec {
+  const file = input.text("file");
+  if (file !== undefined) {
+    if (
+      ["model", "version", "slot", "selector", "stages"].some((name) => input.text(name) !== undefined) ||
+      input.many("gate").length > 0
+    )
+      throw toUsageError("--file excludes the options that describe a rollout");
+    return readSpecFile(file);
+  }
+  const optional = (name: string) => {
+    const value = input.text(name);
+    return value === undefined ? {} : { [name]: value };
+  };
+  return toRolloutSpec({
+    model: input.required("model"),
+    version: input.required("version"),
+    slot: input.required("slot"),
+    selector: input.required("selector"),
+    stages: input.required("stages"),
+    gate: input.many("gate"),
+    ...optional("control"),
+    ...optional("soak"),
+    ...optional("stageTimeout"),
+    ...optional("deviceSoak"),
+    ...optional("maxFailures"),
+    ...optional("successRatio"),
+    ...optional("onFailure"),
+    manual: input.flag("manual") === true,
+  });
+}
+
+export const createRollout: Command = {
+  noun: "rollouts",
+  verb: "create",
+  summary: "Start a staged rollout of a signed version",
+  options: [
+    { flags: "-f, --file <file>", description: "the rollout as YAML or JSON ('-': standard input)" },
+    { flags: "--model <name>", description: "model name" },
+    { flags: "--version <version>", description: "signed version" },
+    { flags: "--slot <slot>", description: "slot that shall run it" },
+    { flags: "-l, --selector <selector>", description: "devices that take part" },
+    { flags: "--stages <stages>", description: "canary=10%,half=50%,all=100% or NAME={selector}" },
+    { flags: "--gate <gate>", description: "a question each stage must answer (repeatable)", repeatable: true },
+    { flags: "--control <selector>", description: "devices that keep the previous version for comparison" },
+    { flags: "--soak <duration>", description: "how long each stage is watched" },
+    { flags: "--stage-timeout <duration>", description: "how long a stage may take" },
+    { flags: "--device-soak <duration>", description: "how long each device watches itself before it confirms" },
+    { flags: "--max-failures <n|n%>", description: "a stage fails when more devices fail" },
+    { flags: "--success-ratio <ratio>", description: "share of a stage's devices that must succeed" },
+    { flags: "--manual", description: "each stage waits for rollouts promote" },
+    { flags: "--on-failure <what>", description: "what a failed gate does", choices: ["rollback", "pause"] },
+    { flags: "-w, --watch", description: "then follow it to its end" },
+  ],
+  help: `Gates, quoted: [STAGE,…:]METRIC<=BOUND[@REQUESTS]
+  'self-test>=1'  'errors<=1%'  'errors-increase<=0.5%'  'confidence>=0.6'  'confidence-drop<=0.1'
+  'latency-p95<=40ms'  'canary,half:latency-p95-ratio<=1.2@200'  'drift<=0.1'
+-increase, -drop, -ratio and drift compare with --control; @REQUESTS is the least number of requests that counts.`,
+  async run(context, input) {
+    const { out } = context;
+    const spec = toSpec(input);
+    const created = await (await context.client()).rollouts.create(spec);
+    if (input.flag("watch") === true) return watchRollout(context, created.rolloutId);
+    if (out.isStructured) out.value(created);
+    else out.list([created], rolloutView(out));
+    out.message(`next: fairlead rollouts status ${created.rolloutId}`);
+    return undefined;
+  },
+};

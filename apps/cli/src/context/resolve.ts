@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { CliError, toUsageError } from "../errors.ts";
+import { suggestName } from "../suggest.ts";
+import { loadConfig, serverSchema, toConfigPath, type Context } from "./config-file.ts";
+import { fetchPinnedCa } from "./connection.ts";
+import { parseToken } from "./token.ts";
+
+export interface Target {
+  readonly server: string;
+  readonly token: string | undefined;
+  readonly ca: string | undefined;
+}
+
+export interface ResolveOptions {
+  readonly flags: {
+    readonly context?: string;
+    readonly server?: string;
+    readonly token?: string;
+    readonly ca?: string;
+  };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly timeoutMs: number;
+}
+
+export function parseServer(text: string): string {
+  const parsed = serverSchema.safeParse(text);
+  if (!parsed.success) throw toUsageError(`"${text}" is not a server address`, "write https://host:port");
+  return parsed.data;
+}
+
+/** A token over plain HTTP is only for this machine. */
+export function requireSafeTransport(server: string): void {
+  const url = new URL(server);
+  if (url.protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname)) return;
+  throw toUsageError(`${server} is not encrypted: a token is not sent there`, "use https://");
+}
+
+function readCaFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new CliError("file_unreadable", `cannot read the CA file ${path}`, { cause: error });
+  }
+}
+
+function findContext(options: ResolveOptions): Context | null {
+  const path = toConfigPath(options.env);
+  const named = options.flags.context;
+  // Server and token of the environment suffice: a broken file must not stand in the way of a script.
+  if (named === undefined && (options.flags.server ?? options.env["FAIRLEAD_SERVER"])) return null;
+  const config = loadConfig(path);
+  const name = named ?? config.current;
+  if (name === null) return null;
+  const context = config.contexts[name];
+  if (context !== undefined) return context;
+  const near = suggestName(name, Object.keys(config.contexts));
+  throw new CliError("context_unknown", `there is no context "${name}" in ${path}`, {
+    hint: near === null ? "fairlead contexts list shows what there is" : `did you mean "${near}"?`,
+  });
+}
+
+/** Flags first, then the named context, then the environment, then the current context. */
+export async function resolveTarget(options: ResolveOptions): Promise<Target> {
+  const { flags, env } = options;
+  const context = findContext(options);
+  const server = flags.server ?? context?.server ?? env["FAIRLEAD_SERVER"];
+  if (server === undefined || server === "")
+    throw new CliError("no_server", "no control plane is chosen", {
+      hint: "fairlead contexts add NAME --server URL --token TOKEN, or set FAIRLEAD_SERVER and FAIRLEAD_TOKEN",
+    });
+  const parsedServer = parseServer(server);
+  const tokenText = flags.token ?? context?.token ?? env["FAIRLEAD_TOKEN"];
+  const token = tokenText === undefined || tokenText === "" ? null : parseToken(tokenText);
+  if (token !== null) requireSafeTransport(parsedServer);
+  const ca = flags.ca === undefined ? context?.ca : readCaFile(flags.ca);
+  if (ca !== undefined || token === null || token.fingerprint === null || !parsedServer.startsWith("https:"))
+    return { server: parsedServer, token: token?.text, ca };
+  return {
+    server: parsedServer,
+    token: token.text,
+    ca: await fetchPinnedCa(parsedServer, token.fingerprint, options.timeoutMs),
+  };
+}

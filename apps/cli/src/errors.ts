@@ -1,0 +1,26 @@
+import { CodedError, type CodedErrorOptions } from "@fairlead/kernel";
+
+/** What can go wrong on this side of the wire. */
+export type CliErrorCode =
+  | "usage"
+  | "file_unreadable"
+  | "file_changed"
+  | "config_exposed"
+  | "config_invalid"
+  | "context_unknown"
+  | "no_server"
+  | "fingerprint_mismatch"
+  | "audit_broken"
+  | "confirmation_needed";
+
+export class CliError extends CodedError<CliErrorCode> {
+  constructor(code: CliErrorCode, message: string, options: CodedErrorOptions = {}) {
+    super(code, message, options);
+    this.name = "CliError";
+  }
+}
+
+/** A mistake on the command line. */
+export function toUsageError(message: string, hint?: string): CliError {
+  return new CliError("usage", message, hint === undefined ? {} : { hint });
+}

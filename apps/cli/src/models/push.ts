@@ -1,0 +1,97 @@
+import { ClientError, type Client } from "@fairlead/client";
+import {
+  registerVersionRequestSchema,
+  type BuildTarget,
+  type Classification,
+  type ModelVersionDetail,
+  type RegisterVersionRequest,
+} from "@fairlead/protocol";
+import type { Streams } from "../output/output.ts";
+import { toUsageError } from "../errors.ts";
+import { measureArtifact, uploadArtifact, type LocalArtifact } from "./local-artifact.ts";
+
+export interface PushPlan {
+  readonly model: string;
+  readonly version: string;
+  readonly description: string;
+  readonly builds: readonly { readonly path: string; readonly target: BuildTarget }[];
+  readonly golden: string | null;
+  readonly classification: Classification | null;
+  readonly latencyP95Ms: number | null;
+}
+
+export interface PushUi {
+  readonly streams: Streams;
+  readonly quiet: boolean;
+  readonly signal: AbortSignal;
+  readonly say: (text: string) => void;
+}
+
+export interface PushResult {
+  readonly created: boolean;
+  readonly detail: ModelVersionDetail;
+}
+
+/** The same builds for the same targets: a repeated push changes nothing. */
+export function isSameVersion(detail: ModelVersionDetail, request: RegisterVersionRequest): boolean {
+  const toKey = (build: { readonly digest: string; readonly target: BuildTarget }): string =>
+    JSON.stringify([
+      build.digest,
+      build.target.arch ?? null,
+      build.target.profiles ?? null,
+      build.target.executionProviders,
+    ]);
+  const { content } = detail;
+  const have = content.builds.map((build) => toKey({ digest: build.artifact.digest, target: build.target })).toSorted();
+  const want = request.builds.map(toKey).toSorted();
+  return (
+    JSON.stringify(have) === JSON.stringify(want) &&
+    (content.selfTest.golden?.digest ?? null) === request.selfTest.goldenDigest &&
+    content.selfTest.latencyP95Ms === request.selfTest.latencyP95Ms &&
+    content.description === request.description &&
+    JSON.stringify(content.classification) === JSON.stringify(request.classification)
+  );
+}
+
+/** Local files to what would be registered. No network. */
+export async function planVersion(
+  plan: PushPlan,
+): Promise<{ readonly artifacts: readonly LocalArtifact[]; readonly request: RegisterVersionRequest }> {
+  const builds: { artifact: LocalArtifact; target: BuildTarget }[] = [];
+  for (const { path, target } of plan.builds) builds.push({ artifact: await measureArtifact(path, "onnx"), target });
+  const golden = plan.golden === null ? null : await measureArtifact(plan.golden, "golden");
+  const parsed = registerVersionRequestSchema.safeParse({
+    version: plan.version,
+    description: plan.description,
+    classification: plan.classification,
+    builds: builds.map(({ artifact, target }) => ({ digest: artifact.digest, target })),
+    selfTest: { goldenDigest: golden?.digest ?? null, latencyP95Ms: plan.latencyP95Ms },
+  });
+  if (!parsed.success)
+    throw toUsageError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+  return {
+    artifacts: [...builds.map(({ artifact }) => artifact), ...(golden === null ? [] : [golden])],
+    request: parsed.data,
+  };
+}
+
+/** Uploads what the server lacks, then registers. A version that is there with the same content is left alone. */
+export async function pushVersion(client: Client, plan: PushPlan, ui: PushUi): Promise<PushResult> {
+  const { artifacts, request } = await planVersion(plan);
+  for (const artifact of artifacts) {
+    const sent = await uploadArtifact(client, artifact, ui);
+    ui.say(`${artifact.path}: ${sent ? "uploaded" : "the server has it"} (${artifact.digest.slice(0, 19)}…)`);
+  }
+  try {
+    return { created: true, detail: await client.models.registerVersion(plan.model, request) };
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== "version_exists") throw error;
+    const detail = await client.models.getVersion(plan.model, plan.version);
+    if (isSameVersion(detail, request)) return { created: false, detail };
+    throw new ClientError("version_exists", `${plan.model} ${plan.version} exists with other content`, {
+      cause: error,
+      status: error.status,
+      hint: "a version never changes: push it under the next version number",
+    });
+  }
+}

@@ -1,0 +1,77 @@
+import { rolloutSpecSchema, type RolloutSpec } from "@fairlead/protocol";
+import type { z } from "zod";
+import { CliError, toUsageError } from "../errors.ts";
+import { parseDuration } from "../parse-duration.ts";
+import { suggestName } from "../suggest.ts";
+import { parseGate } from "./parse-gate.ts";
+import { parseStages } from "./parse-stages.ts";
+
+export interface RolloutFlags {
+  readonly model: string;
+  readonly version: string;
+  readonly slot: string;
+  readonly selector: string;
+  readonly control?: string;
+  readonly stages: string;
+  readonly gate: readonly string[];
+  readonly soak?: string;
+  readonly stageTimeout?: string;
+  readonly deviceSoak?: string;
+  readonly maxFailures?: string;
+  readonly successRatio?: string;
+  readonly manual?: boolean;
+  readonly onFailure?: string;
+}
+
+/** Reports every bad field at once. */
+export function parseRolloutSpec(value: unknown, where: string): RolloutSpec {
+  const parsed = rolloutSpecSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue: z.core.$ZodIssue) => `  ${issue.path.join(".")}: ${issue.message}`);
+  throw new CliError("usage", `${where} is not a valid rollout:\n${lines.join("\n")}`);
+}
+
+function parseMaxFailures(text: string): { count: number | null; ratio: number | null } {
+  const match = /^(?<number>\d+(?:\.\d+)?)(?<percent>%)?$/u.exec(text)?.groups;
+  if (match === undefined) throw toUsageError(`--max-failures "${text}" is neither a count nor a percentage`);
+  const number = Number(match["number"]);
+  return match["percent"] === undefined ? { count: number, ratio: null } : { count: null, ratio: number / 100 };
+}
+
+export function toRolloutSpec(flags: RolloutFlags): RolloutSpec {
+  const stages = parseStages(flags.stages);
+  const gates = flags.gate.map(parseGate);
+  const names = stages.map((stage) => stage.name);
+  for (const name of gates.flatMap((gate) => gate.stages)) {
+    if (names.includes(name)) continue;
+    const near = suggestName(name, names);
+    throw toUsageError(
+      `a gate names the stage "${name}", which is not in --stages`,
+      near === null ? undefined : `did you mean "${near}"?`,
+    );
+  }
+  const policy = {
+    ...(flags.soak === undefined ? {} : { soakMs: parseDuration(flags.soak) }),
+    ...(flags.stageTimeout === undefined ? {} : { timeoutMs: parseDuration(flags.stageTimeout) }),
+    ...(flags.maxFailures === undefined ? {} : { maxFailures: parseMaxFailures(flags.maxFailures) }),
+    ...(flags.successRatio === undefined ? {} : { successRatio: Number(flags.successRatio) }),
+    ...(flags.manual === true ? { approval: "manual" } : {}),
+  };
+  const value = {
+    slot: flags.slot,
+    model: flags.model,
+    version: flags.version,
+    selector: flags.selector,
+    control: flags.control ?? null,
+    stages: stages.map((stage) => ({
+      ...stage,
+      ...policy,
+      gates: gates
+        .filter((gate) => gate.stages.length === 0 || gate.stages.includes(stage.name))
+        .map((gate) => gate.spec),
+    })),
+    ...(flags.onFailure === undefined ? {} : { onFailure: flags.onFailure }),
+    ...(flags.deviceSoak === undefined ? {} : { deviceSoakMs: parseDuration(flags.deviceSoak) }),
+  };
+  return parseRolloutSpec(value, "the command line");
+}
