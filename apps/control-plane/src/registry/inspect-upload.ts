@@ -1,0 +1,87 @@
+import { readFile } from "node:fs/promises";
+import { inspectOnnxFile, type InspectionErrorCode } from "@fairlead/inference/inspect";
+import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import {
+  goldenSetSchema,
+  inspectionSchema,
+  type Artifact,
+  type GoldenSet,
+  type HttpErrorCode,
+  type Inspection,
+} from "@fairlead/protocol";
+
+/** Codes of the inspection that the API spells otherwise. */
+const spelling: Partial<Record<InspectionErrorCode, HttpErrorCode>> = {
+  tensor_malformed: "validation_failed",
+  model_unreadable: "internal",
+};
+
+function isInspectionCode(code: string | undefined): code is keyof typeof spelling {
+  return code !== undefined && Object.hasOwn(spelling, code);
+}
+
+async function inspectModel(path: string): Promise<Inspection> {
+  let found: unknown;
+  try {
+    found = await inspectOnnxFile(path);
+  } catch (error) {
+    const code = toErrorCode(error);
+    const other = isInspectionCode(code) ? spelling[code] : undefined;
+    if (other === undefined) throw error;
+    const hint = error instanceof CodedError && error.hint !== undefined ? { hint: error.hint } : {};
+    throw new CodedError<HttpErrorCode>(other, toErrorMessage(error), { cause: error, ...hint });
+  }
+  const parsed = inspectionSchema.safeParse(found);
+  if (parsed.success) return parsed.data;
+  const first = parsed.error.issues[0];
+  throw new CodedError<HttpErrorCode>(
+    "validation_failed",
+    `the model cannot be described: ${first?.path.join(".") ?? ""}: ${first?.message ?? ""}`,
+    { cause: parsed.error, hint: "export the model with shorter names and tensors of at most 32 dimensions" },
+  );
+}
+
+/** @throws CodedError `validation_failed`, with the fields that are wrong */
+export function parseGoldenSet(text: string): GoldenSet {
+  const hint = "write {v: 1, cases: [{name, inputs, outputs, toleranceAbs, toleranceRel}]}";
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new CodedError<HttpErrorCode>("validation_failed", "the golden set is not JSON", { cause: error, hint });
+  }
+  const parsed = goldenSetSchema.safeParse(value);
+  if (!parsed.success) {
+    const fields = parsed.error.issues
+      .slice(0, 16)
+      .map((issue) => ({ path: issue.path.map(String).join("."), message: issue.message }));
+    const summary = fields.map(({ path, message }) => `${path}: ${message}`).join("; ");
+    throw new CodedError<HttpErrorCode>(
+      "validation_failed",
+      `the golden set is malformed: ${summary}`.slice(0, 1_000),
+      {
+        hint,
+        details: { fields },
+      },
+    );
+  }
+  for (const [index, golden] of parsed.data.cases.entries()) {
+    for (const [name, { shape, data }] of [...Object.entries(golden.inputs), ...Object.entries(golden.outputs)]) {
+      const elements = shape.reduce((product, size) => product * size, 1);
+      if (elements === data.length) continue;
+      throw new CodedError<HttpErrorCode>(
+        "validation_failed",
+        `golden case ${index} (${golden.name}): tensor ${name} has ${data.length} values, its shape asks for ${elements}`,
+        { hint },
+      );
+    }
+  }
+  return parsed.data;
+}
+
+/** Looks into an upload before anyone can name it: what it is, or why it is refused. Null for golden sets. */
+export async function inspectUpload(kind: Artifact["kind"], path: string): Promise<Inspection | null> {
+  if (kind === "onnx") return await inspectModel(path);
+  parseGoldenSet(await readFile(path, "utf8"));
+  return null;
+}

@@ -1,0 +1,98 @@
+import { toCanonicalJson } from "@fairlead/artifacts";
+import { CodedError } from "@fairlead/kernel";
+import {
+  limits,
+  type GoldenSet,
+  type HttpErrorCode,
+  type ModelSummary,
+  type ModelVersionDetail,
+  type RegisterVersionRequest,
+} from "@fairlead/protocol";
+import type { ModelVersionRow, Repositories } from "@fairlead/store";
+import type { ArtifactFiles } from "./artifact-files.ts";
+import { requireDistinctTargets, requireFittingGolden, requireOneInterface, toModelVersion } from "./check-version.ts";
+import { parseGoldenSet } from "./inspect-upload.ts";
+import type { RegistryContext } from "./store-artifact.ts";
+
+async function loadGolden(files: ArtifactFiles, artifact: { digest: string; sizeBytes: number }): Promise<GoldenSet> {
+  await using handle = await files.open(artifact.digest, artifact.sizeBytes);
+  if (handle === undefined || artifact.sizeBytes > limits.goldenBytes) {
+    throw new CodedError<HttpErrorCode>("artifact_unknown", `the file of ${artifact.digest} is missing`, {
+      hint: "upload the golden set again",
+    });
+  }
+  return parseGoldenSet(await handle.readFile("utf8"));
+}
+
+/** A version with what was read from its files and its newest release. */
+export async function toVersionDetail(read: Repositories, row: ModelVersionRow): Promise<ModelVersionDetail> {
+  const digests = row.content.builds.map(({ artifact }) => artifact.digest);
+  const artifacts = await read.artifacts.listOf(digests);
+  const release = await read.releases.getLatest(row.model, row.version);
+  return {
+    content: row.content,
+    inspections: Object.fromEntries(
+      artifacts.flatMap(({ digest, inspection }) => (inspection === null ? [] : [[digest, inspection]])),
+    ),
+    createdAtMs: row.createdAtMs,
+    release: release?.document ?? null,
+  };
+}
+
+export async function toModelSummary(read: Repositories, model: string): Promise<ModelSummary> {
+  const released = new Set(await read.releases.listReleasedVersions(model));
+  const versions = await read.modelVersions.listVersions(model);
+  return {
+    model,
+    versions: versions.map(({ version, content, createdAtMs }) => ({
+      version,
+      builds: content.builds.length,
+      released: released.has(version),
+      createdAtMs,
+    })),
+  };
+}
+
+export interface RegisterRequest {
+  readonly model: string;
+  readonly body: RegisterVersionRequest;
+  readonly actor: string;
+}
+
+/**
+ * Registers one version: every file is known, no two builds claim one target, all have one interface, and the labels
+ * and the golden set fit it. The same request again changes nothing.
+ * @throws CodedError `artifact_unknown` · `duplicate_target` · `validation_failed` · `version_exists`
+ */
+export async function registerVersion(
+  context: RegistryContext,
+  files: ArtifactFiles,
+  { model, body, actor }: RegisterRequest,
+): Promise<{ readonly detail: ModelVersionDetail; readonly created: boolean }> {
+  const digests = body.builds.map(({ digest }) => digest);
+  const { goldenDigest } = body.selfTest;
+  // Stored files never change or go, so they can be checked before the transaction.
+  const wanted = goldenDigest === null ? digests : [...digests, goldenDigest];
+  const content = toModelVersion(model, body, await context.store.read.artifacts.listOf([...new Set(wanted)]));
+  requireDistinctTargets(content);
+  requireOneInterface(content);
+  const { golden } = content.selfTest;
+  if (golden !== null) requireFittingGolden(content, await loadGolden(files, golden));
+  const { version } = content;
+  const subject = `${model}@${version}`;
+  return await context.store.transaction(async (tx) => {
+    const known = await tx.modelVersions.get(model, version);
+    if (known !== undefined && toCanonicalJson(known.content) !== toCanonicalJson(content)) {
+      throw new CodedError<HttpErrorCode>("version_exists", `${subject} is registered with other content`, {
+        hint: "versions never change: choose the next version",
+      });
+    }
+    if (known !== undefined) return { detail: await toVersionDetail(tx, known), created: false };
+    const row = { model, version, content, createdAtMs: context.clock.nowMs(), createdBy: actor };
+    await tx.modelVersions.add(row);
+    const details = { builds: digests, golden: goldenDigest };
+    await context.audit.append(tx, { actor, action: "model.register", subject, reason: "registered", details });
+    await context.stream.emit(tx, "model", subject);
+    return { detail: await toVersionDetail(tx, row), created: true };
+  });
+}
