@@ -49,7 +49,8 @@ CREATE TABLE devices (
   integrityAtMs INTEGER,
   chainIndex INTEGER,
   chainHead TEXT,
-  measurements TEXT NOT NULL,
+  measurements TEXT,
+  fileBaseline TEXT,
   clockSkewMs REAL,
   epoch TEXT,
   deadLetters INTEGER NOT NULL
@@ -65,6 +66,7 @@ CREATE TABLE device_slots (
   attempt INTEGER NOT NULL,
   soakMs INTEGER NOT NULL,
   release TEXT,
+  knownDigests TEXT NOT NULL,
   updatedAtMs INTEGER NOT NULL,
   PRIMARY KEY (device, slot)
 ) STRICT;

@@ -14,3 +14,4 @@ export type {
 } from "./schema/messages.ts";
 export type { IdempotencyKey, StreamEventRow } from "./schema/audit.ts";
 export type { ArtifactRow, ModelVersionRow, ReleaseRow } from "./schema/registry.ts";
+export type { AlertRow, CommandRow, RemediationRow, RolloutRow } from "./schema/controllers.ts";

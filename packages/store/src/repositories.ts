@@ -19,6 +19,12 @@ import {
   createModelVersionRepository,
   createReleaseRepository,
 } from "./repositories/registry.ts";
+import {
+  createAlertRepository,
+  createCommandRepository,
+  createRemediationRepository,
+} from "./repositories/remediations.ts";
+import { createRolloutRepository } from "./repositories/rollouts.ts";
 import { createTelemetryRepository } from "./repositories/telemetry.ts";
 
 /** Every aggregate's repository, bound to one connection. A new aggregate is one line here. */
@@ -37,6 +43,10 @@ export function createRepositories(db: Database) {
     streamEvents: createStreamEventRepository(db),
     idempotency: createIdempotencyRepository(db),
     settings: createSettingRepository(db),
+    rollouts: createRolloutRepository(db),
+    commands: createCommandRepository(db),
+    remediations: createRemediationRepository(db),
+    alerts: createAlertRepository(db),
     artifacts: createArtifactRepository(db),
     modelVersions: createModelVersionRepository(db),
     releases: createReleaseRepository(db),

@@ -16,7 +16,7 @@ const minRequests = z.int().min(1).max(1_000_000_000).default(50);
  * A question that a stage must answer before the rollout goes on. `absolute` judges the stage's devices alone;
  * `control` judges them against the cohort that still runs the previous version in the same time.
  */
-export const gateSpecSchema = z.discriminatedUnion("kind", [
+export const gateSpecSchema = z.union([
   /** Share of the stage's devices whose self-test passed. */
   z.strictObject({ kind: z.literal("self-test"), minPassedRatio: ratioSchema }),
   z.strictObject({ kind: z.literal("errors"), against: z.literal("absolute"), maxRatio: ratioSchema, minRequests }),

@@ -18,6 +18,7 @@ export interface DeviceRepository {
   update(device: string, change: Partial<Omit<Device, "device">>): Promise<void>;
   countDeadLetter(device: string): Promise<void>;
   listSilent(beforeMs: number): Promise<Device[]>;
+  listVerifiedBefore(timeMs: number): Promise<Device[]>;
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
   listSlotsOf(devices: readonly string[]): Promise<DesiredSlotRow[]>;
@@ -58,6 +59,11 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .from(devices)
         .where(and(eq(devices.online, true), silent));
     },
+    listVerifiedBefore: async (timeMs) =>
+      await db
+        .select()
+        .from(devices)
+        .where(and(eq(devices.integrity, "verified"), lt(devices.integrityAtMs, timeMs))),
     markAllOffline: async () => {
       await db.update(devices).set({ online: false }).where(eq(devices.online, true));
     },

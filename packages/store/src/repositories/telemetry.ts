@@ -28,11 +28,17 @@ export interface TelemetryRepository {
   removeReceivedBefore(timeMs: number): Promise<void>;
 }
 
+/** Rows per statement: far below the engine's 32,766 bound values. */
+function toChunks<Row>(rows: readonly Row[], size = 200): Row[][] {
+  const count = Math.ceil(rows.length / size);
+  return Array.from({ length: count }, (_, index) => rows.slice(index * size, (index + 1) * size));
+}
+
 export function createTelemetryRepository(db: Database): TelemetryRepository {
   return {
     add: async ({ hosts, slots }) => {
-      for (const row of hosts) await db.insert(hostWindows).values(row).onConflictDoNothing();
-      for (const row of slots) await db.insert(slotWindows).values(row).onConflictDoNothing();
+      for (const rows of toChunks(hosts)) await db.insert(hostWindows).values(rows).onConflictDoNothing();
+      for (const rows of toChunks(slots)) await db.insert(slotWindows).values(rows).onConflictDoNothing();
     },
     listSlotWindows: async (query) =>
       await db

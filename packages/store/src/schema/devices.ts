@@ -9,6 +9,7 @@ import type {
   SignedDesiredState,
   SignedRelease,
 } from "@fairlead/protocol";
+import type { FileBaseline } from "@fairlead/integrity";
 import { defineTable } from "./define-table.ts";
 
 export const devices = defineTable("devices", (column) => ({
@@ -21,7 +22,7 @@ export const devices = defineTable("devices", (column) => ({
   revision: column.integer().notNull(),
   enrolledAtMs: column.timeMs(),
   certificateSerial: column.text(),
-  /** SHA-256 of the only certificate that is valid now, lower-case hexadecimal. */
+  /** `sha256:` of the only certificate (DER) that is valid now. */
   certificateFingerprint: column.text(),
   certificateNotAfterMs: column.timeMs(),
   online: column.flag().notNull(),
@@ -38,8 +39,10 @@ export const devices = defineTable("devices", (column) => ({
   integrityAtMs: column.timeMs(),
   chainIndex: column.integer(),
   chainHead: column.text(),
-  /** The latest measurement of every name; evidence may leave out what did not change. */
-  measurements: column.json<readonly Measurement[]>().notNull(),
+  /** The latest measurement of every name; null until a full list came. */
+  measurements: column.json<readonly Measurement[]>(),
+  /** Recorded from the first full evidence of an agent version. */
+  fileBaseline: column.json<FileBaseline>(),
   /** Device clock minus ours at the last birth; positive when the device is ahead. */
   clockSkewMs: column.real(),
   epoch: column.text(),
@@ -60,6 +63,8 @@ export const deviceSlots = defineTable(
     attempt: column.integer().notNull(),
     soakMs: column.integer().notNull(),
     release: column.json<SignedRelease>(),
+    /** Builds of this and earlier releases of the slot, newest first: what may lie on the device. */
+    knownDigests: column.json<readonly string[]>().notNull(),
     updatedAtMs: column.timeMs().notNull(),
   }),
   ["device", "slot"],

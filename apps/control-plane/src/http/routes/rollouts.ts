@@ -1,0 +1,81 @@
+import {
+  idSchema,
+  listQuerySchema,
+  rolloutActionRequestSchema,
+  rolloutHistoryEntrySchema,
+  rolloutSpecSchema,
+  rolloutStatusSchema,
+  toListSchema,
+} from "@fairlead/protocol";
+import type { Store } from "@fairlead/store";
+import { z } from "zod";
+import { rolloutSubject } from "../../rollouts/controller.ts";
+import type { RolloutService } from "../../rollouts/service.ts";
+import { defineRoute, type AnyRoute } from "../route.ts";
+
+const params = z.strictObject({ rollout: idSchema });
+const path = "/api/v1/rollouts";
+
+export function createRolloutRoutes(service: RolloutService, store: Store): readonly AnyRoute[] {
+  return [
+    defineRoute({
+      ...{ method: "POST", path, summary: "Create a rollout; it starts at once", permission: "admin" },
+      request: { body: rolloutSpecSchema },
+      response: rolloutStatusSchema,
+      errors: ["selector_empty", "stages_incomplete", "gate_unfeedable", "release_missing", "rollout_in_progress"],
+      handle: async ({ body, actor }) => {
+        const status = await service.create(body, actor);
+        return { status: 201, body: status, etag: status.etag };
+      },
+    }),
+    defineRoute({
+      ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "admin" },
+      request: { query: listQuerySchema },
+      response: toListSchema(rolloutStatusSchema),
+      handle: async ({ query }) => ({ body: { items: await service.list(query.limit), nextCursor: null } }),
+    }),
+    defineRoute({
+      ...{
+        method: "GET",
+        path: `${path}/:rollout`,
+        summary: "One rollout with its stages and gates",
+        permission: "admin",
+      },
+      request: { params },
+      response: rolloutStatusSchema,
+      errors: ["not_found"],
+      handle: async ({ params: { rollout } }) => {
+        const status = await service.get(rollout);
+        return { body: status, etag: status.etag };
+      },
+    }),
+    defineRoute({
+      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "admin" },
+      summary: "Pause, resume, promote, abort, undo or retry",
+      request: { params, body: rolloutActionRequestSchema },
+      response: rolloutStatusSchema,
+      errors: ["not_found", "transition_refused", "precondition_failed"],
+      handle: async ({ params: { rollout }, body, actor, headers }) => {
+        const ifMatch = headers.get("if-match")?.replaceAll('"', "") ?? null;
+        const status = await service.act({ rolloutId: rollout, ...body, actor, ifMatch });
+        return { body: status, etag: status.etag };
+      },
+    }),
+    defineRoute({
+      ...{ method: "GET", path: `${path}/:rollout/history`, permission: "admin" },
+      summary: "Every decision with the numbers behind it, oldest first",
+      request: { params },
+      response: toListSchema(rolloutHistoryEntrySchema),
+      errors: ["not_found"],
+      handle: async ({ params: { rollout } }) => {
+        await service.get(rollout);
+        const entries = await store.read.audit.list({ subject: rolloutSubject(rollout), limit: 1_000 });
+        const items = entries.toReversed().map(({ tsMs, action, reason, details }) => ({
+          ...{ tsMs, kind: action.replace("rollout.", ""), reason, details },
+          code: typeof details["code"] === "string" ? details["code"] : action.replace("rollout.", ""),
+        }));
+        return { body: { items, nextCursor: null } };
+      },
+    }),
+  ];
+}

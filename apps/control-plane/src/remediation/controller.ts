@@ -1,0 +1,68 @@
+import { applyAction, decide, type Action, type RemediationCase } from "@fairlead/remediation";
+import type { RemediationRow, Transaction } from "@fairlead/store";
+import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { execute } from "./executors.ts";
+import { loadObservations } from "./observe.ts";
+import type { RemediationPorts } from "./ports.ts";
+
+const tickMs = 1_000;
+/** A case is opened in one round and worked on in the next; more than this in one turn waits for the next tick. */
+const maxRounds = 8;
+
+export function remediationSubject(remediationId: string): string {
+  return `remediation:${remediationId}`;
+}
+
+function toRow(current: RemediationCase): RemediationRow {
+  const holds = current.quarantine === "held" || current.alert === "firing";
+  const { remediationId, device, updatedAtMs } = current;
+  return { remediationId, device, open: current.endedAtMs === null || holds, updatedAtMs, caseData: current };
+}
+
+function toDetails(action: Action): Record<string, unknown> {
+  const { kind: _kind, reason: _reason, ...details } = action;
+  return details;
+}
+
+export function createRemediationController(ports: RemediationPorts): ReconcileLoop {
+  const { audit, clock, config, store, stream } = ports;
+  const memoryMs = Math.max(config.crashLoopWindowMs, ...config.rules.map(({ coolDownMs }) => coolDownMs));
+
+  const perform = async (tx: Transaction, action: Action): Promise<void> => {
+    const nowMs = clock.nowMs();
+    const isNew = action.kind === "open-case" || action.kind === "suppress-case";
+    const remediationId = isNew ? ports.createId("rem") : action.remediationId;
+    const current = isNew ? null : ((await tx.remediations.get(remediationId))?.caseData ?? null);
+    const made = await execute(action, { tx, ports });
+    const next = applyAction(current, action, { nowMs, remediationId, ...made });
+    await tx.remediations.save(toRow(next));
+    await audit.append(tx, {
+      actor: "plane:remediation",
+      action: `remediation.${action.kind}`,
+      subject: remediationSubject(remediationId),
+      reason: action.reason,
+      details: { device: next.device, rule: next.rule, ...toDetails(action), ...made },
+    });
+    await stream.emit(tx, "remediation", remediationId);
+  };
+
+  /** One round: observations, decisions, side effects and audit are one transaction. */
+  const advance = (): Promise<boolean> =>
+    store.transaction(async (tx) => {
+      const nowMs = clock.nowMs();
+      const cases = (await tx.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
+      const observations = await loadObservations(tx, { cases, crashesSinceMs: nowMs - config.crashLoopWindowMs });
+      const actions = decide({ observations, cases, config, nowMs });
+      for (const action of actions) await perform(tx, action);
+      return actions.length > 0;
+    });
+
+  return createReconcileLoop({
+    name: "remediation",
+    everyMs: tickMs,
+    logger: ports.logger,
+    run: async () => {
+      for (let round = 0; round < maxRounds && (await advance()); round += 1);
+    },
+  });
+}

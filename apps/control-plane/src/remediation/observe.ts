@@ -1,0 +1,89 @@
+import { isJobEnd } from "@fairlead/protocol";
+import type { DeviceObservation, FailingMeasurement, RemediationCase, ServingCrash } from "@fairlead/remediation";
+import type { CommandRow, DesiredSlotRow, Device, EventRow, Repositories } from "@fairlead/store";
+import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
+
+/** Most events of one look: beyond it the oldest are left out, which can only delay a crash loop's case. */
+const maxEvents = 5_000;
+
+interface Facts {
+  readonly rows: readonly DesiredSlotRow[];
+  readonly crashes: readonly ServingCrash[];
+  readonly commands: readonly CommandRow[];
+}
+
+/** Size of the artifact with that digest among what the plane asked the slot to run; null when it is none of them. */
+function toSizeBytes(row: DesiredSlotRow | undefined, digest: string | null): number | null {
+  const build = row?.release?.signed.content.builds.find(({ artifact }) => artifact.digest === digest);
+  return build?.artifact.sizeBytes ?? null;
+}
+
+function toFailing(device: Device, rows: readonly DesiredSlotRow[]): FailingMeasurement[] {
+  return listFailingMeasurements(device, rows).map((measurement) => {
+    const slot = measurement.kind === "model" ? (/^slot\/([^/]+)$/u.exec(measurement.name)?.[1] ?? null) : null;
+    const active = device.reported?.slots.find((report) => report.slot === slot)?.active?.buildDigest ?? null;
+    const expected = measurement.expected ?? active;
+    const row = rows.find((candidate) => candidate.slot === slot);
+    return { ...measurement, slot, expected, sizeBytes: toSizeBytes(row, expected) };
+  });
+}
+
+export function toObservation(device: Device, { rows, crashes, commands }: Facts): DeviceObservation {
+  return {
+    device: device.device,
+    lifecycle: device.lifecycle,
+    online: device.online,
+    lastSeenMs: device.lastSeenMs,
+    integrity: {
+      state: device.integrity,
+      evidenceAtMs: device.integrityAtMs,
+      failing: device.integrity === "failed" ? toFailing(device, rows) : [],
+    },
+    crashes,
+    slots: (device.reported?.slots ?? []).map((report) => ({
+      slot: report.slot,
+      serving: report.serving,
+      activeBuildDigest: report.active?.buildDigest ?? null,
+      previousBuildDigest: report.previous?.buildDigest ?? null,
+      confirmed: report.job === null || isJobEnd(report.job.state),
+    })),
+    commands: commands.map(({ commandId, state, reason }) => ({ commandId, outcome: state, reason })),
+  };
+}
+
+function toCrashes(events: readonly EventRow[]): Map<string, ServingCrash[]> {
+  const crashes = new Map<string, ServingCrash[]>();
+  for (const { device, event, receivedMs } of events) {
+    const { data } = event;
+    if (data.kind !== "serving-crashed" && data.kind !== "serving-hung") continue;
+    if (data.buildDigest === null) continue;
+    const known = crashes.get(device) ?? [];
+    crashes.set(device, [...known, { tsMs: receivedMs, slot: data.slot, buildDigest: data.buildDigest }]);
+  }
+  return crashes;
+}
+
+/** What remediation looks at: the mapping from the plane's tables to its words. */
+export async function loadObservations(
+  from: Repositories,
+  about: { readonly cases: readonly RemediationCase[]; readonly crashesSinceMs: number },
+): Promise<DeviceObservation[]> {
+  const devices = await from.devices.list();
+  const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
+  const events = [
+    ...(await from.events.list({ kind: "serving-crashed", fromMs: about.crashesSinceMs, limit: maxEvents })),
+    ...(await from.events.list({ kind: "serving-hung", fromMs: about.crashesSinceMs, limit: maxEvents })),
+  ];
+  const crashes = toCrashes(events);
+  const ids = about.cases
+    .filter(({ endedAtMs }) => endedAtMs === null)
+    .flatMap(({ actions }) => actions.flatMap(({ commandId }) => (commandId === null ? [] : [commandId])));
+  const commands = await from.commands.listByIds(ids.slice(-1_000));
+  return devices.map((device) =>
+    toObservation(device, {
+      rows: rows.filter((row) => row.device === device.device),
+      crashes: crashes.get(device.device) ?? [],
+      commands: commands.filter((command) => command.device === device.device),
+    }),
+  );
+}

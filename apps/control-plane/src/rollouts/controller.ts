@@ -1,0 +1,85 @@
+import { applyDecision, reconcile, type Decision, type RolloutRecord } from "@fairlead/rollout";
+import type { RolloutRow, Transaction } from "@fairlead/store";
+import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { loadEvidence } from "./evidence.ts";
+import { execute } from "./executors.ts";
+import { loadFleet } from "./fleet.ts";
+import type { RolloutPorts } from "./ports.ts";
+
+/** Rounds of one turn: decisions lead to further ones (a stage passes, the next begins) without waiting for a tick. */
+const maxRounds = 12;
+const tickMs = 500;
+
+export function rolloutSubject(rolloutId: string): string {
+  return `rollout:${rolloutId}`;
+}
+
+/** What is worth a line in the history: everything but readings of gates that say what they said before. */
+function isNotable(decision: Decision): boolean {
+  return decision.kind !== "record-verdicts" || decision.changed;
+}
+
+function toDetails(decision: Decision): Record<string, unknown> {
+  const { kind: _kind, reason: _reason, ...details } = decision;
+  return details;
+}
+
+export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
+  const { audit, clock, desired, store, stream } = ports;
+
+  /** One round: record, side effects in the store and audit are one transaction, so a crash leaves all or nothing. */
+  const advance = (rolloutId: string): Promise<boolean> =>
+    store.transaction(async (tx) => {
+      const row = await tx.rollouts.get(rolloutId);
+      if (row === undefined) return false;
+      const nowMs = clock.nowMs();
+      const { slot, selector } = row.record.spec;
+      const fleet = await loadFleet(tx, { slot, selector, record: row.record });
+      const evidence = await loadEvidence(tx, { record: row.record, fleet }, nowMs);
+      const decisions = reconcile({ record: row.record, fleet, evidence }, nowMs);
+      if (decisions.length === 0) return false;
+      let record: RolloutRecord = row.record;
+      for (const decision of decisions) {
+        record = applyDecision(record, decision, nowMs);
+        await execute(decision, { tx, record, desired });
+        if (!isNotable(decision)) continue;
+        await audit.append(tx, {
+          actor: "plane:rollouts",
+          action: `rollout.${decision.kind}`,
+          subject: rolloutSubject(rolloutId),
+          reason: decision.reason,
+          details: toDetails(decision),
+        });
+      }
+      await saveRecord(tx, row, { record, nowMs });
+      await stream.emit(tx, "rollout", rolloutId);
+      return true;
+    });
+
+  return createReconcileLoop({
+    name: "rollouts",
+    everyMs: tickMs,
+    logger: ports.logger,
+    run: async () => {
+      for (const { rolloutId } of await store.read.rollouts.listLive()) {
+        for (let round = 0; round < maxRounds && (await advance(rolloutId)); round += 1);
+      }
+    },
+  });
+}
+
+export async function saveRecord(
+  tx: Transaction,
+  row: RolloutRow,
+  change: { readonly record: RolloutRecord; readonly nowMs: number },
+): Promise<RolloutRow> {
+  const saved: RolloutRow = {
+    ...row,
+    state: change.record.state,
+    record: change.record,
+    updatedAtMs: change.nowMs,
+    revision: row.revision + 1,
+  };
+  await tx.rollouts.save(saved);
+  return saved;
+}

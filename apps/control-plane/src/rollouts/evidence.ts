@@ -1,0 +1,77 @@
+import {
+  toCohorts,
+  toQuantileKey,
+  type CohortEvidence,
+  type FleetDevice,
+  type RolloutRecord,
+  type StageEvidence,
+} from "@fairlead/rollout";
+import type { Repositories, SlotWindowRow } from "@fairlead/store";
+import { summarizeCohort, toQuantile } from "@fairlead/telemetry";
+
+/** What telemetry says of one cohort, in the words of the gates: the one place where the two meet. */
+export function toCohortEvidence(
+  rows: readonly SlotWindowRow[],
+  about: { readonly devices: number; readonly quantiles: readonly number[]; readonly selfTests: readonly boolean[] },
+): CohortEvidence {
+  const summary = summarizeCohort(rows.map((row) => row.window));
+  const latencyMs = about.quantiles.map((quantile) => {
+    const us = summary.requests === 0 ? null : toQuantile(summary.latencyUs, quantile);
+    return [toQuantileKey(quantile), us === null ? null : us / 1_000] as const;
+  });
+  return {
+    devices: about.devices,
+    requests: summary.requests,
+    errorRatio: summary.errorRatio,
+    latencyMs: Object.fromEntries(latencyMs),
+    meanConfidence: summary.meanConfidence,
+    classCounts: summary.classCounts,
+    selfTestPassed: about.selfTests.filter(Boolean).length,
+    selfTestTotal: about.selfTests.length,
+  };
+}
+
+/** Self-tests of the devices' present jobs, or of the outcomes that are kept of them. */
+function toSelfTests(record: RolloutRecord, fleet: readonly FleetDevice[], treatment: ReadonlySet<string>): boolean[] {
+  return record.devices
+    .filter(({ device }) => treatment.has(device))
+    .flatMap((device) => {
+      const job = fleet.find((seen) => seen.device === device.device)?.job ?? null;
+      const own = job?.rolloutId === record.rolloutId && job.attempt === device.attempt ? job.selfTestPassed : null;
+      const passed = device.outcome?.selfTestPassed ?? own;
+      return passed === null ? [] : [passed];
+    });
+}
+
+/** Evidence for the stage under judgement; null when none is judged. */
+export async function loadEvidence(
+  from: Repositories,
+  { record, fleet }: { readonly record: RolloutRecord; readonly fleet: readonly FleetDevice[] },
+  nowMs: number,
+): Promise<StageEvidence | null> {
+  const cohorts = toCohorts({ record, fleet });
+  if (cohorts === null) return null;
+  const { sinceMs, stageIndex, quantiles } = cohorts;
+  const { model, slot, version } = record.spec;
+  const treatment = new Set(cohorts.treatment);
+  const control = new Set(cohorts.control);
+  const devices = [...treatment, ...control];
+  const rows =
+    devices.length === 0
+      ? []
+      : await from.telemetry.listSlotWindows({ slot, fromMs: sinceMs, toMs: nowMs + 60_000, devices });
+  // A window that began before the stage also counts requests from before it.
+  const inStage = rows.filter((row) => row.atMs - (row.t1Ms - row.t0Ms) >= sinceMs);
+  const isOffered = (row: SlotWindowRow) => row.model === model && row.version === version;
+  return {
+    ...{ stageIndex, sinceMs },
+    treatment: toCohortEvidence(
+      inStage.filter((row) => treatment.has(row.device) && isOffered(row)),
+      { devices: treatment.size, quantiles, selfTests: toSelfTests(record, fleet, treatment) },
+    ),
+    control: toCohortEvidence(
+      inStage.filter((row) => control.has(row.device) && !isOffered(row)),
+      { devices: control.size, quantiles, selfTests: [] },
+    ),
+  };
+}

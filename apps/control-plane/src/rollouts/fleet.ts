@@ -1,0 +1,58 @@
+import { isSelected, parseSelector } from "@fairlead/protocol";
+import type { FleetDevice, RolloutRecord } from "@fairlead/rollout";
+import type { DesiredSlotRow, Device, Repositories } from "@fairlead/store";
+
+/** One device as a rollout sees it: through one slot. */
+export function toFleetDevice(
+  device: Device,
+  slot: string,
+  known: { readonly row: DesiredSlotRow | undefined; readonly generation: number },
+): FleetDevice {
+  const report = device.reported?.slots.find((candidate) => candidate.slot === slot);
+  const active = report?.active ?? null;
+  const job = report?.job ?? null;
+  const { row } = known;
+  return {
+    device: device.device,
+    labels: device.labels,
+    lifecycle: device.lifecycle,
+    online: device.online,
+    desired:
+      row === undefined || row.releaseId === null || row.version === null
+        ? null
+        : { releaseId: row.releaseId, version: row.version, rolloutId: row.rolloutId, attempt: row.attempt },
+    desiredSeen: (device.reported?.generation ?? -1) >= known.generation,
+    job:
+      job === null
+        ? null
+        : {
+            rolloutId: job.rolloutId,
+            attempt: job.attempt,
+            state: job.state,
+            code: job.code,
+            reason: job.reason,
+            selfTestPassed: job.selfTest?.passed ?? null,
+          },
+    running: active === null ? null : { releaseId: active.releaseId, version: active.version },
+  };
+}
+
+/** Every device that the selector names now, and every device that the record names. */
+export async function loadFleet(
+  from: Repositories,
+  about: { readonly slot: string; readonly selector: string; readonly record: RolloutRecord | null },
+): Promise<FleetDevice[]> {
+  const selector = parseSelector(about.selector);
+  const named = new Set(about.record?.devices.map(({ device }) => device));
+  const devices = (await from.devices.list()).filter(
+    (device) => named.has(device.device) || isSelected(selector, device.labels),
+  );
+  const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
+  const rowOf = new Map(rows.filter(({ slot }) => slot === about.slot).map((row) => [row.device, row]));
+  const fleet: FleetDevice[] = [];
+  for (const device of devices) {
+    const generation = (await from.devices.getDesired(device.device))?.generation ?? 0;
+    fleet.push(toFleetDevice(device, about.slot, { row: rowOf.get(device.device), generation }));
+  }
+  return fleet;
+}

@@ -1,0 +1,14 @@
+import type { Clock, Logger } from "@fairlead/kernel";
+import type { Store } from "@fairlead/store";
+import type { AuditLog, DesiredStates, StreamFeed } from "../context.ts";
+
+/** All that the rollout controller needs of the plane. */
+export interface RolloutPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly desired: DesiredStates;
+  readonly createId: (prefix: string) => string;
+}

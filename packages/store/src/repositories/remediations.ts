@@ -1,0 +1,100 @@
+import { and, desc, eq, gte, inArray, lt, or } from "drizzle-orm";
+import type { Database } from "../database.ts";
+import {
+  alerts,
+  commands,
+  remediations,
+  type AlertRow,
+  type CommandRow,
+  type RemediationRow,
+} from "../schema/controllers.ts";
+
+export interface CommandRepository {
+  get(commandId: string): Promise<CommandRow | undefined>;
+  add(row: CommandRow): Promise<void>;
+  /** Ends a pending command; nothing happens to one that has ended. */
+  end(commandId: string, change: Pick<CommandRow, "state" | "code" | "reason" | "endedAtMs">): Promise<boolean>;
+  listPending(device: string): Promise<CommandRow[]>;
+  listOverdue(nowMs: number): Promise<CommandRow[]>;
+  listByIds(ids: readonly string[]): Promise<CommandRow[]>;
+}
+
+export function createCommandRepository(db: Database): CommandRepository {
+  const get = async (commandId: string) =>
+    (await db.select().from(commands).where(eq(commands.commandId, commandId)).limit(1))[0];
+  return {
+    get,
+    add: async (row) => {
+      await db.insert(commands).values(row);
+    },
+    end: async (commandId, change) => {
+      if ((await get(commandId))?.state !== "pending") return false;
+      await db.update(commands).set(change).where(eq(commands.commandId, commandId));
+      return true;
+    },
+    listPending: async (device) =>
+      await db
+        .select()
+        .from(commands)
+        .where(and(eq(commands.device, device), eq(commands.state, "pending"))),
+    listOverdue: async (nowMs) =>
+      await db
+        .select()
+        .from(commands)
+        .where(and(eq(commands.state, "pending"), lt(commands.deadlineAtMs, nowMs))),
+    listByIds: async (ids) =>
+      ids.length === 0
+        ? []
+        : await db
+            .select()
+            .from(commands)
+            .where(inArray(commands.commandId, [...ids])),
+  };
+}
+
+export interface RemediationRepository {
+  get(remediationId: string): Promise<RemediationRow | undefined>;
+  save(row: RemediationRow): Promise<void>;
+  /** Every open case, and ended ones that changed after the time. */
+  listOpenOrSince(sinceMs: number): Promise<RemediationRow[]>;
+  /** Newest first. */
+  list(limit: number): Promise<RemediationRow[]>;
+}
+
+export function createRemediationRepository(db: Database): RemediationRepository {
+  return {
+    get: async (remediationId) =>
+      (await db.select().from(remediations).where(eq(remediations.remediationId, remediationId)).limit(1))[0],
+    save: async (row) => {
+      await db.insert(remediations).values(row).onConflictDoUpdate({ target: remediations.remediationId, set: row });
+    },
+    listOpenOrSince: async (sinceMs) =>
+      await db
+        .select()
+        .from(remediations)
+        .where(or(eq(remediations.open, true), gte(remediations.updatedAtMs, sinceMs))),
+    list: async (limit) => await db.select().from(remediations).orderBy(desc(remediations.remediationId)).limit(limit),
+  };
+}
+
+export interface AlertRepository {
+  add(row: AlertRow): Promise<void>;
+  resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
+  /** Newest first. */
+  list(limit: number): Promise<AlertRow[]>;
+}
+
+export function createAlertRepository(db: Database): AlertRepository {
+  return {
+    add: async (row) => {
+      await db.insert(alerts).values(row);
+    },
+    resolveOf: async (remediationId, resolvedAtMs) => {
+      await db
+        .update(alerts)
+        .set({ state: "resolved", resolvedAtMs })
+        .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing")));
+    },
+    list: async (limit) => await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit),
+  };
+}
