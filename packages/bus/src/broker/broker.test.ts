@@ -29,7 +29,8 @@ describe("the embedded broker", () => {
       port: 0,
       tenant: "acme",
       authenticate: async () => true,
-      onMessage: (topic, payload, identity) => void seen.push(`${identity.device} ${topic} ${Buffer.from(payload)}`),
+      onMessage: (topic, payload, identity) =>
+        void seen.push(`${identity.device} ${topic} ${Buffer.from(payload).toString()}`),
       ...extra,
     });
     ends.push(() => broker.close());
@@ -129,7 +130,7 @@ describe("the embedded broker", () => {
     const client = await connect(broker);
     const foreign = ["#", "+/+/#", "$SYS/#", `$share/g/${up("event")}`, up("event"), "fairlead/v1/acme/+/down/desired"];
     for (const filter of [...foreign, ...toDeviceFilters("acme", "cam-2").slice(0, 4)]) {
-      await expect(client.subscribeAsync(filter, { qos: 1 }), filter).rejects.toThrow();
+      await expect(client.subscribeAsync(filter, { qos: 1 }), filter).rejects.toThrow(/subscri|unspecified|error/iu);
     }
     const granted = await client.subscribeAsync([...toDeviceFilters("acme", "cam-1")], { qos: 1 });
     expect(granted.every((grant) => grant.qos === 1)).toBe(true);
@@ -145,10 +146,10 @@ describe("the embedded broker", () => {
       await authority.issueSubject("O=acme, CN=Cam_1/#"),
       await authority.issueSubject("CN=cam-1"),
     ];
-    for (const identity of identities) await expect(connect(broker, { identity })).rejects.toThrow();
-    await expect(connect(broker, { identity: {} as TestIdentity })).rejects.toThrow();
+    for (const identity of identities) await expect(connect(broker, { identity })).rejects.toThrow(/./u);
+    await expect(connect(broker, { identity: {} as TestIdentity })).rejects.toThrow(/./u);
     for (const clientId of ["cam-2", "__proto__", "constructor", "", "a/b/#"]) {
-      await expect(connect(broker, { clientId }), clientId).rejects.toThrow();
+      await expect(connect(broker, { clientId }), clientId).rejects.toThrow(/./u);
     }
     expect(broker.stats().devices).toBe(0);
     await connect(broker);

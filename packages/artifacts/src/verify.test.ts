@@ -1,0 +1,168 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { toDocumentDigest } from "./digest.ts";
+import { generateKeyPair, parseSigningKey } from "./keys.ts";
+import { signDocument } from "./sign.ts";
+import {
+  here,
+  nowMs,
+  planeKey,
+  releaseKey,
+  toBuild,
+  toCommand,
+  toDesiredState,
+  toRelease,
+} from "./testing/documents.ts";
+import { verifyCommand, verifyDesiredState, verifyRelease, type VerifyDesiredStateOptions } from "./verify.ts";
+
+const toCode = (verification: { readonly kind: string; readonly code?: string }) =>
+  verification.code ?? verification.kind;
+const state = (extra: Parameters<typeof toDesiredState>[0] = {}) => signDocument(toDesiredState(extra), planeKey);
+const checkState = (envelope: unknown, extra: Partial<VerifyDesiredStateOptions> = {}) =>
+  toCode(verifyDesiredState(envelope, { ...here, ...extra }));
+
+describe("verification", () => {
+  it("accepts what was signed, also after a journey through JSON text", () => {
+    const release = signDocument(toRelease(), releaseKey);
+    expect(verifyRelease(JSON.parse(JSON.stringify(release)), here)).toEqual({
+      kind: "verified",
+      document: release.signed,
+      digest: toDocumentDigest(release.signed),
+    });
+    expect(checkState(JSON.parse(JSON.stringify(state())))).toBe("verified");
+    expect(toCode(verifyCommand(signDocument(toCommand(), planeKey), here))).toBe("verified");
+  });
+
+  it("accepts a document whose signer left defaults out, since the signer signs the complete form", () => {
+    const { description: _, ...content } = toRelease().content;
+    const sparse = { ...toRelease(), content } as ReturnType<typeof toRelease>;
+    expect(toCode(verifyRelease(signDocument(sparse, releaseKey), here))).toBe("verified");
+  });
+
+  it("refuses every change of one byte in a signed document", () => {
+    const text = JSON.stringify(state());
+    const original = JSON.parse(text) as unknown;
+    fc.assert(
+      fc.property(fc.nat(text.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const bytes = Buffer.from(text);
+        bytes[at] = bytes[at]! ^ flip;
+        let changed: unknown;
+        try {
+          changed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+        } catch {
+          return;
+        }
+        // Another spelling of the very same value (the last digit of a long fraction) is no change.
+        if (JSON.stringify(changed) === JSON.stringify(original)) return;
+        expect(checkState(changed)).not.toBe("verified");
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it("refuses every single bit of the signature that is not the signed one", () => {
+    const { signed, signatures } = state();
+    const sig = signatures[0]!.sig;
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (const at of [0, 40, 85]) {
+      for (const letter of alphabet) {
+        if (letter === sig[at]) continue;
+        const changed = sig.slice(0, at) + letter + sig.slice(at + 1);
+        expect(checkState({ signed, signatures: [{ ...signatures[0], sig: changed }] })).toBe("signature_invalid");
+      }
+    }
+  });
+
+  it("keeps keys apart: a key trusted for one type signs no other", () => {
+    expect(toCode(verifyRelease(signDocument(toRelease(), planeKey), here))).toBe("signature_unknown_key");
+    expect(checkState(signDocument(toDesiredState(), releaseKey))).toBe("signature_unknown_key");
+    expect(toCode(verifyCommand(signDocument(toCommand(), releaseKey), here))).toBe("signature_unknown_key");
+    const stranger = parseSigningKey(generateKeyPair().privateKeyPem);
+    expect(checkState(signDocument(toDesiredState(), stranger))).toBe("signature_unknown_key");
+  });
+
+  it("admits a rotation: an unknown second signature does no harm, a wrong one by a known key does", () => {
+    const own = state();
+    const stranger = signDocument(toDesiredState(), parseSigningKey(generateKeyPair().privateKeyPem));
+    expect(checkState({ ...own, signatures: [...stranger.signatures, ...own.signatures] })).toBe("verified");
+    expect(checkState({ ...own, signatures: [...own.signatures, ...own.signatures] })).toBe("envelope_malformed");
+    expect(checkState({ ...own, signatures: state({ generation: 8 }).signatures })).toBe("signature_invalid");
+  });
+
+  it("names the first check that fails", () => {
+    expect(checkState(signDocument(toCommand(), planeKey))).toBe("wrong_type");
+    expect(checkState(state({ tenant: "globex" }))).toBe("foreign_tenant");
+    expect(checkState(state({ device: "cam-2" }))).toBe("foreign_device");
+    expect(checkState(state({ expiresAtMs: nowMs - 1_001 }))).toBe("expired");
+    expect(checkState(state({ issuedAtMs: nowMs + 1_001 }))).toBe("not_yet_valid");
+    expect(checkState(state(), { nowMs: Number.NaN })).toBe("not_yet_valid");
+    expect(checkState(state({ slots: [...toDesiredState().slots, ...toDesiredState().slots] }))).toBe(
+      "envelope_malformed",
+    );
+    for (const junk of [
+      null,
+      undefined,
+      7,
+      "x",
+      [],
+      {},
+      { signed: null },
+      { ...state(), extra: 1 },
+      { ...state(), signatures: [] },
+    ]) {
+      expect(checkState(junk)).toBe("envelope_malformed");
+    }
+    const polluted: unknown = JSON.parse(JSON.stringify(state()).replace('"v":1', '"v":1,"__proto__":{"x":1}'));
+    expect(checkState(polluted)).toBe("envelope_malformed");
+  });
+
+  it("tolerates a clock that is a day off when the caller says so", () => {
+    const day = 86_400_000;
+    expect(checkState(state(), { nowMs: nowMs + day, maxSkewMs: day })).toBe("verified");
+    expect(checkState(state(), { nowMs: nowMs - day, maxSkewMs: day })).toBe("verified");
+    expect(checkState(state(), { nowMs: nowMs + 2 * day, maxSkewMs: day })).toBe("expired");
+  });
+
+  it("lets no generation come back", () => {
+    const current = state();
+    const applied = { generation: 7, digest: toDocumentDigest(current.signed) };
+    expect(checkState(current, { applied })).toBe("already_applied");
+    expect(checkState(state({ artifactUrls: ["https://other.example/{digest}"] }), { applied })).toBe(
+      "stale_generation",
+    );
+    expect(checkState(state({ generation: 6 }), { applied })).toBe("stale_generation");
+    expect(checkState(state({ generation: 8 }), { applied })).toBe("verified");
+  });
+
+  it("verifies every embedded release too", () => {
+    const slot = toDesiredState().slots[0]!;
+    const releases = [
+      signDocument(toRelease(), planeKey),
+      signDocument(toRelease({ tenant: "globex" }), releaseKey),
+      signDocument(toRelease({ expiresAtMs: nowMs - 2_000 }), releaseKey),
+      { ...signDocument(toRelease(), releaseKey), signed: toRelease({ expiresAtMs: nowMs + 1 }) },
+    ];
+    for (const release of releases) {
+      expect(
+        checkState(
+          state({
+            slots: [
+              { ...slot, slot: "other", release: null },
+              { ...slot, release },
+            ],
+          }),
+        ),
+      ).toBe("release_invalid");
+    }
+  });
+
+  it("refuses to sign what the protocol does not admit", () => {
+    expect(() => signDocument(toRelease({ content: { ...toRelease().content, builds: [] } }), releaseKey)).toThrow(
+      /schema/u,
+    );
+    const odd = toBuild({ artifact: { digest: "sha256:x", sizeBytes: 1 } });
+    expect(() => signDocument(toRelease({ content: { ...toRelease().content, builds: [odd] } }), releaseKey)).toThrow(
+      /schema/u,
+    );
+  });
+});
