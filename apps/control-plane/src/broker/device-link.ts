@@ -1,0 +1,65 @@
+import { openBroker, type Broker, type BrokerStats, type DeviceMessageHandler } from "@fairlead/bus/broker";
+import type { Clock, Logger, Service } from "@fairlead/kernel";
+import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
+import type { Store } from "@fairlead/store";
+import type { DeviceLink } from "../context.ts";
+import { isCertificateInForce } from "../devices/certificate-in-force.ts";
+import type { Endpoints } from "./endpoints.ts";
+
+export interface DeviceLinkOptions {
+  readonly tenant: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly endpoints: Endpoints;
+  readonly onMessage: DeviceMessageHandler;
+  /** Fills the fresh broker with retained messages, before any device can connect twice. */
+  readonly onOpen: () => Promise<void>;
+}
+
+export interface OpenDeviceLink extends DeviceLink, Service {
+  disconnect(device: string): void;
+  stats(): BrokerStats | undefined;
+}
+
+/** The embedded broker as a service. It forgets everything at each start, so the plane publishes what is retained. */
+export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
+  let broker: Broker | undefined;
+  const publishHost = async (online: boolean) => {
+    const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs() };
+    const topic = toTopic({ kind: "host", tenant: options.tenant });
+    await broker?.publish(topic, toPayload(status), { retain: true });
+  };
+  return {
+    name: "device link",
+    start: async () => {
+      broker = await openBroker({
+        tls: options.tls(),
+        host: options.host,
+        port: options.port,
+        tenant: options.tenant,
+        logger: options.logger,
+        authenticate: async ({ device, fingerprint }) =>
+          isCertificateInForce(await options.store.read.devices.get(device), fingerprint),
+        onMessage: options.onMessage,
+      });
+      options.endpoints.setMqttPort(broker.port);
+      await options.onOpen();
+      await publishHost(true);
+    },
+    stop: async () => {
+      await publishHost(false);
+      await broker?.close();
+      broker = undefined;
+    },
+    isConnected: (device) => broker?.isConnected(device) ?? false,
+    publish: async (topic, payload, { retain = false } = {}) => {
+      await broker?.publish(toTopic(topic), toPayload(payload), { retain });
+    },
+    disconnect: (device) => void broker?.disconnectDevice(device),
+    stats: () => broker?.stats(),
+  };
+}

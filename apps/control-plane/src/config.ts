@@ -1,0 +1,112 @@
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { CodedError } from "@fairlead/kernel";
+import { tenantSchema } from "@fairlead/protocol";
+import { z } from "zod";
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const host = z
+  .string()
+  .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$|^[0-9a-fA-F:]{2,39}$/u, "not a host name or address");
+
+const configSchema = z.strictObject({
+  data: z.string().min(1).max(4_096).default(".fairlead/plane"),
+  "http-port": port.default(8_443),
+  "mqtt-port": port.default(8_883),
+  host: host.default("127.0.0.1"),
+  "public-host": host.default("localhost"),
+  tenant: tenantSchema.default("default"),
+  "device-cert-ttl": z.coerce.number().int().min(1).max(3_650).default(365),
+  "offline-after": z.coerce.number().int().min(1).max(86_400).default(60),
+  "keep-telemetry": z.coerce.number().int().min(1).max(3_650).default(30),
+  "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  "new-admin-token": z.boolean().default(false),
+  "json-ready": z.boolean().default(false),
+});
+
+export interface PlaneConfig {
+  readonly dataFolder: string;
+  readonly httpPort: number;
+  readonly mqttPort: number;
+  readonly host: string;
+  readonly publicHost: string;
+  readonly hostName: string;
+  readonly tenant: string;
+  readonly deviceCertificateDays: number;
+  readonly offlineAfterMs: number;
+  readonly keepTelemetryMs: number;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly newAdminToken: boolean;
+  readonly jsonReady: boolean;
+}
+
+export const usage = `usage: node apps/control-plane/src/main.ts [options]      (environment in parentheses)
+  --data DIR               data folder (FAIRLEAD_DATA), default .fairlead/plane
+  --http-port PORT         REST API and status page (FAIRLEAD_HTTP_PORT), default 8443; 0 takes a free one
+  --mqtt-port PORT         device link (FAIRLEAD_MQTT_PORT), default 8883; 0 takes a free one
+  --host ADDRESS           address to listen on (FAIRLEAD_HOST), default 127.0.0.1
+  --public-host NAME       name that devices use (FAIRLEAD_PUBLIC_HOST), default localhost
+  --tenant NAME            (FAIRLEAD_TENANT), default "default"
+  --device-cert-ttl DAYS   (FAIRLEAD_DEVICE_CERT_TTL), default 365
+  --offline-after SECONDS  a device this long silent is offline (FAIRLEAD_OFFLINE_AFTER), default 60
+  --keep-telemetry DAYS    (FAIRLEAD_KEEP_TELEMETRY), default 30
+  --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
+  --new-admin-token        make and print one more administrator token
+  --json-ready             print one JSON line with the ports once ready`;
+
+const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+const options = {
+  data: text,
+  "http-port": text,
+  "mqtt-port": text,
+  host: text,
+  "public-host": text,
+  tenant: text,
+  "device-cert-ttl": text,
+  "offline-after": text,
+  "keep-telemetry": text,
+  "log-level": text,
+  "new-admin-token": flag,
+  "json-ready": flag,
+} as const;
+
+function parseArguments(args: readonly string[]): Record<string, unknown> {
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    throw new CodedError("config_invalid", error instanceof Error ? error.message : String(error), { hint: usage });
+  }
+}
+
+/** Arguments win over the environment. @throws CodedError `config_invalid` naming every bad option */
+export function parseConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): PlaneConfig {
+  const fromEnv = Object.keys(options)
+    .filter((name) => options[name as keyof typeof options].type === "string")
+    .flatMap((name) => {
+      const value = env[`FAIRLEAD_${name.toUpperCase().replaceAll("-", "_")}`];
+      return value === undefined || value === "" ? [] : [[name, value] as const];
+    });
+  const parsed = configSchema.safeParse({ ...Object.fromEntries(fromEnv), ...parseArguments(args) });
+  if (!parsed.success) {
+    const bad = parsed.error.issues.map((issue) => `--${issue.path.join(".")}: ${issue.message}`);
+    throw new CodedError("config_invalid", bad.join("; "), { hint: usage });
+  }
+  const value = parsed.data;
+  return {
+    dataFolder: resolve(value.data),
+    httpPort: value["http-port"],
+    mqttPort: value["mqtt-port"],
+    host: value.host,
+    publicHost: value["public-host"],
+    hostName: hostname(),
+    tenant: value.tenant,
+    deviceCertificateDays: value["device-cert-ttl"],
+    offlineAfterMs: value["offline-after"] * 1_000,
+    keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
+    logLevel: value["log-level"],
+    newAdminToken: value["new-admin-token"],
+    jsonReady: value["json-ready"],
+  };
+}

@@ -1,0 +1,126 @@
+import type { SignableDocument, Signed } from "@fairlead/artifacts";
+import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import type { DesiredSlot, SignedDesiredState } from "@fairlead/protocol";
+import type { DesiredSlotRow, Store, Transaction } from "@fairlead/store";
+import type { DesiredStates, DeviceLink } from "../context.ts";
+
+const lifeMs = 30 * 86_400_000;
+const renewBeforeMs = 7 * 86_400_000;
+const renewEveryMs = 3_600_000;
+const knownDigests = 64;
+
+export interface DesiredStatesOptions {
+  readonly tenant: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly store: Store;
+  readonly link: Pick<DeviceLink, "publish">;
+  readonly apiUrl: () => string;
+  readonly sign: <Document extends SignableDocument>(document: Document) => Signed<Document>;
+}
+
+export interface OpenDesiredStates extends DesiredStates, Service {
+  /** After a birth: publishes again when the device has another generation, and never falls behind the device's. */
+  converge(tx: Transaction, device: string, deviceGeneration: number): Promise<void>;
+  /** Retained documents for a broker that has just started. */
+  publishAll(): Promise<void>;
+}
+
+function toSlot(row: DesiredSlotRow): DesiredSlot {
+  const { slot, release, rolloutId, attempt, soakMs } = row;
+  return { slot, release, rolloutId, attempt, soakMs };
+}
+
+function isSame(row: DesiredSlotRow | undefined, slot: DesiredSlot): boolean {
+  return (
+    row !== undefined &&
+    row.releaseId === (slot.release?.signed.releaseId ?? null) &&
+    row.rolloutId === slot.rolloutId &&
+    row.attempt === slot.attempt &&
+    row.soakMs === slot.soakMs
+  );
+}
+
+export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredStates {
+  const { clock, link, logger, store, tenant } = options;
+  let timer: NodeJS.Timeout | undefined;
+
+  const publish = (document: SignedDesiredState): void => {
+    link
+      .publish({ kind: "down", tenant, device: document.signed.device, channel: "desired" }, document, { retain: true })
+      .catch((error: unknown) => logger.warn("a desired state was not published", { error: toErrorMessage(error) }));
+  };
+
+  /** A device that knows a higher generation than we do (a restored backup) would refuse ours, so we go beyond it. */
+  const issue = async (tx: Transaction, device: string, atLeast: number): Promise<number> => {
+    const before = await tx.devices.getDesired(device);
+    const nowMs = clock.nowMs();
+    const generation = Math.max(before?.generation ?? 0, atLeast) + 1;
+    const expiresAtMs = nowMs + lifeMs;
+    const document = options.sign({
+      type: "desired-state",
+      v: 1,
+      tenant,
+      device,
+      generation,
+      issuedAtMs: nowMs,
+      expiresAtMs,
+      slots: (await tx.devices.listSlots(device)).map(toSlot),
+      artifactUrls: [`${options.apiUrl()}/api/v1/artifacts/{digest}`],
+    });
+    await tx.devices.saveDesired({ device, generation, document, expiresAtMs });
+    tx.afterCommit(() => publish(document));
+    return generation;
+  };
+
+  /** Signs anew what expires soon or names an address that the plane no longer has. */
+  const renew = async (): Promise<void> => {
+    const dueMs = clock.nowMs() + renewBeforeMs;
+    const prefix = `${options.apiUrl()}/`;
+    for (const row of await store.read.devices.listDesired()) {
+      const isMoved = row.document.signed.artifactUrls[0]?.startsWith(prefix) !== true;
+      if (isMoved || row.expiresAtMs < dueMs) await store.transaction((tx) => issue(tx, row.device, 0));
+    }
+  };
+
+  return {
+    name: "desired states",
+    start: async () => {
+      timer = setInterval(() => {
+        renew().catch((error: unknown) => logger.error("desired states not renewed", { error: toErrorMessage(error) }));
+      }, renewEveryMs);
+      timer.unref();
+    },
+    stop: async () => clearInterval(timer),
+    setSlots: async (tx, device, slots) => {
+      const rows = new Map((await tx.devices.listSlots(device)).map((row) => [row.slot, row]));
+      const changed = slots.filter((slot) => !isSame(rows.get(slot.slot), slot));
+      const before = await tx.devices.getDesired(device);
+      if (changed.length === 0 && before !== undefined) return before.generation;
+      for (const slot of changed) {
+        const digests = slot.release?.signed.content.builds.map((build) => build.artifact.digest) ?? [];
+        const known = new Set([...digests, ...(rows.get(slot.slot)?.knownDigests ?? [])]);
+        await tx.devices.saveSlot({
+          device,
+          ...slot,
+          releaseId: slot.release?.signed.releaseId ?? null,
+          model: slot.release?.signed.content.model ?? null,
+          version: slot.release?.signed.content.version ?? null,
+          knownDigests: [...known].slice(0, knownDigests),
+          updatedAtMs: clock.nowMs(),
+        });
+      }
+      return await issue(tx, device, 0);
+    },
+    converge: async (tx, device, deviceGeneration) => {
+      const desired = await tx.devices.getDesired(device);
+      if (desired === undefined || desired.generation === deviceGeneration) return;
+      if (deviceGeneration > desired.generation) await issue(tx, device, deviceGeneration);
+      else tx.afterCommit(() => publish(desired.document));
+    },
+    publishAll: async () => {
+      await renew();
+      for (const row of await store.read.devices.listDesired()) publish(row.document);
+    },
+  };
+}

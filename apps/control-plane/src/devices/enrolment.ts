@@ -1,0 +1,239 @@
+import { CodedError, type Clock } from "@fairlead/kernel";
+import {
+  type CreateTokenRequest,
+  type CreateTokenResponse,
+  type EnrolRequest,
+  type EnrolResponse,
+  type HttpErrorCode,
+} from "@fairlead/protocol";
+import type { Device, EnrolmentRow, Store, Transaction } from "@fairlead/store";
+import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
+import type { OpenAuthority } from "../authority/open-authority.ts";
+import { createToken, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
+import type { Endpoints } from "../broker/endpoints.ts";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+
+const pollAfterMs = 2_000;
+
+export interface EnrolmentOptions {
+  readonly tenant: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly createId: (prefix: string) => string;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly authority: OpenAuthority;
+  readonly endpoints: Endpoints;
+  readonly certificateDays: number;
+  readonly hooks: () => readonly DeviceHooks[];
+}
+
+export interface Enrolments {
+  createToken(request: CreateTokenRequest, actor: string): Promise<CreateTokenResponse>;
+  enrol(request: EnrolRequest, fromAddress: string): Promise<EnrolResponse>;
+  poll(enrolmentId: string, token: string): Promise<EnrolResponse>;
+  approve(enrolmentId: string, actor: string): Promise<EnrolmentRow>;
+  deny(enrolmentId: string, reason: string, actor: string): Promise<EnrolmentRow>;
+}
+
+function refuse(code: HttpErrorCode, message: string, hint: string): never {
+  throw new CodedError<HttpErrorCode>(code, message, { hint });
+}
+const refuseToken = () =>
+  refuse("token_invalid", "the enrolment token is not valid here", "ask the operator for a token of this plane");
+
+/** Token → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
+export function createEnrolments(options: EnrolmentOptions): Enrolments {
+  const { audit, authority, clock, store, stream } = options;
+
+  const toAnswer = (row: EnrolmentRow): EnrolResponse => {
+    const { enrolmentId, device } = row;
+    if (row.state === "denied") return { state: "denied", enrolmentId, reason: row.reason ?? "denied by an operator" };
+    if (row.state === "pending" || row.certificate === null) return { state: "pending", enrolmentId, pollAfterMs };
+    return {
+      state: "approved",
+      enrolmentId,
+      tenant: options.tenant,
+      device,
+      certificate: row.certificate,
+      ca: authority.authority.certificatePem,
+      signingKeys: [...authority.signingKeys],
+      mqttUrl: options.endpoints.mqttUrl(),
+      apiUrl: options.endpoints.apiUrl(),
+    };
+  };
+
+  const issueFor = async (row: Pick<EnrolmentRow, "csr" | "device">): Promise<DeviceCertificate> =>
+    await issueDeviceCertificate(authority.authority, {
+      request: await parseCertificateRequest(row.csr),
+      device: row.device,
+      tenant: options.tenant,
+      nowMs: clock.nowMs(),
+      days: options.certificateDays,
+    });
+
+  const requireFree = async (tx: Transaction, device: string): Promise<Device | undefined> => {
+    const existing = await tx.devices.get(device);
+    if (existing === undefined || existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
+      return existing;
+    return refuse(
+      "device_exists",
+      `the device ${device} is enrolled already`,
+      "choose another name, or decommission the old device first",
+    );
+  };
+
+  const admit = async (tx: Transaction, row: EnrolmentRow, certificate: DeviceCertificate, actor: string) => {
+    const existing = await requireFree(tx, row.device);
+    const enrolled = {
+      tenant: options.tenant,
+      labels: row.labels,
+      profile: row.profile,
+      lifecycle: "enrolled",
+      enrolledAtMs: clock.nowMs(),
+      certificateSerial: certificate.serial,
+      certificateFingerprint: certificate.fingerprint,
+      certificateNotAfterMs: certificate.notAfterMs,
+    } as const;
+    const change = { state: "approved", decidedAtMs: clock.nowMs(), certificate: certificate.certificatePem } as const;
+    await tx.enrolments.update(row.enrolmentId, change);
+    // A device that comes back under its name begins anew: none of what the old one proved counts.
+    const fresh: Device = { ...emptyDevice, ...enrolled, device: row.device, revision: (existing?.revision ?? 0) + 1 };
+    if (existing === undefined) await tx.devices.add(fresh);
+    else await tx.devices.update(row.device, fresh);
+    await audit.append(tx, {
+      actor,
+      action: "device.enrol",
+      subject: row.device,
+      reason: "certificate issued",
+      details: { enrolmentId: row.enrolmentId, serial: certificate.serial, fingerprint: certificate.fingerprint },
+    });
+    await stream.emit(tx, "enrolment", row.enrolmentId);
+    await stream.emit(tx, "device", row.device);
+    for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, row.device);
+    return { ...row, ...change };
+  };
+
+  const requirePending = async (tx: Transaction, enrolmentId: string): Promise<EnrolmentRow> => {
+    const row = await tx.enrolments.get(enrolmentId);
+    if (row === undefined)
+      return refuse("not_found", `no enrolment ${enrolmentId}`, "list them with GET /api/v1/enrolments");
+    if (row.state !== "pending")
+      return refuse("conflict", `the enrolment is ${row.state} already`, "nothing is left to decide");
+    return row;
+  };
+
+  return {
+    createToken: async (request, actor) => {
+      const token = createToken("fle", authority.fingerprint);
+      const tokenId = options.createId("tok");
+      const expiresAtMs = clock.nowMs() + request.ttlMs;
+      const { description, labels, uses, autoApprove } = request;
+      await store.transaction(async (tx) => {
+        const row = { tokenId, hash: toTokenHash(token), description, labels, usesLeft: uses, autoApprove };
+        await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs });
+        const details = { uses, autoApprove, expiresAtMs, labels };
+        await audit.append(tx, {
+          actor,
+          action: "enrolment-token.create",
+          subject: tokenId,
+          reason: description,
+          details,
+        });
+      });
+      return { tokenId, token, expiresAtMs };
+    },
+
+    enrol: async (request, fromAddress) => {
+      const { device, token } = request;
+      const tokenHash = toTokenHash(token);
+      const known = isTokenShaped(token) ? await store.read.enrolmentTokens.findByHash(tokenHash) : undefined;
+      if (known === undefined) return refuseToken();
+      const csr = await parseCertificateRequest(request.csr);
+      const labels = { ...request.labels, ...known.labels };
+      if (Object.keys(labels).length > 64)
+        return refuse("validation_failed", "more than 64 labels", "send fewer labels");
+      const row: EnrolmentRow = {
+        enrolmentId: options.createId("enr"),
+        tokenId: known.tokenId,
+        tokenHash,
+        device,
+        state: "pending",
+        profile: request.profile,
+        labels,
+        csr: request.csr,
+        csrFingerprint: csr.keyFingerprint,
+        fromAddress: fromAddress.slice(0, 64),
+        requestedAtMs: clock.nowMs(),
+        decidedAtMs: null,
+        reason: null,
+        certificate: null,
+      };
+      const certificate = known.autoApprove ? await issueFor(row) : undefined;
+      return await store.transaction(async (tx) => {
+        const same = (await tx.enrolments.listOfDevice(device)).find(
+          (earlier) => earlier.tokenHash === tokenHash && earlier.csrFingerprint === csr.keyFingerprint,
+        );
+        const current = await tx.devices.get(device);
+        if (same !== undefined && current?.lifecycle !== "decommissioned") return toAnswer(same);
+        await requireFree(tx, device);
+        if (!(await tx.enrolmentTokens.takeUse(known.tokenId, clock.nowMs()))) {
+          return refuse(
+            "token_spent",
+            "the enrolment token is used up or has expired",
+            "ask the operator for a new one",
+          );
+        }
+        await tx.enrolments.add(row);
+        if (certificate !== undefined)
+          return toAnswer(await admit(tx, row, certificate, `plane:token-${known.tokenId}`));
+        await stream.emit(tx, "enrolment", row.enrolmentId);
+        return toAnswer(row);
+      });
+    },
+
+    poll: async (enrolmentId, token) => {
+      const row = await store.read.enrolments.get(enrolmentId);
+      return row === undefined || row.tokenHash !== toTokenHash(token) ? refuseToken() : toAnswer(row);
+    },
+
+    approve: async (enrolmentId, actor) => {
+      const certificate = await issueFor(await requirePending(store.read as Transaction, enrolmentId));
+      return await store.transaction(async (tx) =>
+        admit(tx, await requirePending(tx, enrolmentId), certificate, actor),
+      );
+    },
+
+    deny: async (enrolmentId, reason, actor) =>
+      await store.transaction(async (tx) => {
+        const row = await requirePending(tx, enrolmentId);
+        const change = { state: "denied", reason, decidedAtMs: clock.nowMs() } as const;
+        await tx.enrolments.update(enrolmentId, change);
+        await audit.append(tx, { actor, action: "device.deny", subject: row.device, reason, details: { enrolmentId } });
+        await stream.emit(tx, "enrolment", enrolmentId);
+        return { ...row, ...change };
+      }),
+  };
+}
+
+const emptyDevice = {
+  online: false,
+  session: null,
+  lastSeenMs: null,
+  birth: null,
+  birthAtMs: null,
+  reported: null,
+  reportedEpoch: null,
+  reportedRevision: null,
+  reportedAtMs: null,
+  integrity: "unknown",
+  integrityReason: "no evidence yet",
+  integrityAtMs: null,
+  chainIndex: null,
+  chainHead: null,
+  measurements: null,
+  fileBaseline: null,
+  clockSkewMs: null,
+  epoch: null,
+  deadLetters: 0,
+} as const satisfies Partial<Device>;

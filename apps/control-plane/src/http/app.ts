@@ -1,0 +1,161 @@
+import type { HttpBindings } from "@hono/node-server";
+import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
+import { limits, type HttpErrorCode } from "@fairlead/protocol";
+import type { Store } from "@fairlead/store";
+import { Hono } from "hono";
+import { parseRequestPart, toProblem, toProblemResponse } from "./error-map.ts";
+import { authenticate, toActor } from "./middleware/authenticate.ts";
+import { createIdempotency, type RunOnce } from "./middleware/idempotency.ts";
+import { toEntityTag } from "./middleware/preconditions.ts";
+import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
+import { readJson } from "./middleware/read-json.ts";
+import { securityHeaders } from "./middleware/security-headers.ts";
+import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
+
+const defaultTimeoutMs = 30_000;
+
+export interface AppOptions {
+  readonly tenant: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly routes: readonly AnyRoute[];
+}
+interface Environment {
+  Bindings: HttpBindings;
+}
+interface Call {
+  readonly raw: Request;
+  readonly bindings: HttpBindings;
+  readonly params: Record<string, string>;
+  readonly path: string;
+}
+interface Mounting extends AppOptions {
+  readonly failures: RateLimit;
+  readonly runOnce: RunOnce;
+}
+
+function toQuery(url: string): Record<string, string> {
+  const query = new URL(url).searchParams;
+  const names = [...query.keys()];
+  if (new Set(names).size !== names.length) {
+    throw new CodedError<HttpErrorCode>("bad_request", "a query parameter is given twice");
+  }
+  return Object.fromEntries(query);
+}
+
+function toResponse(route: AnyRoute, answer: RouteAnswer<unknown> | Response): Response {
+  if (answer instanceof Response) return answer;
+  const headers = new Headers(answer.headers);
+  if (answer.etag !== undefined) headers.set("etag", toEntityTag(answer.etag));
+  if (answer.status === 204) return new Response(null, { status: 204, headers });
+  headers.set("content-type", "application/json");
+  // What does not meet its schema is our fault and becomes a 500; unknown fields never leave.
+  const body = route.response === null ? answer.body : route.response.parse(answer.body);
+  return new Response(JSON.stringify(body), { status: answer.status ?? 200, headers });
+}
+
+async function withTimeLimit<Result>(
+  timeoutMs: number | null | undefined,
+  client: AbortSignal,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  if (timeoutMs === null) return await run(client);
+  const limit = timeoutMs ?? defaultTimeoutMs;
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      late.abort();
+      reject(new CodedError<HttpErrorCode>("timeout", `no answer within ${limit} ms`, { hint: "try again" }));
+    }, limit);
+  });
+  try {
+    return await Promise.race([run(AbortSignal.any([client, late.signal])), expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call, address: string) {
+  if (route.permission === "public") return { kind: "anonymous" } as const;
+  mounting.failures.check(address);
+  try {
+    const authorization = call.raw.headers.get("authorization") ?? undefined;
+    return await authenticate(mounting, route.permission, { incoming: call.bindings.incoming, authorization });
+  } catch (error) {
+    mounting.failures.take(address);
+    throw error;
+  }
+}
+
+async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
+  const remoteAddress = call.bindings.incoming.socket.remoteAddress ?? "";
+  const caller = await authenticateCall(mounting, route, call, remoteAddress);
+  const { request } = route;
+  const { headers } = call.raw;
+  return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {
+    const params = request.params === undefined ? undefined : parseRequestPart(request.params, call.params, "path");
+    const query =
+      request.query === undefined ? undefined : parseRequestPart(request.query, toQuery(call.raw.url), "query");
+    const json =
+      request.body === undefined ? undefined : await readJson(call.raw, route.bodyBytes ?? limits.httpJsonBytes);
+    const body = request.body === undefined ? undefined : parseRequestPart(request.body, json, "body");
+    const actor = toActor(caller);
+    const parsed = { caller, actor, params, query, body, headers, raw: call.raw, remoteAddress, signal };
+    // The schemas of the route made exactly what its handler takes.
+    const run = () => route.handle(parsed as RouteRequest<never>);
+    const key = headers.get("idempotency-key");
+    const isWrite = route.method === "POST" || route.method === "PATCH" || route.method === "DELETE";
+    const isOnce = key !== null && isWrite && route.idempotent !== false && caller.kind !== "anonymous";
+    const content = { method: route.method, path: call.path, body };
+    return toResponse(route, isOnce ? await mounting.runOnce({ actor, key, content }, run) : await run());
+  });
+}
+
+/** Every route with its own permission, limits and schemas; whatever is thrown becomes a problem document. */
+export function createApp(options: AppOptions): Hono<Environment> {
+  const app = new Hono<Environment>();
+  const mounting: Mounting = {
+    ...options,
+    failures: createRateLimit(options.clock, { burst: 60, perMinute: 60 }),
+    runOnce: createIdempotency(options),
+  };
+  app.use(securityHeaders);
+  for (const route of options.routes) {
+    app.on(route.method, route.path, (context) =>
+      answerCall(mounting, route, {
+        raw: context.req.raw,
+        bindings: context.env,
+        params: context.req.param(),
+        path: context.req.path,
+      }),
+    );
+  }
+  app.onError((error, context) => {
+    const problem = toProblem(error, context.req.path);
+    if (problem.status >= 500) {
+      options.logger.error("a request failed", {
+        method: context.req.method,
+        path: context.req.path,
+        error: toErrorMessage(error),
+        stack: error.stack,
+      });
+    }
+    return toProblemResponse(problem, problem.status === 401 ? { "www-authenticate": "Bearer" } : {});
+  });
+  app.notFound((context) => {
+    const path = context.req.path;
+    const methods = options.routes.filter((route) => toPattern(route.path).test(path)).map((route) => route.method);
+    const code: HttpErrorCode = methods.length === 0 ? "not_found" : "method_not_allowed";
+    const error = new CodedError<HttpErrorCode>(code, `${context.req.method} ${path} does not exist`, {
+      hint: "GET /api/v1/openapi.json lists everything",
+    });
+    return toProblemResponse(toProblem(error, path), methods.length === 0 ? {} : { allow: methods.join(", ") });
+  });
+  return app;
+}
+
+function toPattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/:\w+/gu, "[^/]+")}$`, "u");
+}

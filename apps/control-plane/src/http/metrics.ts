@@ -1,0 +1,77 @@
+import type { BrokerStats } from "@fairlead/bus/broker";
+import type { Store } from "@fairlead/store";
+import type { IngestCounters } from "../ingest/ingest.ts";
+
+export interface MetricSources {
+  readonly store: Store;
+  readonly broker: () => BrokerStats | undefined;
+  readonly ingest: () => Readonly<IngestCounters>;
+}
+
+function toLines(
+  name: string,
+  kind: "counter" | "gauge",
+  help: string,
+  values: Readonly<Record<string, number>>,
+): string {
+  const samples = Object.entries(values).map(([labels, value]) => `${name}${labels} ${value}`);
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...samples, ""].join("\n");
+}
+
+function countBy<Item>(items: readonly Item[], label: string, toValue: (item: Item) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const item of items) {
+    const key = `{${label}="${toValue(item)}"}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Prometheus text format 0.0.4, base units. */
+export async function toMetrics({ store, broker, ingest }: MetricSources): Promise<string> {
+  const devices = await store.read.devices.list();
+  const counters = ingest();
+  const stats = broker();
+  const memory = process.memoryUsage();
+  return [
+    toLines(
+      "fairlead_devices",
+      "gauge",
+      "Devices by life cycle.",
+      countBy(devices, "lifecycle", (row) => row.lifecycle),
+    ),
+    toLines("fairlead_devices_online", "gauge", "Devices that are online.", {
+      "": devices.filter((row) => row.online).length,
+    }),
+    toLines(
+      "fairlead_devices_integrity",
+      "gauge",
+      "Devices by verdict.",
+      countBy(devices, "state", (row) => row.integrity),
+    ),
+    toLines("fairlead_ingest_messages_total", "counter", "Messages from devices by what became of them.", {
+      '{outcome="received"}': counters.received,
+      '{outcome="stored"}': counters.stored,
+      '{outcome="dead_letter"}': counters.dead,
+      '{outcome="dropped"}': counters.dropped,
+      '{outcome="failed"}': counters.failed,
+    }),
+    toLines("fairlead_ingest_batches_total", "counter", "Transactions that stored messages.", { "": counters.batches }),
+    ...(stats === undefined
+      ? []
+      : [
+          toLines("fairlead_broker_connections", "gauge", "Open connections.", { "": stats.connections }),
+          toLines("fairlead_broker_refused_total", "counter", "What the broker refused.", {
+            '{what="connection"}': stats.refusedConnections,
+            '{what="publish"}': stats.refusedPublishes,
+            '{what="subscription"}': stats.refusedSubscriptions,
+            '{what="packet"}': stats.protocolErrors,
+          }),
+        ]),
+    toLines("process_resident_memory_bytes", "gauge", "Resident memory.", { "": memory.rss }),
+    toLines("process_cpu_seconds_total", "counter", "User and system time.", {
+      "": (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+    }),
+    toLines("process_uptime_seconds", "gauge", "Time since start.", { "": process.uptime() }),
+  ].join("");
+}

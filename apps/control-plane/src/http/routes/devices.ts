@@ -1,0 +1,168 @@
+import { CodedError } from "@fairlead/kernel";
+import {
+  deviceDetailSchema,
+  deviceIdSchema,
+  deviceSummarySchema,
+  isSelected,
+  parseSelector,
+  patchDeviceRequestSchema,
+  selectorSchema,
+  toListSchema,
+  type HttpErrorCode,
+} from "@fairlead/protocol";
+import type { Device, Repositories, Store } from "@fairlead/store";
+import { z } from "zod";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
+import { toDeviceDetail, toDeviceSummary } from "../../devices/device-view.ts";
+import { requireMatch } from "../middleware/preconditions.ts";
+import { parseCursor, toCursor } from "../page-cursor.ts";
+import { defineRoute, type AnyRoute } from "../route.ts";
+
+export interface DeviceRouteOptions {
+  readonly store: Store;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly hooks: () => readonly DeviceHooks[];
+  /** Ends the live session of a device that may no longer have one. */
+  readonly disconnect: (device: string) => void;
+}
+
+const params = z.strictObject({ device: deviceIdSchema });
+
+async function requireDevice(repositories: Pick<Repositories, "devices">, name: string): Promise<Device> {
+  const device = await repositories.devices.get(name);
+  if (device !== undefined) return device;
+  throw new CodedError<HttpErrorCode>("not_found", `no device ${name}`, { hint: "list them with GET /api/v1/devices" });
+}
+
+/** The selected devices after a name, at most `limit` and one more; the table is read in pages. */
+async function selectDevices(store: Store, query: { selector: string; after: string | undefined; limit: number }) {
+  const requirements = parseSelector(query.selector);
+  const found: Device[] = [];
+  for (let after = query.after ?? ""; ;) {
+    const page = await store.read.devices.list({ after, limit: 1_000 });
+    for (const device of page) {
+      if (isSelected(requirements, device.labels)) found.push(device);
+      if (found.length > query.limit) return found;
+      after = device.device;
+    }
+    if (page.length < 1_000) return found;
+  }
+}
+
+async function loadDetail(store: Store, name: string) {
+  const device = await requireDevice(store.read, name);
+  const detail = toDeviceDetail(device, {
+    rows: await store.read.devices.listSlots(name),
+    lastWindow: await store.read.telemetry.getLastWindow(name),
+    epochs: await store.read.sequences.listEpochs(name),
+  });
+  return { body: detail, etag: String(device.revision) };
+}
+
+export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
+  const { audit, store, stream } = options;
+  return [
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/devices",
+      summary: "List devices by name; `selector` is a label selector.",
+      permission: "admin",
+      request: {
+        query: z.strictObject({
+          selector: selectorSchema.default(""),
+          limit: z.coerce.number().int().min(1).max(1_000).default(100),
+          cursor: z.string().max(256).optional(),
+          sort: z.literal("device").optional(),
+        }),
+      },
+      response: toListSchema(deviceSummarySchema),
+      errors: ["validation_failed", "bad_request"],
+      handle: async ({ query }) => {
+        const { selector, limit } = query;
+        const found = await selectDevices(store, { selector, limit, after: parseCursor(query.cursor) });
+        const page = found.slice(0, limit);
+        const rows = await store.read.devices.listSlotsOf(page.map((row) => row.device));
+        const slotsOf = (name: string) => rows.filter((row) => row.device === name);
+        const last = page.at(-1);
+        return {
+          body: {
+            items: page.map((device) => toDeviceSummary(device, slotsOf(device.device))),
+            nextCursor: found.length > limit && last !== undefined ? toCursor(last.device) : null,
+          },
+        };
+      },
+    }),
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/devices/:device",
+      summary: "Everything that is known of one device.",
+      permission: "admin",
+      request: { params },
+      response: deviceDetailSchema,
+      errors: ["not_found"],
+      handle: async ({ params: { device } }) => await loadDetail(store, device),
+    }),
+    defineRoute({
+      method: "PATCH",
+      path: "/api/v1/devices/:device",
+      summary: "Replace the labels of a device.",
+      permission: "admin",
+      request: { params, body: patchDeviceRequestSchema },
+      response: deviceDetailSchema,
+      errors: ["not_found", "precondition_failed"],
+      handle: async ({ params: { device }, body, actor, headers }) => {
+        await store.transaction(async (tx) => {
+          const row = await requireDevice(tx, device);
+          requireMatch(headers, String(row.revision));
+          await tx.devices.update(device, { labels: body.labels, revision: row.revision + 1 });
+          const details = { before: row.labels, after: body.labels };
+          await audit.append(tx, {
+            actor,
+            action: "device.label",
+            subject: device,
+            reason: "labels replaced",
+            details,
+          });
+          await stream.emit(tx, "device", device);
+          for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
+        });
+        return await loadDetail(store, device);
+      },
+    }),
+    defineRoute({
+      method: "DELETE",
+      path: "/api/v1/devices/:device",
+      summary: "Decommission a device: its certificate is refused from now on, its history stays.",
+      permission: "admin",
+      request: { params },
+      response: deviceDetailSchema,
+      errors: ["not_found", "precondition_failed"],
+      handle: async ({ params: { device }, actor, headers }) => {
+        await store.transaction(async (tx) => {
+          const row = await requireDevice(tx, device);
+          requireMatch(headers, String(row.revision));
+          if (row.lifecycle === "decommissioned") return;
+          await tx.devices.update(device, {
+            lifecycle: "decommissioned",
+            certificateFingerprint: null,
+            online: false,
+            revision: row.revision + 1,
+          });
+          const details = { before: row.lifecycle, serial: row.certificateSerial };
+          await audit.append(tx, {
+            actor,
+            action: "device.decommission",
+            subject: device,
+            reason: "by an operator",
+            details,
+          });
+          await stream.emit(tx, "device", device);
+          for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
+          tx.afterCommit(() => options.disconnect(device));
+        });
+        return await loadDetail(store, device);
+      },
+    }),
+  ];
+}

@@ -1,0 +1,118 @@
+import {
+  createTokenRequestSchema,
+  createTokenResponseSchema,
+  enrolmentSchema,
+  enrolRequestSchema,
+  enrolResponseSchema,
+  idSchema,
+  toListSchema,
+} from "@fairlead/protocol";
+import type { EnrolmentRow, Store } from "@fairlead/store";
+import { z } from "zod";
+import type { Enrolments } from "../../devices/enrolment.ts";
+import type { RateLimit } from "../middleware/rate-limit.ts";
+import { parseCursor, toPage } from "../page-cursor.ts";
+import { defineRoute, type AnyRoute } from "../route.ts";
+
+const idParams = z.strictObject({ enrolment: idSchema });
+const errors = ["token_invalid", "token_spent", "csr_invalid", "device_exists"] as const;
+
+function toEnrolment(row: EnrolmentRow) {
+  const { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint } = row;
+  return { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint };
+}
+
+export interface EnrolmentRouteOptions {
+  readonly store: Store;
+  readonly enrolments: Enrolments;
+  readonly limit: RateLimit;
+}
+
+export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRouteOptions): AnyRoute[] {
+  return [
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/enrolments/tokens",
+      summary: "Make a token with which devices ask for a certificate; it is shown once.",
+      permission: "admin",
+      request: { body: createTokenRequestSchema },
+      response: createTokenResponseSchema,
+      // A kept answer would keep the secret.
+      idempotent: false,
+      handle: async ({ body, actor }) => ({ status: 201, body: await enrolments.createToken(body, actor) }),
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/enrol",
+      summary: "Ask for a device certificate with an enrolment token.",
+      permission: "public",
+      request: { body: enrolRequestSchema },
+      response: enrolResponseSchema,
+      errors,
+      bodyBytes: 32_768,
+      handle: async ({ body, remoteAddress }) => {
+        limit.take(remoteAddress);
+        return { body: await enrolments.enrol(body, remoteAddress) };
+      },
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/enrolments/:enrolment/poll",
+      summary: "Ask whether an enrolment was decided; with the token that began it.",
+      permission: "public",
+      request: { params: idParams, body: z.strictObject({ token: z.string().max(256) }) },
+      response: enrolResponseSchema,
+      errors,
+      bodyBytes: 4_096,
+      handle: async ({ params, body, remoteAddress }) => {
+        limit.take(remoteAddress);
+        return { body: await enrolments.poll(params.enrolment, body.token) };
+      },
+    }),
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/enrolments",
+      summary: "List enrolments, newest first.",
+      permission: "admin",
+      request: {
+        query: z.strictObject({
+          limit: z.coerce.number().int().min(1).max(1_000).default(100),
+          cursor: z.string().max(256).optional(),
+          state: enrolmentSchema.shape.state.optional(),
+        }),
+      },
+      response: toListSchema(enrolmentSchema),
+      handle: async ({ query }) => {
+        const before = parseCursor(query.cursor);
+        const rows = await store.read.enrolments.list({
+          limit: query.limit + 1,
+          ...(before === undefined ? {} : { before }),
+          ...(query.state === undefined ? {} : { state: query.state }),
+        });
+        return { body: toPage(rows.map(toEnrolment), query.limit, (row) => row.enrolmentId) };
+      },
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/enrolments/:enrolment/approve",
+      summary: "Issue the certificate that was asked for.",
+      permission: "admin",
+      request: { params: idParams, body: z.strictObject({}) },
+      response: enrolmentSchema,
+      errors: ["not_found", "conflict", "device_exists"],
+      handle: async ({ params, actor }) => ({ body: toEnrolment(await enrolments.approve(params.enrolment, actor)) }),
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/enrolments/:enrolment/deny",
+      summary: "Refuse a device.",
+      permission: "admin",
+      request: { params: idParams, body: z.strictObject({ reason: z.string().max(500).default("") }) },
+      response: enrolmentSchema,
+      errors: ["not_found", "conflict"],
+      handle: async ({ params, body, actor }) => ({
+        body: toEnrolment(await enrolments.deny(params.enrolment, body.reason || "denied by an operator", actor)),
+      }),
+    }),
+  ];
+}

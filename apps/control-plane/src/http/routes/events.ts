@@ -1,0 +1,101 @@
+import { CodedError } from "@fairlead/kernel";
+import { streamEventSchema, type HttpErrorCode } from "@fairlead/protocol";
+import type { Store, StreamEventRow } from "@fairlead/store";
+import { z } from "zod";
+import type { OpenStreamFeed } from "../../events/stream-feed.ts";
+import { defineRoute, type AnyRoute } from "../route.ts";
+
+const maxListeners = 200;
+const heartbeatMs = 15_000;
+const pageSize = 200;
+
+function toFrame(row: StreamEventRow): string {
+  const { kind, subject, tsMs } = row;
+  return `id: ${row.id}\nevent: ${kind}\ndata: ${JSON.stringify(streamEventSchema.parse({ kind, subject, tsMs }))}\n\n`;
+}
+
+/** Where a listener begins: after what it saw last; from now when it saw nothing. `isLost`: events between are gone. */
+async function toStart(store: Store, lastEventId: string | null): Promise<{ position: number; isLost: boolean }> {
+  const range = await store.read.streamEvents.getRange();
+  const last = range?.last ?? 0;
+  if (lastEventId === null) return { position: last, isLost: false };
+  const seen = /^\d{1,15}$/u.test(lastEventId) ? Number(lastEventId) : -1;
+  const isLost = seen < 0 || seen > last || seen < (range?.first ?? 1) - 1;
+  return isLost ? { position: last, isLost } : { position: seen, isLost };
+}
+
+/** Pull-driven: nothing is read from the store before the client has taken what it got, so a slow one costs nothing. */
+function createEventStream(store: Store, feed: OpenStreamFeed, start: { position: number; isLost: boolean }) {
+  const encoder = new TextEncoder();
+  let { position } = start;
+  let wake: () => void = () => undefined;
+  let isClosed = false;
+  const unsubscribe = feed.onStored(() => wake());
+  const close = () => {
+    isClosed = true;
+    unsubscribe();
+    wake();
+  };
+  const stream = new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      const reset = start.isLost ? `id: ${position}\nevent: reset\ndata: {}\n\n` : `id: ${position}\n: listening\n\n`;
+      controller.enqueue(encoder.encode(`retry: 1000\n${reset}`));
+    },
+    pull: async (controller) => {
+      while (!isClosed) {
+        const stored = new Promise<"stored">((resolve) => {
+          wake = () => resolve("stored");
+        });
+        const rows = await store.read.streamEvents.listAfter(position, pageSize);
+        const last = rows.at(-1);
+        if (last !== undefined) {
+          position = last.id;
+          controller.enqueue(encoder.encode(rows.map(toFrame).join("")));
+          return;
+        }
+        let timer: NodeJS.Timeout | undefined;
+        const idle = new Promise<"idle">((resolve) => {
+          timer = setTimeout(resolve, heartbeatMs, "idle");
+        });
+        const woken = await Promise.race([stored, idle]);
+        clearTimeout(timer);
+        if (woken === "stored" || isClosed) continue;
+        controller.enqueue(encoder.encode(": alive\n\n"));
+        return;
+      }
+    },
+    cancel: close,
+  });
+  return { stream, close };
+}
+
+export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[] {
+  let listeners = 0;
+  return [
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/events",
+      summary:
+        "Live changes as server-sent events; `Last-Event-ID` resumes. `reset` says that events are gone: read all anew.",
+      permission: "admin",
+      request: { query: z.strictObject({}) },
+      response: null,
+      timeoutMs: null,
+      handle: async ({ headers, signal }) => {
+        if (listeners >= maxListeners) {
+          throw new CodedError<HttpErrorCode>("unavailable", "too many listeners", { hint: "close another one" });
+        }
+        const start = await toStart(store, headers.get("last-event-id"));
+        const { stream, close } = createEventStream(store, feed, start);
+        listeners += 1;
+        const release = () => {
+          listeners -= 1;
+          close();
+        };
+        if (signal.aborted) release();
+        else signal.addEventListener("abort", release, { once: true });
+        return new Response(stream, { headers: { "content-type": "text/event-stream", "x-accel-buffering": "no" } });
+      },
+    }),
+  ];
+}

@@ -1,0 +1,69 @@
+import { constants } from "node:crypto";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { CodedError, hasErrorCode, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+
+export interface HttpServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly fetch: Parameters<typeof createAdaptorServer>[0]["fetch"];
+  readonly logger: Logger;
+  readonly onListening: (port: number) => void;
+}
+
+/** HTTPS with optional client certificates: a bad one is a request without identity, never a broken handshake. */
+export function createHttpServer(options: HttpServerOptions): Service {
+  let server: Server | undefined;
+  return {
+    name: "http",
+    start: async () => {
+      const serverOptions = {
+        ...options.tls,
+        minVersion: "TLSv1.2" as const,
+        requestCert: true,
+        rejectUnauthorized: false,
+        // A resumed session would carry an older judgement of the client certificate.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        handshakeTimeout: 15_000,
+        headersTimeout: 15_000,
+        requestTimeout: 0,
+        keepAliveTimeout: 30_000,
+        maxHeaderSize: 16_384,
+      };
+      const created = createAdaptorServer({
+        fetch: options.fetch,
+        createServer,
+        serverOptions,
+        overrideGlobalObjects: false,
+      }) as Server;
+      server = created;
+      created.maxConnections = 10_000;
+      await new Promise<void>((resolve, reject) => {
+        created.once("error", reject);
+        created.listen(options.port, options.host, resolve);
+      }).catch((error: unknown) => {
+        if (!hasErrorCode(error, "EADDRINUSE")) throw error;
+        throw new CodedError("port_taken", `port ${options.port} on ${options.host} is in use`, {
+          cause: error,
+          hint: "stop the other program or choose another one with --http-port",
+        });
+      });
+      created.on("error", (error) =>
+        options.logger.error("the HTTP listener failed", { error: toErrorMessage(error) }),
+      );
+      options.onListening((created.address() as AddressInfo).port);
+    },
+    stop: async () => {
+      const closing = server;
+      server = undefined;
+      if (closing === undefined) return;
+      const closed = new Promise<void>((resolve) => closing.close(() => resolve()));
+      closing.closeIdleConnections();
+      const timer = setTimeout(() => closing.closeAllConnections(), 500);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}

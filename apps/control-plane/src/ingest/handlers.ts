@@ -1,0 +1,191 @@
+import { limits, type TelemetryMessage } from "@fairlead/protocol";
+import type { Device, HostWindowRow, SlotWindowRow, Transaction } from "@fairlead/store";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import { appraiseEvidence } from "../devices/appraise-evidence.ts";
+import type { OpenDesiredStates } from "../devices/desired-states.ts";
+import type { DeviceMessage, Received } from "./parse-message.ts";
+
+const keepEvidence = 50;
+const keepDeadLetters = 100;
+
+export interface HandlerServices {
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly desired: Pick<OpenDesiredStates, "converge">;
+  readonly hooks: () => readonly DeviceHooks[];
+  readonly isConnected: (device: string) => boolean;
+}
+
+/** The work of one transaction: rows gathered for one insert, devices read once. */
+export interface Batch {
+  readonly tx: Transaction;
+  readonly services: HandlerServices;
+  readonly devices: Map<string, Device>;
+  readonly hosts: HostWindowRow[];
+  readonly slots: SlotWindowRow[];
+}
+
+type Handler<Kind extends DeviceMessage["kind"]> = (
+  batch: Batch,
+  received: Received,
+  message: Extract<DeviceMessage, { kind: Kind }>,
+) => Promise<void>;
+
+export async function changeDevice(
+  batch: Batch,
+  device: string,
+  change: Partial<Omit<Device, "device">>,
+): Promise<void> {
+  const row = batch.devices.get(device);
+  if (row === undefined) return;
+  batch.devices.set(device, { ...row, ...change });
+  await batch.tx.devices.update(device, change);
+}
+
+export async function announce(batch: Batch, device: string): Promise<void> {
+  await batch.services.stream.emit(batch.tx, "device", device);
+  for (const hooks of batch.services.hooks()) await hooks.onDeviceChanged?.(batch.tx, device);
+}
+
+const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
+  const { device, receivedMs } = received;
+  const before = batch.devices.get(device);
+  const skewMs = body.tsMs - receivedMs;
+  const isUpgraded = before?.birth !== null && before?.birth.agentVersion !== body.agentVersion;
+  await changeDevice(batch, device, {
+    birth: body,
+    birthAtMs: receivedMs,
+    session: body.session,
+    online: true,
+    profile: body.profile,
+    epoch: body.epoch,
+    clockSkewMs: skewMs,
+    // Another agent version has other files: what it sends first is recorded anew, and the audit log says so.
+    ...(isUpgraded ? { fileBaseline: null } : {}),
+  });
+  if (before !== undefined && isUpgraded) {
+    await batch.services.audit.append(batch.tx, {
+      actor: `device:${device}`,
+      action: "device.agent-changed",
+      subject: device,
+      reason: "another agent version reported; its files are recorded anew",
+      details: { before: before.birth?.agentVersion ?? null, after: body.agentVersion },
+    });
+  }
+  const wasSkewed = Math.abs(before?.clockSkewMs ?? 0) > limits.clockSkewMs;
+  if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) {
+    await batch.services.audit.append(batch.tx, {
+      actor: "plane:ingest",
+      action: "device.clock-skew",
+      subject: device,
+      reason: "the device's clock is wrong; its telemetry is placed by ours",
+      details: { skewMs, limitMs: limits.clockSkewMs },
+    });
+    for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, { kind: "clock-skew", skewMs });
+  }
+  await batch.services.desired.converge(batch.tx, device, body.generation);
+  for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device);
+  await announce(batch, device);
+};
+
+const onStatus: Handler<"status"> = async (batch, { device }, { body }) => {
+  const row = batch.devices.get(device);
+  // A late will speaks for a session that is over.
+  if (!body.online && row?.session !== body.session) return;
+  if (row?.online === body.online && row.session === body.session) return;
+  await changeDevice(batch, device, { online: body.online, session: body.session });
+  await announce(batch, device);
+};
+
+const onReported: Handler<"reported"> = async (batch, { device, receivedMs }, { body }) => {
+  const row = batch.devices.get(device);
+  const isOlder = row?.reportedEpoch === body.epoch && (row.reportedRevision ?? 0) >= body.revision;
+  if (isOlder) return;
+  await changeDevice(batch, device, {
+    reported: body,
+    reportedEpoch: body.epoch,
+    reportedRevision: body.revision,
+    reportedAtMs: receivedMs,
+  });
+  for (const hooks of batch.services.hooks()) await hooks.onReported?.(batch.tx, device, body);
+  await batch.services.stream.emit(batch.tx, "device", device);
+};
+
+/** Windows are placed in the plane's time: by the device's clock unless that is known to be wrong, never in the future. */
+function toPlaneTimeMs(t1Ms: number, skewMs: number, receivedMs: number): number {
+  return Math.min(receivedMs, Math.abs(skewMs) > limits.clockSkewMs ? t1Ms - skewMs : t1Ms);
+}
+
+const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
+  const body: TelemetryMessage = message.body;
+  const { device, receivedMs } = received;
+  const skewMs = batch.devices.get(device)?.clockSkewMs ?? 0;
+  const { epoch, seq } = body;
+  for (const [position, window] of body.windows.entries()) {
+    const { t0Ms, t1Ms, mergedWindows, host, energy } = window;
+    const shared = { device, epoch, seq, t0Ms, t1Ms, atMs: toPlaneTimeMs(t1Ms, skewMs, receivedMs), receivedMs };
+    batch.hosts.push({ ...shared, position, mergedWindows, host, energy });
+    for (const [index, slot] of window.slots.entries()) {
+      const { model, version, buildDigest } = slot;
+      const row = { slot: slot.slot, model, version, buildDigest, window: slot };
+      batch.slots.push({ ...shared, ...row, position: position * 64 + index });
+    }
+  }
+};
+
+const onEvent: Handler<"event"> = async (batch, { device, receivedMs }, { body }) => {
+  const { epoch, seq, tsMs, event } = body;
+  await batch.tx.events.add({ device, epoch, seq, kind: event.data.kind, tsMs, receivedMs, event });
+  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, event.data);
+  await batch.services.stream.emit(batch.tx, "device", device);
+};
+
+const onEvidence: Handler<"evidence"> = async (batch, { device, receivedMs }, { body }) => {
+  const row = batch.devices.get(device);
+  if (row === undefined) return;
+  const { epoch, seq, evidence } = body;
+  const slots = await batch.tx.devices.listSlots(device);
+  const { appraisal, change } = appraiseEvidence(row, slots, { evidence, nowMs: receivedMs });
+  const link = { device, epoch, seq, chainIndex: evidence.index, receivedMs, evidence, verdict: appraisal };
+  await batch.tx.evidence.add(link, keepEvidence);
+  await changeDevice(batch, device, change);
+  if (change.integrity !== undefined && change.integrity !== row.integrity) {
+    await batch.services.audit.append(batch.tx, {
+      actor: "plane:integrity",
+      action: `device.integrity-${appraisal.state}`,
+      subject: device,
+      reason: appraisal.reason ?? "every measured file is as expected",
+      details: {
+        before: row.integrity,
+        code: appraisal.code,
+        link: evidence.index,
+        failing: appraisal.failing.slice(0, 16),
+      },
+    });
+    await announce(batch, device);
+  }
+  for (const hooks of batch.services.hooks()) await hooks.onEvidence?.(batch.tx, device, evidence);
+};
+
+const onReply: Handler<"reply"> = async (batch, { device }, { body }) => {
+  for (const hooks of batch.services.hooks()) await hooks.onReply?.(batch.tx, device, body);
+};
+
+const onDead: Handler<"dead"> = async (batch, received, message) => {
+  const { device, topic, receivedMs, sizeBytes, head } = received;
+  const { code, reason } = message;
+  await batch.tx.deadLetters.add({ device, topic, code, reason, sizeBytes, head, receivedMs }, keepDeadLetters);
+  await batch.tx.devices.countDeadLetter(device);
+};
+
+/** A message kind without a handler does not compile. */
+export const handlers: { readonly [Kind in DeviceMessage["kind"]]: Handler<Kind> } = {
+  birth: onBirth,
+  status: onStatus,
+  reported: onReported,
+  telemetry: onTelemetry,
+  event: onEvent,
+  evidence: onEvidence,
+  reply: onReply,
+  dead: onDead,
+};

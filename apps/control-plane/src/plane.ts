@@ -1,0 +1,197 @@
+import { join } from "node:path";
+import { rmSync } from "node:fs";
+import { signDocument } from "@fairlead/artifacts";
+import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import { openStore, type Store } from "@fairlead/store";
+import { createAuditLog } from "./audit/audit-log.ts";
+import { saveFile } from "./authority/files.ts";
+import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
+import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
+import { createEndpoints } from "./broker/endpoints.ts";
+import type { PlaneConfig } from "./config.ts";
+import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
+import { createId } from "./create-id.ts";
+import { createDesiredStates } from "./devices/desired-states.ts";
+import { createEnrolments } from "./devices/enrolment.ts";
+import { createLiveness } from "./devices/liveness.ts";
+import { createStreamFeed } from "./events/stream-feed.ts";
+import { createApp } from "./http/app.ts";
+import { toMetrics } from "./http/metrics.ts";
+import { createRateLimit } from "./http/middleware/rate-limit.ts";
+import type { AnyRoute } from "./http/route.ts";
+import { createAuditRoutes } from "./http/routes/audit.ts";
+import { createDeviceRoutes } from "./http/routes/devices.ts";
+import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
+import { createEventRoutes } from "./http/routes/events.ts";
+import { createPageRoutes } from "./http/routes/page.ts";
+import { createPlaneRoutes } from "./http/routes/plane.ts";
+import { createHttpServer } from "./http/server.ts";
+import { createIngest, type Ingest } from "./ingest/ingest.ts";
+import { createModules } from "./modules.ts";
+
+export interface OpenPlane extends Service {
+  readonly store: Store;
+  readonly authority: OpenAuthority;
+  readonly apiUrl: () => string;
+  readonly mqttUrl: () => string;
+}
+
+export interface PlaneDependencies {
+  readonly config: PlaneConfig;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Composition: store → authority → parts → listeners. Opens the store at once; everything else waits for `start`. */
+export async function openPlane({ config, clock, logger }: PlaneDependencies): Promise<OpenPlane> {
+  const { tenant, dataFolder } = config;
+  const store = openStore({
+    folder: dataFolder,
+    nowMs: clock.nowMs(),
+    onHookError: (error) => logger.error("a hook after a commit failed", { error: toErrorMessage(error) }),
+  });
+  rmSync(join(dataFolder, "ready.json"), { force: true });
+  const serverNames = [...new Set(["localhost", "127.0.0.1", "::1", config.hostName, config.publicHost])];
+  const authority = await openAuthority({ folder: dataFolder, serverNames, nowMs: clock.nowMs() });
+  const tls = {
+    key: authority.server.keyPem,
+    cert: authority.server.certificatePem,
+    ca: authority.authority.certificatePem,
+  };
+
+  const endpoints = createEndpoints(config.publicHost);
+  const audit = createAuditLog(clock);
+  const stream = createStreamFeed(clock);
+  const newId = (prefix: string) => createId(prefix, clock.nowMs());
+  const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
+
+  const modules: PlaneModule[] = [];
+  const hooks = (): readonly DeviceHooks[] => modules.map((module) => module.hooks);
+  const parts: { link?: OpenDeviceLink; ingest?: Ingest } = {};
+  const isConnected = (device: string) => parts.link?.isConnected(device) ?? false;
+  const publishing: PlaneContext["link"] = {
+    isConnected,
+    publish: async (topic, payload, options) => await parts.link?.publish(topic, payload, options),
+  };
+
+  const desired = createDesiredStates({
+    tenant,
+    clock,
+    logger,
+    store,
+    link: publishing,
+    apiUrl: endpoints.apiUrl,
+    sign,
+  });
+  const services = { audit, stream, desired, hooks, isConnected };
+  const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
+  const link = createDeviceLink({
+    tenant,
+    host: config.host,
+    port: config.mqttPort,
+    tls: () => tls,
+    store,
+    clock,
+    logger,
+    endpoints,
+    onMessage: ingest.receive,
+    onOpen: desired.publishAll,
+  });
+  parts.link = link;
+
+  const context: PlaneContext = {
+    tenant,
+    dataFolder,
+    clock,
+    logger,
+    store,
+    createId: newId,
+    sign,
+    signingKeys: authority.signingKeys,
+    audit,
+    stream,
+    desired,
+    link: publishing,
+  };
+  modules.push(...createModules(context));
+
+  const enrolments = createEnrolments({
+    tenant,
+    store,
+    clock,
+    createId: newId,
+    audit,
+    stream,
+    authority,
+    endpoints,
+    certificateDays: config.deviceCertificateDays,
+    hooks,
+  });
+  const state = { isReady: false };
+  const whyNotReady = async (): Promise<string | null> => {
+    if (!state.isReady) return "the plane is starting";
+    if (ingest.isStorageFull()) return "the disk of the data folder is full";
+    await store.read.settings.get("ready");
+    return null;
+  };
+  const limit = createRateLimit(clock, { burst: 600, perMinute: 600 });
+  const routes: AnyRoute[] = [
+    ...createPlaneRoutes({
+      ca: authority.authority.certificatePem,
+      whyNotReady,
+      toMetrics: () => toMetrics({ store, broker: link.stats, ingest: () => ingest.counters }),
+      routes: () => routes,
+    }),
+    ...createPageRoutes(),
+    ...createEnrolmentRoutes({ store, enrolments, limit }),
+    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: link.disconnect }),
+    ...createAuditRoutes(store),
+    ...createEventRoutes(store, stream),
+    ...modules.flatMap((module) => module.routes),
+  ];
+  const app = createApp({ tenant, store, clock, logger, routes });
+  const http = createHttpServer({
+    host: config.host,
+    port: config.httpPort,
+    tls,
+    fetch: app.fetch as Parameters<typeof createHttpServer>[0]["fetch"],
+    logger,
+    onListening: endpoints.setHttpPort,
+  });
+  const liveness = createLiveness({
+    store,
+    clock,
+    logger,
+    stream,
+    hooks,
+    offlineAfterMs: config.offlineAfterMs,
+    keepTelemetryMs: config.keepTelemetryMs,
+  });
+  const closing: Service = { name: "store", start: async () => undefined, stop: () => store.close() };
+  const readiness: Service = {
+    name: "readiness",
+    start: async () => {
+      state.isReady = true;
+      const ports = { httpPort: portOf(endpoints.apiUrl()), mqttPort: portOf(endpoints.mqttUrl()), pid: process.pid };
+      saveFile(join(dataFolder, "ready.json"), `${JSON.stringify(ports)}\n`);
+    },
+    stop: async () => {
+      state.isReady = false;
+      rmSync(join(dataFolder, "ready.json"), { force: true });
+    },
+  };
+  const life = new Lifecycle("plane", [closing, liveness, desired, http, ...modules, ingest, link, readiness]);
+  return {
+    name: life.name,
+    start: () => life.start(),
+    stop: () => life.stop(),
+    store,
+    authority,
+    apiUrl: endpoints.apiUrl,
+    mqttUrl: endpoints.mqttUrl,
+  };
+}
+
+function portOf(url: string): number {
+  return Number(/:(\d+)$/u.exec(url)?.[1]);
+}
