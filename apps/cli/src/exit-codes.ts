@@ -1,4 +1,5 @@
 import type { ClientErrorCode } from "@fairlead/client";
+import type { InspectionErrorCode } from "@fairlead/inference/inspect";
 import { toErrorCode } from "@fairlead/kernel";
 import type { CliErrorCode } from "./errors.ts";
 
@@ -18,7 +19,7 @@ export const exitCodes = {
 export type ExitName = keyof typeof exitCodes;
 
 /** Total: a new error code without an exit code does not compile. */
-const exitByErrorCode: Record<ClientErrorCode | CliErrorCode, ExitName> = {
+const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCode, ExitName> = {
   bad_request: "failed",
   validation_failed: "failed",
   unauthenticated: "permission",
@@ -48,6 +49,8 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode, ExitName> = {
   unknown_operator: "failed",
   unsupported_opset: "failed",
   model_too_complex: "failed",
+  tensor_malformed: "failed",
+  model_unreadable: "failed",
   digest_mismatch: "failed",
   length_mismatch: "failed",
   artifact_unknown: "notFound",

@@ -10,8 +10,7 @@ async function inspectLocal(path: string): Promise<OnnxInspection> {
     return await inspectOnnxFile(path);
   } catch (error) {
     if (!(error instanceof InspectionError)) throw error;
-    const hint = error.hint === undefined ? {} : { hint: error.hint };
-    throw new InspectionError(error.code, `${path}: ${error.message}`, { cause: error, ...hint });
+    throw new InspectionError(error.code, `${path}: ${error.message}`, error);
   }
 }
 
