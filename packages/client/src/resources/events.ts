@@ -10,7 +10,9 @@ export interface ReceivedEvent {
   readonly event: StreamEvent;
 }
 
-const terminal = new Set(["unauthenticated", "forbidden", "not_found", "method_not_allowed", "server_untrusted"]);
+/** A refusal (4xx) stays one however often it is asked; a busy or absent server does not. */
+const isFinal = ({ code, status }: ClientError): boolean =>
+  code === "server_untrusted" || (status !== null && status >= 400 && status < 500 && status !== 408 && status !== 429);
 
 function parseData(data: string): StreamEvent | null {
   try {
@@ -65,7 +67,7 @@ export async function* readEvents(
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ClientError && terminal.has(error.code)) throw error;
+      if (error instanceof ClientError && isFinal(error)) throw error;
     }
     await waitMs(toBackoffDelayMs({ baseMs: 250, maxMs: 10_000 }, failures, Math.random()), signal);
   }
