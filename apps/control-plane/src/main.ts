@@ -44,7 +44,7 @@ async function run(): Promise<void> {
       `Control plane  ${plane.apiUrl()}`,
       `Device link    ${plane.mqttUrl()}`,
       `Data folder    ${config.dataFolder}`,
-      `Next           npm run -s fairlead -- context set local --server ${plane.apiUrl()} --token <token>`,
+      `Next           npm run -s fairlead -- contexts add local --server ${plane.apiUrl()} --token <token>`,
     ].join("\n"),
   );
   if (config.jsonReady) await print(JSON.stringify({ ready: true, apiUrl: plane.apiUrl(), mqttUrl: plane.mqttUrl() }));

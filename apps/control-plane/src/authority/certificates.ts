@@ -1,3 +1,5 @@
+// The certificate library registers its parts through it, so it must come first.
+import "reflect-metadata";
 import { createHash, randomBytes, webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import { CodedError } from "@fairlead/kernel";
