@@ -1,6 +1,13 @@
+import { createCommandOutbox } from "./commands/command-outbox.ts";
 import type { PlaneContext, PlaneModule } from "./context.ts";
+import { createRegistry } from "./registry/create-registry.ts";
+import { createRemediationModule } from "./remediation/module.ts";
+import { createRolloutModule } from "./rollouts/module.ts";
 
 /** The controllers and the registry, in the order in which they start. */
-export function createModules(_context: PlaneContext): readonly PlaneModule[] {
-  return [];
+export function createModules(context: PlaneContext): readonly PlaneModule[] {
+  const commands = createCommandOutbox(context);
+  const rollouts = createRolloutModule(context);
+  const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
+  return [createRegistry(context), commands, rollouts, remediation];
 }
