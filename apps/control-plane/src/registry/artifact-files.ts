@@ -47,8 +47,14 @@ export interface ArtifactFiles {
   open(digest: string, sizeBytes: number): Promise<FileHandle | undefined>;
 }
 
-const refuse = (code: HttpErrorCode, message: string, hint: string, cause?: unknown): CodedError<HttpErrorCode> =>
-  new CodedError<HttpErrorCode>(code, message, { hint, ...(cause === undefined ? {} : { cause }) });
+interface Advice {
+  readonly hint: string;
+  readonly cause?: unknown;
+}
+const refuse = (code: HttpErrorCode, message: string, advice: Advice): CodedError<HttpErrorCode> =>
+  new CodedError<HttpErrorCode>(code, message, advice);
+
+const fullHint = "free space on the disk of the data folder and upload again; nothing was kept";
 
 const createExclusively = (path: string): Promise<FileHandle> => open(path, "wx", 0o600);
 
@@ -60,8 +66,7 @@ async function syncFolder(path: string): Promise<void> {
 /** The system's error → ours; anything else passes through unchanged. */
 function toStorageError(error: unknown): unknown {
   if (!["ENOSPC", "EDQUOT", "EFBIG"].some((code) => hasErrorCode(error, code))) return error;
-  const hint = "free space on the disk of the data folder and upload again; nothing was kept";
-  return refuse("storage_full", "the disk of the data folder is full", hint, error);
+  return refuse("storage_full", "the disk of the data folder is full", { hint: fullHint, cause: error });
 }
 
 export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFiles {
@@ -79,11 +84,10 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
   const requireSpace = async (sizeBytes: number): Promise<void> => {
     const { bavail, bsize } = await statfs(incoming);
     if (bavail * bsize - reserveBytes >= sizeBytes) return;
-    const hint = "free space on the disk of the data folder and upload again; nothing was kept";
     throw refuse(
       "storage_full",
       `the disk of the data folder has no room for ${sizeBytes} bytes (${bavail * bsize} free, ${reserveBytes} kept back)`,
-      hint,
+      { hint: fullHint },
     );
   };
 
@@ -96,7 +100,9 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
   const receive = async (request: ReceiveOptions): Promise<ReceivedFile> => {
     const { maxBytes, declaredBytes, kept } = request;
     const tooLarge = () =>
-      refuse("payload_too_large", `the upload exceeds ${maxBytes} bytes`, "make the file smaller or split the model");
+      refuse("payload_too_large", `the upload exceeds ${maxBytes} bytes`, {
+        hint: "make the file smaller or split the model",
+      });
     if (declaredBytes !== null && declaredBytes > maxBytes) throw tooLarge();
     if (kept) await requireSpace(declaredBytes ?? 0);
     const { path, handle } = await openIncoming(kept);
@@ -114,11 +120,9 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
         if (handle !== null) await handle.appendFile(chunk);
       }
       if (declaredBytes !== null && declaredBytes !== sizeBytes) {
-        throw refuse(
-          "length_mismatch",
-          `the upload ended after ${sizeBytes} of ${declaredBytes} bytes`,
-          "upload it again; nothing was kept",
-        );
+        throw refuse("length_mismatch", `the upload ended after ${sizeBytes} of ${declaredBytes} bytes`, {
+          hint: "upload it again; nothing was kept",
+        });
       }
       await handle?.sync();
       await handle?.close();
@@ -188,8 +192,7 @@ async function* readChunks(
     refuse(
       "length_mismatch",
       `the upload ended after ${receivedBytes}${declaredBytes === null ? "" : ` of ${declaredBytes}`} bytes: ${why}`,
-      "upload it again; nothing was kept",
-      cause,
+      { hint: "upload it again; nothing was kept", cause },
     );
   const stop = (reason: "idle" | "aborted") => {
     stopped ??= reason;
