@@ -93,8 +93,11 @@ export function createForwarder(options: ForwarderOptions): Service {
   /** One batch; its publications follow one another on one connection, so the order holds. */
   async function send(room: number): Promise<number> {
     const items = outbox.pending(sentSeq, room);
+    const [first] = items;
     const last = items.at(-1);
-    if (last === undefined) return 0;
+    if (first === undefined || last === undefined) return 0;
+    // The outbox always hands out one item; it may exceed the window only when nothing else is on its way.
+    if (inFlight.length > 0 && first.payload.byteLength > room) return 0;
     outbox.markSent(last.seq);
     sentSeq = last.seq;
     for (const item of items) inFlight.push({ seq: item.seq, bytes: item.payload.byteLength });
