@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createClient, type Client } from "./client.ts";
-import { ClientError } from "./errors.ts";
+import type { ClientError } from "./errors.ts";
 import type { HttpFetch } from "./fetch-port.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;

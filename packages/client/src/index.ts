@@ -1,7 +1,7 @@
 export { createClient, type Client } from "./client.ts";
 export { ClientError, type ClientErrorCode, type ProblemField, type TransportErrorCode } from "./errors.ts";
 export type { FetchInit, FetchResponse, HttpFetch } from "./fetch-port.ts";
-export type { TransportOptions } from "./transport.ts";
+export type { Tagged, TransportOptions } from "./transport.ts";
 export type { ListOptions, Page } from "./resources/list.ts";
 export type { DevicesClient } from "./resources/devices.ts";
 export type { EnrolmentsClient } from "./resources/enrolments.ts";

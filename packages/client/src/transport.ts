@@ -33,10 +33,17 @@ export interface Request extends RequestOptions {
   readonly path: readonly string[];
 }
 
+/** A value and the entity tag under which it was read. */
+export interface Tagged<Value> {
+  readonly value: Value;
+  readonly etag: string | undefined;
+}
+
 /** The one place that speaks HTTP: authentication, limits, error translation, parsing. */
 export interface Transport {
   send(request: Request): Promise<FetchResponse>;
   read<Schema extends z.ZodType>(schema: Schema, request: Request): Promise<z.infer<Schema>>;
+  readTagged<Schema extends z.ZodType>(schema: Schema, request: Request): Promise<Tagged<z.infer<Schema>>>;
 }
 
 const maxAnswerCharacters = 64 * 1024 * 1024;
@@ -105,7 +112,10 @@ export function createTransport(options: TransportOptions): Transport {
     throw toClientError(response.status, body, `${request.method} /api/v1/${request.path.join("/")}`);
   }
 
-  async function read<Schema extends z.ZodType>(schema: Schema, request: Request): Promise<z.infer<Schema>> {
+  async function readTagged<Schema extends z.ZodType>(
+    schema: Schema,
+    request: Request,
+  ): Promise<Tagged<z.infer<Schema>>> {
     const response = await send(request);
     const text = await response.text();
     const what = `${request.method} /api/v1/${request.path.join("/")}`;
@@ -123,10 +133,10 @@ export function createTransport(options: TransportOptions): Transport {
     }
     const parsed = parseLenient(schema, value);
     if (!parsed.ok) throw invalid(parsed.issues.slice(0, 3).join("; "));
-    return parsed.value;
+    return { value: parsed.value, etag: response.headers.get("etag") ?? undefined };
   }
 
-  return { send, read };
+  return { send, readTagged, read: async (schema, request) => (await readTagged(schema, request)).value };
 }
 
 function toPlain(response: FetchResponse): Omit<FetchResponse, "text"> {

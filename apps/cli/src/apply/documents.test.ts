@@ -5,7 +5,7 @@ import { parseFleetFile } from "./documents.ts";
 const labels = "apiVersion: fairlead/v1\nkind: DeviceLabels\nspec: { device: lab-1, labels: { site: lab } }\n";
 
 it("reads many documents and fills defaults", () => {
-  const token = "apiVersion: fairlead/v1\nkind: EnrolmentToken\nspec: { uses: 3 }\n";
+  const token = "apiVersion: fairlead/v1\nkind: EnrolmentToken\nspec: { description: first, uses: 3 }\n";
   expect(parseFleetFile(`${labels}---\n${token}`, "fleet.yaml").map((document) => document.kind)).toEqual([
     "DeviceLabels",
     "EnrolmentToken",
@@ -25,7 +25,7 @@ it("reports every problem with its place and suggests the kind", () => {
 it("refuses an empty file and aliases that multiply", () => {
   expect(() => parseFleetFile("", "fleet.yaml")).toThrow(/no document/u);
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [${"*a,".repeat(10)}]\nc: &c [${"*b,".repeat(10)}]\nd: [${"*c,".repeat(10)}]`;
-  expect(() => parseFleetFile(bomb, "fleet.yaml")).toThrow();
+  expect(() => parseFleetFile(bomb, "fleet.yaml")).toThrow(/alias/u);
 });
 
 it("shows what differs, leaf by leaf", () => {

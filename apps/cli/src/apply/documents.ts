@@ -37,7 +37,9 @@ const modelVersionDocument = z.strictObject({
   }),
 });
 const rolloutDocument = z.strictObject({ ...head, kind: z.literal("Rollout"), spec: rolloutSpecSchema });
-const tokenDocument = z.strictObject({ ...head, kind: z.literal("EnrolmentToken"), spec: createTokenRequestSchema });
+/** The description tells a token that was made before from a new one. */
+const tokenSpec = createTokenRequestSchema.extend({ description: z.string().min(1).max(200) });
+const tokenDocument = z.strictObject({ ...head, kind: z.literal("EnrolmentToken"), spec: tokenSpec });
 /** States every label of the device: others are removed. */
 const labelsDocument = z.strictObject({
   ...head,

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { ClientError, type Client } from "@fairlead/client";
 import type { RolloutStatus } from "@fairlead/protocol";
@@ -22,6 +21,7 @@ interface Scope {
   readonly client: Client;
   readonly file: string;
   readonly ui: PushUi;
+  readonly nowMs: number;
 }
 
 const orNull = async <Found>(find: () => Promise<Found>): Promise<Found | null> => {
@@ -90,28 +90,39 @@ async function planRollout({ spec }: DocumentOf<"Rollout">, { client }: Scope): 
   };
 }
 
-/** The idempotency key is the content: within the server's memory of keys the same document makes the same token. */
-async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client }: Scope): Promise<Step> {
-  const key = `apply-${createHash("sha256").update(JSON.stringify(spec)).digest("hex").slice(0, 48)}`;
+/** A token's secret is shown once and kept nowhere; that it was made stands in the audit log, under its description. */
+async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
+  const { description, uses, autoApprove, labels } = spec;
+  const made = (await client.observations.listAudit()).find(
+    ({ action, reason, details }) =>
+      action === "enrolment-token.create" &&
+      reason === description &&
+      Number(details["expiresAtMs"]) > nowMs &&
+      toChanges(
+        { uses: details["uses"], autoApprove: details["autoApprove"], labels: details["labels"] },
+        { uses, autoApprove, labels },
+      ).length === 0,
+  );
+  const subject = `EnrolmentToken ${description}`;
+  if (made !== undefined)
+    return { subject, effect: "unchanged", lines: [`  ${made.subject} is valid`], write: async () => null };
   return {
-    subject: `EnrolmentToken ${spec.description}`,
+    subject,
     effect: "create",
-    lines: [
-      `  + ${spec.uses} uses, ${spec.autoApprove ? "approved at once" : "each device is approved by an operator"}`,
-    ],
-    write: async () => (await client.enrolments.createToken(spec, key)).token,
+    lines: [`  + ${uses} uses, ${autoApprove ? "approved at once" : "each device is approved by an operator"}`],
+    write: async () => (await client.enrolments.createToken(spec)).token,
   };
 }
 
 async function planLabels({ spec }: DocumentOf<"DeviceLabels">, { client }: Scope): Promise<Step> {
-  const device = await client.devices.get(spec.device);
+  const { value: device, etag } = await client.devices.getTagged(spec.device);
   const changes = toChanges(device.labels, spec.labels);
   return {
     subject: `DeviceLabels ${spec.device}`,
     effect: changes.length === 0 ? "unchanged" : "change",
     lines: toChangeLines(changes),
     write: async () => {
-      await client.devices.setLabels(spec.device, spec.labels);
+      await client.devices.setLabels(spec.device, spec.labels, etag);
       return null;
     },
   };

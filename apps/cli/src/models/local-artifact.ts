@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
 import { basename } from "node:path";
-import type { Client } from "@fairlead/client";
+import { ClientError, type Client } from "@fairlead/client";
 import { limits } from "@fairlead/protocol";
 import { CliError } from "../errors.ts";
 import { createProgress } from "../output/progress.ts";
@@ -69,6 +69,12 @@ export async function uploadArtifact(
     const body = readMeasured(artifact, (count) => progress.add(count));
     await client.models.uploadArtifact({ digest, kind, sizeBytes, body, signal: ui.signal });
     return true;
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    // The server knows a digest; the user knows a file name.
+    const { code, hint, status, fields, details } = error;
+    const options = { cause: error, status, fields, details, ...(hint === undefined ? {} : { hint }) };
+    throw new ClientError(code, `${artifact.path}: ${error.message}`, options);
   } finally {
     progress.end();
   }

@@ -75,23 +75,28 @@ export async function planVersion(
   };
 }
 
+async function findVersion(client: Client, plan: PushPlan): Promise<ModelVersionDetail | null> {
+  try {
+    return await client.models.getVersion(plan.model, plan.version);
+  } catch (error) {
+    if (error instanceof ClientError && error.code === "not_found") return null;
+    throw error;
+  }
+}
+
 /** Uploads what the server lacks, then registers. A version that is there with the same content is left alone. */
 export async function pushVersion(client: Client, plan: PushPlan, ui: PushUi): Promise<PushResult> {
   const { artifacts, request } = await planVersion(plan);
+  const existing = await findVersion(client, plan);
+  if (existing !== null) {
+    if (isSameVersion(existing, request)) return { created: false, detail: existing };
+    throw new ClientError("version_exists", `${plan.model} ${plan.version} exists with other content`, {
+      hint: "a version never changes: push it under the next version number",
+    });
+  }
   for (const artifact of artifacts) {
     const sent = await uploadArtifact(client, artifact, ui);
     ui.say(`${artifact.path}: ${sent ? "uploaded" : "the server has it"} (${artifact.digest.slice(0, 19)}…)`);
   }
-  try {
-    return { created: true, detail: await client.models.registerVersion(plan.model, request) };
-  } catch (error) {
-    if (!(error instanceof ClientError) || error.code !== "version_exists") throw error;
-    const detail = await client.models.getVersion(plan.model, plan.version);
-    if (isSameVersion(detail, request)) return { created: false, detail };
-    throw new ClientError("version_exists", `${plan.model} ${plan.version} exists with other content`, {
-      cause: error,
-      status: error.status,
-      hint: "a version never changes: push it under the next version number",
-    });
-  }
+  return { created: true, detail: await client.models.registerVersion(plan.model, request) };
 }

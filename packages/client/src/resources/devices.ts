@@ -5,21 +5,29 @@ import {
   type DeviceSummary,
   type Labels,
 } from "@fairlead/protocol";
-import type { Transport } from "../transport.ts";
+import type { Tagged, Transport } from "../transport.ts";
 import { readAll, type ListOptions } from "./list.ts";
 
 export interface DevicesClient {
   list(options?: ListOptions): Promise<DeviceSummary[]>;
   get(device: string): Promise<DeviceDetail>;
-  /** Replaces every label. */
-  setLabels(device: string, labels: Labels): Promise<DeviceDetail>;
+  /** With the entity tag that a later write may be made against. */
+  getTagged(device: string): Promise<Tagged<DeviceDetail>>;
+  /** Replaces every label; `etag` makes it fail with `precondition_failed` when the device was changed meanwhile. */
+  setLabels(device: string, labels: Labels, etag?: string): Promise<DeviceDetail>;
 }
 
 export function createDevicesClient(transport: Transport): DevicesClient {
   return {
     list: (options) => readAll(transport, { path: ["devices"], item: deviceSummarySchema }, options),
     get: (device) => transport.read(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
-    setLabels: (device, labels) =>
-      transport.read(deviceDetailSchema, { method: "PATCH", path: ["devices", device], json: { labels } }),
+    getTagged: (device) => transport.readTagged(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
+    setLabels: (device, labels, etag) =>
+      transport.read(deviceDetailSchema, {
+        method: "PATCH",
+        path: ["devices", device],
+        json: { labels },
+        ...(etag === undefined ? {} : { headers: { "if-match": etag } }),
+      }),
   };
 }

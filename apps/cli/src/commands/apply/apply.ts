@@ -13,7 +13,7 @@ export const applyFile: Command = {
     { flags: "-f, --file <file>", description: "YAML, many documents ('-': standard input)", required: true },
     { flags: "--dry-run", description: "show the differences from the server and write nothing" },
   ],
-  async run({ client, out, streams, signal }, input) {
+  async run({ client, out, streams, signal, nowMs }, input) {
     const file = input.required("file");
     const documents = readFleetFile(file);
     const dryRun = input.flag("dryRun") === true;
@@ -21,7 +21,7 @@ export const applyFile: Command = {
     const ui = { streams, quiet: out.quiet, signal, say: (text: string) => out.message(text) };
     const results: { subject: string; effect: string; changes: readonly string[]; result: string | null }[] = [];
     for (const document of documents) {
-      const step = await planDocument(document, { client: api, file, ui });
+      const step = await planDocument(document, { client: api, file, ui, nowMs: nowMs() });
       const result = dryRun || step.effect === "unchanged" ? null : await step.write();
       const effect = (dryRun ? planned : done)[step.effect];
       results.push({ subject: step.subject, effect, changes: step.lines.map((line) => line.trim()), result });

@@ -13,7 +13,8 @@ export const labelDevice: Command = {
   async run({ client, out }, input) {
     const [name = "", ...changes] = input.args;
     const api = await client();
-    const device = await findDevice(api, name);
+    await findDevice(api, name);
+    const { value: device, etag } = await api.devices.getTagged(name);
     const removals = changes.filter((change) => change.endsWith("-") && !change.includes("="));
     const labels: Record<string, string> = { ...device.labels };
     for (const removal of removals) {
@@ -24,7 +25,7 @@ export const labelDevice: Command = {
     }
     const additions = changes.filter((change) => !removals.includes(change));
     const next = labelsSchema.parse({ ...labels, ...(additions.length === 0 ? {} : parseLabels(additions)) });
-    const changed = await api.devices.setLabels(name, next);
+    const changed = await api.devices.setLabels(name, next, etag);
     if (out.isStructured || out.format === "name") out.list([changed], toDeviceView(out));
     else out.message(`${name}: ${toLabelText(changed.labels)}`);
   },

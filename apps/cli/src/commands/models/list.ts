@@ -37,11 +37,15 @@ export const describeModel: Command = {
     const [model = "", given] = input.args;
     const { models } = await client();
     const listNames = async () => (await models.list()).map((entry) => entry.model);
-    const summary = (await models.list()).find((entry) => entry.model === model);
-    const newest = summary?.versions.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0]?.version;
+    const { versions } = await findOrSuggest(model, () => models.get(model), listNames);
+    const newest = versions.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0]?.version;
     const version = given ?? newest;
-    if (version === undefined && summary !== undefined) throw toUsageError(`${model} has no version yet`);
-    const detail = await findOrSuggest(model, () => models.getVersion(model, version ?? "0.0.0"), listNames);
+    if (version === undefined) throw toUsageError(`${model} has no version yet`);
+    const detail = await findOrSuggest(
+      version,
+      () => models.getVersion(model, version),
+      async () => versions.map((entry) => entry.version),
+    );
     out.one(detail, { name: () => `${model}/${detail.content.version}`, describe: describeVersion });
   },
 };
