@@ -21,7 +21,7 @@ const image = (rows: number) => ({
 });
 const inferPath = "/v2/models/digit-reader/infer";
 const inferBody = (rows = 1) => JSON.stringify({ id: "a", inputs: [image(rows)] });
-const classification = { output: "probabilities", labels: [..."0123456789"] };
+const classification = { output: "probabilities", labels: Array.from("0123456789") };
 const good = "1.1.0-int8";
 
 function toBinary(rows: number): { body: Buffer; headers: Record<string, string> } {

@@ -1,6 +1,20 @@
 import type { Placement } from "./port.ts";
 import type { Tensor, TensorSpec } from "./tensor.ts";
 
+export interface RunRequest {
+  readonly sequence: number;
+  readonly inputs: readonly Tensor[];
+}
+
+export type RunResponse = {
+  readonly sequence: number;
+  /** Memory of large inputs, on its way back to whoever wants to fill it again. */
+  readonly released: readonly ArrayBuffer[];
+} & (
+  | { readonly kind: "done"; readonly outputs: readonly Tensor[]; readonly runUs: number }
+  | { readonly kind: "failed"; readonly message: string }
+);
+
 /** What goes to and from the thread that owns a session. Tensor memory travels by transfer. */
 export type WorkerRequest =
   | {
@@ -9,7 +23,7 @@ export type WorkerRequest =
       readonly providers: readonly string[];
       readonly threads: number;
     }
-  | { readonly kind: "run"; readonly sequence: number; readonly inputs: readonly Tensor[] }
+  | { readonly kind: "run"; readonly runs: readonly RunRequest[] }
   | { readonly kind: "close" };
 
 export type WorkerResponse =
@@ -24,5 +38,4 @@ export type WorkerResponse =
       readonly code: "model_load_failed" | "provider_unknown" | "tensor_type_unsupported";
       readonly message: string;
     }
-  | { readonly kind: "ran"; readonly sequence: number; readonly outputs: readonly Tensor[]; readonly runUs: number }
-  | { readonly kind: "run-failed"; readonly sequence: number; readonly message: string };
+  | { readonly kind: "ran"; readonly results: readonly RunResponse[] };

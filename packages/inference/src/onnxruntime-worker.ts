@@ -1,6 +1,6 @@
 import { isMarkedAsUntransferable, parentPort } from "node:worker_threads";
 import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from "onnxruntime-node";
-import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import type { Placement } from "./port.ts";
 import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
 
@@ -130,55 +130,99 @@ function fromOrt(name: string, tensor: OrtTensor): Tensor {
   return { name, datatype, shape: tensor.dims, data };
 }
 
-async function run(owned: Session, request: Extract<WorkerRequest, { kind: "run" }>): Promise<void> {
-  const { sequence } = request;
-  try {
-    const feeds: Record<string, OrtTensor> = {};
-    for (const input of request.inputs) feeds[input.name] = toFeed(input);
-    const started = performance.now();
-    const results = await owned.session.run(feeds);
-    const runUs = (performance.now() - started) * 1_000;
-    const outputs: Tensor[] = [];
-    const transfer = new Set<ArrayBuffer>();
-    for (const spec of owned.outputs) {
-      const result = results[spec.name];
-      if (result === undefined) throw new Error(`the run gave no output '${spec.name}'`);
-      const output = fromOrt(spec.name, result);
-      outputs.push(output);
-      const buffer = output.data.buffer as ArrayBuffer;
-      if (buffer.byteLength > 0 && !isMarkedAsUntransferable(buffer)) transfer.add(buffer);
-    }
-    post({ kind: "ran", sequence, outputs, runUs }, [...transfer]);
-  } catch (error) {
-    post({ kind: "run-failed", sequence, message: toMessage(error) });
-  }
+function collectOutputs(owned: Session, results: InferenceSession.OnnxValueMapType): Tensor[] {
+  return owned.outputs.map((spec) => {
+    const result = results[spec.name];
+    if (result === undefined) throw new Error(`the run gave no output '${spec.name}'`);
+    return fromOrt(spec.name, result as OrtTensor);
+  });
 }
 
 function toMessage(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 2_000);
 }
 
-/** Handles requests one after the other, so that a run is timed alone and answers come in order. */
+/** Smaller memory is cheaper to allocate than to send back. */
+const minReleasedBytes = 65_536;
+
+function toReleased(inputs: readonly Tensor[], outputs: readonly Tensor[]): ArrayBuffer[] {
+  const released = new Set<ArrayBuffer>();
+  for (const { data } of inputs) {
+    const { buffer } = data;
+    const aliased = outputs.some((output) => output.data.buffer === buffer);
+    if (buffer instanceof ArrayBuffer && buffer.byteLength >= minReleasedBytes && !aliased) released.add(buffer);
+  }
+  return [...released];
+}
+
+/** Longest time that a finished answer waits for its neighbours before they are sent together. */
+const maxHoldMs = 0.2;
+
+/**
+ * Runs of one batch all start at once: the runtime queues them and executes them one after the other, without a turn of
+ * the event loop between them. Answers of tiny models travel together, since a message costs as much as such a run.
+ */
+function createRunner(owned: Session): (runs: readonly RunRequest[]) => void {
+  let results: RunResponse[] = [];
+  let heldSinceMs = 0;
+  let running = 0;
+  let lastEndMs = 0;
+
+  const flush = () => {
+    const transfer = new Set<ArrayBuffer>();
+    for (const result of results) {
+      for (const buffer of result.released) transfer.add(buffer);
+      for (const { data } of result.kind === "done" ? result.outputs : []) {
+        const { buffer } = data;
+        if (buffer instanceof ArrayBuffer && buffer.byteLength > 0 && !isMarkedAsUntransferable(buffer))
+          transfer.add(buffer);
+      }
+    }
+    post({ kind: "ran", results }, [...transfer]);
+    results = [];
+  };
+
+  const run = async ({ sequence, inputs }: RunRequest) => {
+    const startedMs = performance.now();
+    let response: RunResponse;
+    try {
+      const feeds: Record<string, OrtTensor> = {};
+      for (const input of inputs) feeds[input.name] = toFeed(input);
+      const outputs = collectOutputs(owned, await owned.session.run(feeds));
+      // Runs do not overlap on this thread: this one began when it was asked for or when the one before it ended.
+      const runUs = (performance.now() - Math.max(startedMs, lastEndMs)) * 1_000;
+      response = { kind: "done", sequence, outputs, runUs, released: toReleased(inputs, outputs) };
+    } catch (error) {
+      response = { kind: "failed", sequence, message: toMessage(error), released: toReleased(inputs, []) };
+    }
+    lastEndMs = performance.now();
+    running -= 1;
+    if (results.length === 0) heldSinceMs = lastEndMs;
+    results.push(response);
+    if (running === 0 || lastEndMs - heldSinceMs > maxHoldMs) flush();
+  };
+
+  return (runs) => {
+    running += runs.length;
+    for (const request of runs) void run(request);
+  };
+}
+
 function serve(): void {
   env.logLevel = "fatal";
-  const queue: WorkerRequest[] = [];
   let owned: Session | null = null;
-  let busy = false;
-  const drain = async (): Promise<void> => {
-    busy = true;
-    for (let request = queue.shift(); request !== undefined; request = queue.shift()) {
-      if (request.kind === "load") owned = await load(request);
-      else if (request.kind === "close") {
-        await owned?.session.release();
-        parentPort?.close();
-        return;
-      } else if (owned !== null) await run(owned, request);
-    }
-    busy = false;
+  let run: ((runs: readonly RunRequest[]) => void) | null = null;
+  const start = async (request: Extract<WorkerRequest, { kind: "load" }>) => {
+    owned = await load(request);
+    if (owned !== null) run = createRunner(owned);
+  };
+  const close = async () => {
+    await owned?.session.release();
+    parentPort?.close();
   };
   parentPort?.on("message", (request: WorkerRequest) => {
-    queue.push(request);
-    if (!busy) void drain();
+    if (request.kind === "run") run?.(request.runs);
+    else void (request.kind === "load" ? start(request) : close());
   });
 }
 

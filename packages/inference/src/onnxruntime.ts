@@ -1,6 +1,6 @@
 import { isMarkedAsUntransferable, Worker } from "node:worker_threads";
 import { checkInputs } from "./check-inputs.ts";
-import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import type { Tensor, TensorSpec } from "./tensor.ts";
@@ -62,6 +62,7 @@ interface PendingRun {
   readonly deadlineMs: number;
   /** When the run became the first in line; runs are answered in order. */
   startedMs: number;
+  readonly onReleased: ((buffer: ArrayBuffer) => void) | undefined;
   readonly resolve: (result: InferResult) => void;
   readonly reject: (error: RuntimeError) => void;
 }
@@ -72,6 +73,7 @@ class OnnxRuntimeModel implements LoadedModel {
   readonly placement: Placement;
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingRun>();
+  #outbox: RunRequest[] = [];
   #sequence = 0;
   #state: "open" | "closing" | "hung" | "ended" = "open";
   #watch: NodeJS.Timeout | null = null;
@@ -97,9 +99,10 @@ class OnnxRuntimeModel implements LoadedModel {
       checkInputs("this model", this.inputs, inputs);
       const sequence = this.#sequence;
       this.#sequence += 1;
-      const request: WorkerRequest = { kind: "run", sequence, inputs };
-      this.#worker.postMessage(request, toTransferList(inputs));
-      this.#pending.set(sequence, { deadlineMs: options.deadlineMs, startedMs: performance.now(), resolve, reject });
+      if (this.#outbox.length === 0) setImmediate(() => this.#flush());
+      this.#outbox.push({ sequence, inputs });
+      const { deadlineMs, onReleased } = options;
+      this.#pending.set(sequence, { deadlineMs, onReleased, startedMs: performance.now(), resolve, reject });
       if (this.#watch === null) this.#armWatch(options.deadlineMs);
     });
   }
@@ -121,21 +124,44 @@ class OnnxRuntimeModel implements LoadedModel {
     return this.#state;
   }
 
+  /** Requests that arrived in the same turn of the event loop travel in one message. */
+  #flush(): void {
+    const runs = this.#outbox;
+    this.#outbox = [];
+    if (this.#state === "ended") return;
+    try {
+      this.#worker.postMessage({ kind: "run", runs } satisfies WorkerRequest, toTransferList(runs));
+    } catch (error) {
+      // Memory that is already gone, for instance two runs that were given the same: none of the batch was sent.
+      const message = "the inputs cannot move to the runtime's thread";
+      for (const { sequence } of runs) {
+        this.#pending.get(sequence)?.reject(new RuntimeError("inference_failed", message, error));
+        this.#pending.delete(sequence);
+      }
+      this.#checkIdle();
+    }
+  }
+
   #refusal(): RuntimeError {
     if (this.#state === "hung") return new RuntimeError("model_hung", "an earlier run passed its deadline");
     return new RuntimeError("model_closed", "the model is closed");
   }
 
   #onResponse(response: WorkerResponse): void {
-    if (response.kind !== "ran" && response.kind !== "run-failed") return;
-    const run = this.#pending.get(response.sequence);
-    if (run === undefined) return; // answered already: its deadline had passed
-    this.#pending.delete(response.sequence);
+    if (response.kind !== "ran") return;
+    for (const result of response.results) this.#settle(result);
     const next = this.#first();
     if (next !== undefined) next.startedMs = performance.now();
-    if (response.kind === "ran") run.resolve({ outputs: response.outputs, runUs: response.runUs });
-    else run.reject(new RuntimeError("inference_failed", response.message));
     this.#checkIdle();
+  }
+
+  #settle(result: RunResponse): void {
+    const run = this.#pending.get(result.sequence);
+    if (run === undefined) return; // answered already: its deadline had passed
+    this.#pending.delete(result.sequence);
+    for (const buffer of result.released) run.onReleased?.(buffer);
+    if (result.kind === "done") run.resolve({ outputs: result.outputs, runUs: result.runUs });
+    else run.reject(new RuntimeError("inference_failed", result.message));
   }
 
   #checkIdle(): void {
@@ -187,11 +213,12 @@ class OnnxRuntimeModel implements LoadedModel {
   }
 }
 
-function toTransferList(inputs: readonly Tensor[]): ArrayBuffer[] {
+function toTransferList(runs: readonly RunRequest[]): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  for (const { data } of inputs) {
-    const { buffer } = data;
-    if (buffer instanceof ArrayBuffer && isTransferable(buffer)) buffers.add(buffer);
+  for (const { inputs } of runs) {
+    for (const { data } of inputs) {
+      if (data.buffer instanceof ArrayBuffer && isTransferable(data.buffer)) buffers.add(data.buffer);
+    }
   }
   return [...buffers];
 }

@@ -20,6 +20,8 @@ export interface Placement {
 export interface InferOptions {
   /** Counted from the moment at which the run starts, not from the moment at which it was asked for. */
   readonly deadlineMs: number;
+  /** Offered the memory of inputs of 64 KiB and more once the run has read it, so that it can be filled again. */
+  readonly onReleased?: (buffer: ArrayBuffer) => void;
 }
 
 export interface InferResult {

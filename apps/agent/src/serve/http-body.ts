@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { gunzip, inflate } from "node:zlib";
+import type { BodyMemory } from "./body-memory.ts";
 import { ServeError } from "./serving-error.ts";
 
 const decoders = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
@@ -10,6 +11,7 @@ export interface BodyOptions {
   readonly maxBytes: number;
   /** Length of the JSON part; the first tensor begins behind it and is put on a multiple of 8. */
   readonly jsonBytes: number | null;
+  readonly memory: BodyMemory;
 }
 
 /**
@@ -23,15 +25,15 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
   if (lengthBytes !== null && lengthBytes > options.maxBytes) throw tooLarge(options.maxBytes);
   if (encoding === "identity") {
     return lengthBytes === null
-      ? align(await collect(request, options.maxBytes), options.jsonBytes)
-      : await fill(request, allocate(lengthBytes, options.jsonBytes));
+      ? align(await collect(request, options.maxBytes), options)
+      : await fill(request, allocate(lengthBytes, options));
   }
   if (encoding !== "gzip" && encoding !== "deflate") {
     throw new ServeError("body_encoding", `content encoding '${encoding.slice(0, 64)}' is not supported`);
   }
   const packed = await collect(request, options.maxBytes);
   try {
-    return align(await decoders[encoding](packed, { maxOutputLength: options.maxBytes }), options.jsonBytes);
+    return align(await decoders[encoding](packed, { maxOutputLength: options.maxBytes }), options);
   } catch (error) {
     if (error instanceof RangeError) throw tooLarge(options.maxBytes);
     throw new ServeError("body_encoding", `the body is no ${encoding}`, error);
@@ -42,13 +44,13 @@ function tooLarge(maxBytes: number): ServeError {
   return new ServeError("body_too_large", `the body is larger than ${maxBytes} bytes`);
 }
 
-function allocate(lengthBytes: number, jsonBytes: number | null): Buffer {
+function allocate(lengthBytes: number, { jsonBytes, memory }: BodyOptions): Buffer {
   const shift = (8 - ((jsonBytes ?? 0) % 8)) % 8;
-  return Buffer.allocUnsafeSlow(shift + lengthBytes).subarray(shift);
+  return Buffer.from(memory.take(shift + lengthBytes), shift, lengthBytes);
 }
 
-function align(bytes: Buffer, jsonBytes: number | null): Buffer {
-  const aligned = allocate(bytes.length, jsonBytes);
+function align(bytes: Buffer, options: BodyOptions): Buffer {
+  const aligned = allocate(bytes.length, options);
   aligned.set(bytes);
   return aligned;
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { checkInputs, parseInferRequest, toInferResponse, type InferResponse } from "@fairlead/inference";
+import type { BodyMemory } from "./body-memory.ts";
 import { readBody } from "./http-body.ts";
 import type { Load } from "./load.ts";
 import type { Loads } from "./loads.ts";
@@ -15,6 +16,7 @@ export interface InferTarget {
 export interface InferContext {
   readonly loads: Loads;
   readonly maxBodyBytes: number;
+  readonly memory: BodyMemory;
   nowMs(): number;
 }
 
@@ -25,7 +27,7 @@ export async function handleInfer(
   exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
 ): Promise<void> {
   const jsonBytes = parseJsonLength(exchange.request.headers["inference-header-content-length"]);
-  const bytes = await readBody(exchange.request, { maxBytes: context.maxBodyBytes, jsonBytes });
+  const bytes = await readBody(exchange.request, { maxBytes: context.maxBodyBytes, jsonBytes, memory: context.memory });
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
   try {
@@ -50,7 +52,7 @@ async function infer(
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const parsedMs = performance.now();
-  const { outputs, runUs } = await load.infer(request.inputs);
+  const { outputs, runUs } = await load.infer(request.inputs, context.memory);
   const ranMs = performance.now();
   recordOutputs(load.accumulator, load.classificationOutput, outputs);
   load.accumulator.recordBusy(runUs);

@@ -96,7 +96,7 @@ function describeModel(
 /** Triton's model repository extension: the index is real, the rest is refused, since installing is the supervisor's. */
 async function repository(context: RouteContext, exchange: Exchange, path: readonly string[]): Promise<void> {
   checkMethod(exchange, "POST");
-  const bytes = await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null });
+  const bytes = await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null, memory: context.memory });
   if (path[0] === "models" && path.length === 3 && (path[2] === "load" || path[2] === "unload")) {
     throw new ServeError(
       "policy_refused",

@@ -1,6 +1,7 @@
 import type { InferResult, LoadedModel, Placement, TargetModel, Tensor } from "@fairlead/inference";
 import { hasErrorCode, toErrorCode } from "@fairlead/kernel";
 import { SlotAccumulator } from "@fairlead/telemetry";
+import type { BodyMemory } from "./body-memory.ts";
 import type { InflightMark } from "./inflight.ts";
 import type { LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
 import { RequestStatistics } from "./request-statistics.ts";
@@ -56,8 +57,8 @@ export class Load {
     return this.#parts.model.pending;
   }
 
-  /** Runs the model; the tensors are consumed. Rejects with RuntimeError, or `overloaded` when too many wait. */
-  async infer(inputs: readonly Tensor[]): Promise<InferResult> {
+  /** Runs the model; the tensors are consumed and their memory, when large, goes to `memory`. Rejects with RuntimeError, or `overloaded` when too many wait. */
+  async infer(inputs: readonly Tensor[], memory: BodyMemory | null): Promise<InferResult> {
     const { model, mark, maxQueue, request } = this.#parts;
     if (model.pending >= maxQueue) {
       throw new ServeError("overloaded", `model '${request.model}' has ${maxQueue} requests in flight`);
@@ -65,7 +66,9 @@ export class Load {
     const startedMs = performance.now();
     if (model.pending === 0) mark.set("running");
     try {
-      return await model.infer(inputs, { deadlineMs: request.deadlineMs });
+      const { deadlineMs } = request;
+      if (memory === null) return await model.infer(inputs, { deadlineMs });
+      return await model.infer(inputs, { deadlineMs, onReleased: (buffer) => memory.give(buffer) });
     } catch (error) {
       if (hasErrorCode(error, "inference_deadline") && !this.#hung) {
         this.#hung = true;

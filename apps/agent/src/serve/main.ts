@@ -1,4 +1,5 @@
 import { createOnnxRuntime } from "@fairlead/inference";
+import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
 import { openHttpServer } from "./http-server.ts";
 import { openInflightFile } from "./inflight.ts";
@@ -36,7 +37,12 @@ process.on("disconnect", () => leave(loads.busy));
 const server = await openHttpServer({
   address: config.address,
   maxSockets: config.maxSockets,
-  context: { loads, maxBodyBytes: config.maxBodyBytes, nowMs: () => Date.now() },
+  context: {
+    loads,
+    maxBodyBytes: config.maxBodyBytes,
+    memory: createBodyMemory(8 * 1_048_576),
+    nowMs: () => Date.now(),
+  },
 });
 const handle = createIpcHandler(loads, server);
 process.on("message", (message: ServingRequestMessage) => {

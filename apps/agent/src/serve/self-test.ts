@@ -36,7 +36,7 @@ async function runCase(load: Load, golden: GoldenCase): Promise<SelfTestCase> {
   try {
     const inputs = golden.inputs.map(copy);
     checkInputs(load.target.name, load.target.inputs, inputs);
-    const { outputs } = await load.infer(inputs);
+    const { outputs } = await load.infer(inputs, null);
     return { name, ...compare(golden, outputs) };
   } catch (error) {
     if (hasErrorCode(error, "inference_deadline") || hasErrorCode(error, "model_hung")) throw error;
@@ -86,7 +86,7 @@ async function measure(
     for (const golden of cases) {
       const inputs = golden.inputs.map(copy);
       const startedMs = performance.now();
-      await load.infer(inputs);
+      await load.infer(inputs, null);
       times.push((performance.now() - startedMs) * 1_000);
     }
   }
