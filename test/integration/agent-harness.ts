@@ -1,0 +1,145 @@
+import type { DesiredSlot, ModelVersion, SlotReport } from "@fairlead/protocol";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { request, Agent } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { digitModelPath, loadDigits, toInferRequest, toPrediction } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { OwnedProcess } from "../support/process.ts";
+import type { MiniPlane } from "./mini-plane.ts";
+
+export const device = "cam-1";
+const entry = "apps/agent/src/main.ts";
+const digits = loadDigits("test");
+
+export function toContent(plane: MiniPlane, version: string, model: string, golden: string): ModelVersion {
+  const tensor = (name: string, shape: number[]) => ({ name, elementType: "float32", shape });
+  return {
+    model: "digit-reader",
+    version,
+    description: "",
+    classification: { output: "probabilities", labels: [..."0123456789"] },
+    builds: [
+      {
+        artifact: plane.addArtifact(readFileSync(digitModelPath(model))),
+        format: "onnx",
+        precision: "int8",
+        quantization: "qdq",
+        target: { executionProviders: ["cpu"] },
+        inputs: [tensor("image", [1, 1, 8, 8])],
+        outputs: [tensor("probabilities", [1, 10])],
+      },
+    ],
+    selfTest: { golden: plane.addArtifact(readFileSync(digitModelPath(golden))), latencyP95Ms: null, repeats: 5 },
+  };
+}
+
+/** A digit reader as one slot's desired entry. */
+export function toSlot(plane: MiniPlane, version: "1.0.0" | "1.1.0", rest: Partial<DesiredSlot> = {}): DesiredSlot {
+  const content = toContent(plane, version, `digit-reader-${version}-int8.onnx`, `golden-${version}.json`);
+  return { slot: "reader", release: plane.sign(content), rolloutId: null, attempt: 1, soakMs: 500, ...rest };
+}
+
+/** A real agent, both processes, in a folder of its own. */
+export class AgentHarness implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "agent-"));
+  readonly data = join(this.folder, "data");
+  readonly plane: MiniPlane;
+  #process: OwnedProcess | undefined;
+  readonly #http = new Agent({ keepAlive: true, maxSockets: 4 });
+
+  constructor(plane: MiniPlane) {
+    this.plane = plane;
+  }
+
+  async command(...args: string[]): Promise<{ code: number | string; output: string }> {
+    await using child = new OwnedProcess({ name: args[0] ?? "", entry, args: [...args, "--data", this.data] });
+    const code = await child.exited();
+    return { code, output: child.output };
+  }
+
+  async enrol(token = this.plane.token): Promise<{ code: number | string; output: string }> {
+    return this.command("enrol", "--server", this.plane.url, "--token", token, "--device", device, "--label", "site=a");
+  }
+
+  run(): this {
+    this.#process = new OwnedProcess({
+      name: device,
+      entry,
+      args: ["run", "--data", this.data],
+      env: { FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: "500", FAIRLEAD_AGENT_INFERENCE_PORT: "0" },
+      logFile: join(this.folder, "agent.log"),
+    });
+    return this;
+  }
+
+  get process(): OwnedProcess {
+    if (this.#process === undefined) throw new Error("not started");
+    return this.#process;
+  }
+
+  get log(): string {
+    return this.process.output.slice(-6_000);
+  }
+
+  get slot(): SlotReport | undefined {
+    return this.plane.reported.at(-1)?.slots.find((slot) => slot.slot === "reader");
+  }
+
+  async waitFor<Value>(what: string, ask: () => Value | undefined | false, timeoutMs = 20_000): Promise<Value> {
+    try {
+      return await eventually(what, ask, timeoutMs);
+    } catch (error) {
+      throw new Error(`${String(error)}\nreported: ${JSON.stringify(this.plane.reported.at(-1))}\n${this.log}`);
+    }
+  }
+
+  waitForVersion(version: string): Promise<unknown> {
+    return this.waitFor(
+      `${version} is confirmed and served`,
+      () => this.slot?.active?.version === version && this.slot.serving && this.slot.job?.state === "succeeded",
+    );
+  }
+
+  get endpoint(): string {
+    return readFileSync(join(this.data, "run", "endpoint"), "utf8").trim();
+  }
+
+  /** One digit by the device's endpoint: the status, and the predicted digit with a good one. */
+  infer(index: number): Promise<{ status: number; right: boolean; text: string }> {
+    const digit = digits[index % digits.length];
+    if (digit === undefined) throw new Error("no digits");
+    const { body, headers } = toInferRequest(digit);
+    return new Promise((resolve, reject) => {
+      const sent = request(
+        `${this.endpoint}/v2/models/digit-reader/infer`,
+        { method: "POST", headers: { ...headers, "content-length": body.length }, agent: this.#http, timeout: 10_000 },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on("data", (chunk: Buffer) => chunks.push(chunk));
+          response.on("end", () => {
+            const bytes = Buffer.concat(chunks);
+            const status = response.statusCode ?? 0;
+            const length = Number(response.headers["inference-header-content-length"] ?? 0);
+            const right = status === 200 && toPrediction(bytes, length) === digit.label;
+            resolve({ status, right, text: status === 200 ? "" : bytes.toString() });
+          });
+        },
+      );
+      sent.on("error", reject);
+      sent.end(body);
+    });
+  }
+
+  async accuracy(count = 200): Promise<number> {
+    let right = 0;
+    for (let index = 0; index < count; index += 1) if ((await this.infer(index)).right) right += 1;
+    return right / count;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process?.[Symbol.asyncDispose]();
+    this.#http.destroy();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

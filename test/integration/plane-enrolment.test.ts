@@ -1,0 +1,132 @@
+import { X509Certificate } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Problem } from "@fairlead/protocol";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRequest, enrol, RawDevice, startPlane, type Approved, type Harness } from "./plane-harness.ts";
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await startPlane();
+});
+afterAll(() => harness[Symbol.asyncDispose]());
+
+const ask = async <Body = Approved>(json: object) =>
+  await harness.call<Body>("POST", "/api/v1/enrol", { token: null, json: { profile: "generic-x86", ...json } });
+
+describe("enrolment", () => {
+  test("answers an automatic token with a certificate that names the device and its tenant", async () => {
+    const token = await harness.createToken({ autoApprove: true, labels: { site: "berlin" } });
+    const { csr } = await createRequest();
+    const { status, body } = await ask({ token, device: "auto-1", csr, labels: { site: "else", rack: "7" } });
+    expect(status).toBe(200);
+    const certificate = new X509Certificate(body.certificate);
+    expect(certificate.subject).toBe("CN=auto-1\nO=default");
+    expect(certificate.verify(new X509Certificate(body.ca).publicKey)).toBe(true);
+    expect(body.signingKeys[0]).toContain("BEGIN PUBLIC KEY");
+    const device = await harness.plane.device("auto-1");
+    expect(device).toMatchObject({ lifecycle: "enrolled", online: false, labels: { site: "berlin", rack: "7" } });
+  });
+
+  test("gives the same answer to the same request again, and refuses the token to anyone else", async () => {
+    const token = await harness.createToken({ autoApprove: true, uses: 1 });
+    const { csr } = await createRequest();
+    const first = await ask({ token, device: "once-1", csr });
+    const again = await ask({ token, device: "once-1", csr });
+    expect(again.body.certificate).toBe(first.body.certificate);
+    const other = await ask<Problem>({ token, device: "once-2", csr: (await createRequest()).csr });
+    expect(other).toMatchObject({ status: 403, body: { code: "token_spent" } });
+    const thief = await ask<Problem>({ token, device: "once-1", csr: (await createRequest()).csr });
+    expect(thief).toMatchObject({ status: 409, body: { code: "device_exists" } });
+  });
+
+  test("lets exactly one of many racing requests have the last use", async () => {
+    const token = await harness.createToken({ autoApprove: true, uses: 1 });
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) =>
+        ask({ token, device: `race-${index}`, csr: (await createRequest()).csr }),
+      ),
+    );
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
+  });
+
+  test("waits for an operator when the token says so", async () => {
+    const token = await harness.createToken({ autoApprove: false });
+    const { csr } = await createRequest();
+    const asked = await ask<{ state: string; enrolmentId: string }>({ token, device: "manual-1", csr });
+    expect(asked.body.state).toBe("pending");
+    const path = `/api/v1/enrolments/${asked.body.enrolmentId}`;
+    const poll = async (secret: string) =>
+      await harness.call<Approved>("POST", `${path}/poll`, { token: null, json: { token: secret } });
+    expect((await poll(token)).body.state).toBe("pending");
+    expect((await poll(`fle_${"a".repeat(43)}.${"0".repeat(64)}`)).status).toBe(401);
+    expect((await harness.call("POST", `${path}/approve`, { json: {} })).status).toBe(200);
+    expect((await poll(token)).body).toMatchObject({ state: "approved", device: "manual-1" });
+    expect((await harness.call("POST", `${path}/approve`, { json: {} })).status).toBe(409);
+  });
+
+  test("tells a device that it was denied and why", async () => {
+    const token = await harness.createToken({ autoApprove: false });
+    const asked = await ask<{ enrolmentId: string }>({ token, device: "denied-1", csr: (await createRequest()).csr });
+    const path = `/api/v1/enrolments/${asked.body.enrolmentId}`;
+    await harness.call("POST", `${path}/deny`, { json: { reason: "not ours" } });
+    const poll = await harness.call("POST", `${path}/poll`, { token: null, json: { token } });
+    expect(poll.body).toMatchObject({ state: "denied", reason: "not ours" });
+  });
+
+  test("refuses wrong and expired tokens and bad certificate requests", async () => {
+    const { csr } = await createRequest();
+    const wrong = await ask<Problem>({ token: `fle_${"x".repeat(43)}.${"0".repeat(64)}`, device: "bad-1", csr });
+    expect(wrong).toMatchObject({ status: 401, body: { code: "token_invalid" } });
+    const token = await harness.createToken();
+    const garbage = await ask<Problem>({ token, device: "bad-2", csr: "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n" });
+    expect(garbage).toMatchObject({ status: 422, body: { code: "csr_invalid" } });
+    const rsa = {
+      name: "RSASSA-PKCS1-v1_5",
+      hash: "SHA-256",
+      modulusLength: 2048,
+      publicExponent: new Uint8Array([1, 0, 1]),
+    };
+    const weak = await ask<Problem>({ token, device: "bad-3", csr: (await createRequest(rsa)).csr });
+    expect(weak).toMatchObject({ status: 422, body: { code: "csr_invalid" } });
+    const named = await ask<Problem>({ token, device: "x/#", csr });
+    expect(named.body.code).toBe("validation_failed");
+    const forged = Buffer.from(csr.replaceAll(/-----[A-Z ]+-----|\s/gu, ""), "base64");
+    forged[forged.length - 4] = (forged.at(-4) ?? 0) ^ 1;
+    const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${forged.toString("base64")}\n-----END CERTIFICATE REQUEST-----\n`;
+    expect((await ask<Problem>({ token, device: "bad-4", csr: pem })).body.code).toBe("csr_invalid");
+    const short = await harness.createToken({ autoApprove: true, ttlMs: 1_000 });
+    await expect
+      .poll(
+        async () => (await ask<Problem>({ token: short, device: "late-1", csr, labels: {} })).body.code ?? "enrolled",
+        { timeout: 1 },
+      )
+      .toBeDefined();
+  });
+
+  test("keeps no secret of the operator or a device in readable form", async () => {
+    const token = await harness.createToken();
+    const data = join(harness.dir, "data");
+    for (const name of readdirSync(data).filter((file) => file.startsWith("plane.db"))) {
+      const bytes = readFileSync(join(data, name)).toString("latin1");
+      expect(bytes.includes(harness.plane.token.slice(0, 47))).toBe(false);
+      expect(bytes.includes(token.slice(0, 47))).toBe(false);
+    }
+  });
+});
+
+describe("a device certificate", () => {
+  test("opens no administrator's route, and a decommissioned one opens nothing", async () => {
+    const identity = await enrol(harness, "cert-1");
+    const asDevice = await harness.call<Problem>("GET", "/api/v1/devices", { token: null, identity });
+    expect(asDevice).toMatchObject({ status: 403, body: { code: "forbidden" } });
+    const device = await RawDevice.connect(harness, "cert-1", identity);
+    const gone = new Promise<void>((resolve) => device.client.once("close", () => resolve()));
+    expect((await harness.call("DELETE", "/api/v1/devices/cert-1")).status).toBe(200);
+    await gone;
+    await expect(RawDevice.connect(harness, "cert-1", identity)).rejects.toThrow();
+    const after = await harness.call<Problem>("GET", "/api/v1/devices", { token: null, identity });
+    expect(after).toMatchObject({ status: 401, body: { code: "unauthenticated" } });
+    expect((await enrol(harness, "cert-1")).answer.state).toBe("approved");
+  });
+});

@@ -1,0 +1,198 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { request as httpsRequest } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildOnnxModel, externalDataModel, mlpModel } from "@fairlead/inference/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { digitModelPath } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestPlane } from "../support/plane.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "registry-"));
+const plane = new TestPlane({ dir });
+let ca = "";
+beforeAll(async () => {
+  await plane.start();
+  ca = readFileSync(join(dir, "data", "ca.pem"), "utf8");
+});
+afterAll(async () => {
+  await plane[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: Buffer;
+  readonly json: Record<string, unknown>;
+}
+interface Call {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array;
+  /** Closes the connection after the body although more was promised. */
+  readonly cut?: boolean;
+}
+
+function call(path: string, { method = "GET", headers = {}, body, cut = false }: Call = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = httpsRequest(
+      `${plane.url}/api/v1/${path}`,
+      { method, ca, headers: { authorization: `Bearer ${plane.token}`, ...headers } },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.on("error", reject);
+        answer.on("end", () => {
+          const bytes = Buffer.concat(chunks);
+          const isJson = (answer.headers["content-type"] ?? "").includes("json");
+          const json = isJson && bytes.length > 0 ? (JSON.parse(bytes.toString("utf8")) as Answer["json"]) : {};
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: bytes, json });
+        });
+      },
+    );
+    sent.on("error", reject);
+    if (body !== undefined) sent.write(body);
+    if (cut) sent.flushHeaders();
+    else sent.end();
+    if (cut) setTimeout(() => sent.destroy(new Error("cut")), 100);
+  });
+}
+
+const toDigest = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+const put = (bytes: Uint8Array, options: { readonly digest?: string; readonly kind?: string } = {}) =>
+  call(`artifacts/${options.digest ?? toDigest(bytes)}?kind=${options.kind ?? "onnx"}`, {
+    method: "PUT",
+    headers: { "content-length": String(bytes.byteLength) },
+    body: bytes,
+  });
+const post = (path: string, value: unknown) =>
+  call(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: Buffer.from(JSON.stringify(value)),
+  });
+
+function listFiles(): string[] {
+  return readdirSync(join(dir, "data", "artifacts"), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => entry.name);
+}
+
+describe("an upload that is refused says why and leaves nothing", () => {
+  const digits = readFileSync(digitModelPath("digit-reader-1.0.0-int8.onnx"));
+  const unknownOperator = buildOnnxModel({
+    graph: {
+      nodes: [{ op: "Teleport", inputs: ["x"], outputs: ["y"] }],
+      initializers: [],
+      inputs: [{ name: "x", type: "float32", shape: [1] }],
+      outputs: [{ name: "y", type: "float32", shape: [1] }],
+    },
+  });
+  const futureOpset = buildOnnxModel({
+    opsets: [{ domain: "", version: 999 }],
+    graph: {
+      nodes: [{ op: "Relu", inputs: ["x"], outputs: ["y"] }],
+      initializers: [],
+      inputs: [{ name: "x", type: "float32", shape: [1] }],
+      outputs: [{ name: "y", type: "float32", shape: [1] }],
+    },
+  });
+  test.each([
+    ["text instead of a model", Buffer.from("%PDF-1.7 this is no model at all"), "not_onnx"],
+    ["a model that was cut before the upload", digits.subarray(0, 2_000), "model_truncated"],
+    ["an unknown operator", unknownOperator, "unknown_operator"],
+    ["an operator set from the future", futureOpset, "unsupported_opset"],
+    ["weights outside of the file", externalDataModel("../../etc/passwd"), "external_data_refused"],
+  ])("%s", async (_name, bytes, code) => {
+    const answer = await put(bytes);
+    expect(answer.json).toMatchObject({ status: 422, code });
+    expect(answer.json["hint"]).toMatch(/\w{3}/u);
+    expect(listFiles()).toEqual([]);
+  });
+
+  test("bytes that are not those of the digest", async () => {
+    const answer = await put(digits, { digest: `sha256:${"0".repeat(64)}` });
+    expect(answer.json).toMatchObject({ status: 422, code: "digest_mismatch" });
+    expect(answer.json["detail"]).toContain(toDigest(digits));
+    expect(listFiles()).toEqual([]);
+  });
+
+  test("a golden set beyond its limit, before its body is read", async () => {
+    const headers = { "content-length": String(2 ** 25) };
+    const path = `artifacts/${toDigest(digits)}?kind=golden`;
+    const answer = await call(path, { method: "PUT", headers, body: Buffer.from("{") }).catch(() => undefined);
+    expect(answer?.json).toMatchObject({ code: "payload_too_large" });
+  });
+
+  test("a connection that breaks in the middle", async () => {
+    const headers = { "content-length": String(digits.byteLength) };
+    const path = `artifacts/${toDigest(digits)}?kind=onnx`;
+    await expect(call(path, { method: "PUT", headers, body: digits.subarray(0, 1_000), cut: true })).rejects.toThrow();
+    await eventually("the part is removed", () => listFiles().length === 0);
+    expect((await call(path, { method: "HEAD" })).status).toBe(404);
+  });
+});
+
+describe("a stored artifact", () => {
+  const bytes = Buffer.from(mlpModel({ widths: [256, 512, 10] }));
+  const digest = toDigest(bytes);
+  beforeAll(async () => {
+    expect((await put(bytes)).json).toMatchObject({ created: true });
+  });
+
+  test("is stored once", async () => {
+    expect((await put(bytes)).json).toMatchObject({ created: false });
+    expect(listFiles()).toEqual([digest.slice(7)]);
+  });
+
+  test("is put together again from ranges", async () => {
+    const parts: Buffer[] = [];
+    for (let first = 0; first < bytes.byteLength; first += 200_000) {
+      const range = `bytes=${first}-${first + 199_999}`;
+      const answer = await call(`artifacts/${digest}`, { headers: { range, "if-range": `"${digest}"` } });
+      expect(answer.status).toBe(206);
+      parts.push(answer.body);
+    }
+    expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+  });
+
+  test("is sent whole when the holder of a part holds other bytes", async () => {
+    const headers = { range: "bytes=5-", "if-range": '"sha256:other"' };
+    const answer = await call(`artifacts/${digest}`, { headers });
+    expect([answer.status, answer.body.length]).toEqual([200, bytes.byteLength]);
+  });
+
+  test("says its size and tag without its bytes", async () => {
+    const answer = await call(`artifacts/${digest}`, { method: "HEAD" });
+    expect(answer.headers).toMatchObject({ etag: `"${digest}"`, "content-length": String(bytes.byteLength) });
+    const fresh = await call(`artifacts/${digest}`, { headers: { "if-none-match": `"${digest}"` } });
+    expect([fresh.status, fresh.body.length]).toEqual([304, 0]);
+    const beyond = await call(`artifacts/${digest}`, { headers: { range: `bytes=${bytes.byteLength}-` } });
+    expect([beyond.status, beyond.headers["content-range"]]).toEqual([416, `bytes */${bytes.byteLength}`]);
+  });
+
+  test("is not shown to strangers", async () => {
+    expect((await call(`artifacts/${digest}`, { headers: { authorization: "Bearer fla_x" } })).status).toBe(401);
+  });
+
+  test("becomes a signed release that a restart keeps", async () => {
+    const builds = [{ digest, target: { arch: ["x64"] } }];
+    const version = { version: "1.0.0", builds, classification: { output: "y", labels: [..."0123456789"] } };
+    expect((await post("models/wide-reader/versions", version)).status).toBe(201);
+    expect((await post("models/wide-reader/versions", version)).status).toBe(200);
+    const twice = { ...version, version: "1.0.1", builds: [...builds, { digest, target: {} }, ...builds] };
+    expect((await post("models/wide-reader/versions", twice)).json).toMatchObject({ code: "duplicate_target" });
+    const missing = { ...version, version: "1.0.2", builds: [{ digest: `sha256:${"1".repeat(64)}`, target: {} }] };
+    expect((await post("models/wide-reader/versions", missing)).json).toMatchObject({ code: "artifact_unknown" });
+    const wrong = { ...version, version: "1.0.3", classification: { output: "y", labels: ["a", "b"] } };
+    expect((await post("models/wide-reader/versions", wrong)).json).toMatchObject({ code: "validation_failed" });
+    const released = await post("releases", { model: "wide-reader", version: "1.0.0" });
+    expect(released.json).toMatchObject({ signed: { type: "release", content: { model: "wide-reader" } } });
+    await plane.process.stop();
+    await plane.start();
+    expect((await call("releases")).json).toMatchObject({ items: [released.json] });
+    expect((await call(`artifacts/${digest}`)).body.equals(bytes)).toBe(true);
+  });
+});
