@@ -190,6 +190,9 @@ export class SlotEngine {
 
   /** Called once the fetched files are in the store under their digests. */
   acceptFetched(): void {
+    const digest = this.#record.candidate?.build.artifact.digest;
+    // The bytes under this digest are new and were checked: what was held against the old ones is over.
+    if (digest !== undefined && this.#record.distrusted.includes(digest)) this.apply({ kind: "repaired", digest });
     this.apply({ kind: "downloaded" });
     this.apply({ kind: "verified" });
     this.#resetFetch();

@@ -1,0 +1,290 @@
+import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
+import { createMqttBus } from "@fairlead/bus";
+import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
+import { CodedError, Lifecycle, type Logger, type Service } from "@fairlead/kernel";
+import { limits, type Birth, type EventData, type Reported } from "@fairlead/protocol";
+import { randomBytes } from "node:crypto";
+import { Agent as HttpsAgent } from "node:https";
+import { availableParallelism, totalmem } from "node:os";
+import { join } from "node:path";
+import { createCommandHandlers } from "./commands/command-handlers.ts";
+import { Inbox, inboxSchema } from "./commands/inbox.ts";
+import type { AgentConfig } from "./config.ts";
+import { EnergySampler } from "./energy/energy-sampler.ts";
+import type { Identity } from "./enrol/identity.ts";
+import { chainSchema, EvidenceChain } from "./integrity/evidence-chain.ts";
+import { IntegrityMonitor } from "./integrity/integrity-monitor.ts";
+import { listAgentFiles, listConfiguration, listModels } from "./integrity/targets.ts";
+import { noteEndpoint } from "./link/endpoint-file.ts";
+import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSchema } from "./link/counters.ts";
+import { PlaneLink } from "./link/plane-link.ts";
+import { toReported } from "./link/reported.ts";
+import { createTrustedTime } from "./link/trusted-time.ts";
+import { ArtifactKeeper } from "./models/artifact-keeper.ts";
+import { openArtifactStore } from "./models/artifact-store.ts";
+import { createDesired, desiredRecordSchema } from "./models/desired.ts";
+import { Slots } from "./models/slots.ts";
+import { createForwarder } from "./outbox/forwarder.ts";
+import { toEventBody } from "./outbox/outbox-message.ts";
+import { openOutbox } from "./outbox/outbox.ts";
+import type { DataPaths } from "./paths.ts";
+import { ownFolder, profilesFolder, readAgentVersion, servingEntry } from "./places.ts";
+import { openSavedState } from "./saved-state.ts";
+import { readInflightLoads } from "./serve/inflight.ts";
+import { ServingHost } from "./serving/serving-host.ts";
+import { systemClock as clock } from "./system-clock.ts";
+import { Telemetry } from "./telemetry/telemetry.ts";
+
+export interface AgentOptions {
+  readonly paths: DataPaths;
+  readonly config: AgentConfig;
+  readonly identity: Identity;
+  readonly logger: Logger;
+}
+
+function toArch(): Birth["arch"] {
+  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
+  throw new CodedError("arch_unsupported", `${process.arch} is not supported`, { hint: "use an x64 or arm64 device" });
+}
+
+/** Wires everything that a running device needs: adapters → services → one lifecycle. No decision is made here. */
+export async function openAgent({ paths, config, identity, logger }: AgentOptions): Promise<Service> {
+  const { tenant, device } = identity;
+  const random = () => Math.random();
+  const inState = (name: string) => join(paths.state, `${name}.json`);
+  const profiles = await loadProfiles(profilesFolder);
+  const profileName = config.profile ?? identity.profile;
+  const profile = profiles.find(({ metadata }) => metadata.name === profileName) ?? (await detectProfile(profiles));
+  const probe = await openHardware({ profile, diskPath: paths.root });
+
+  const outbox = openOutbox({
+    path: paths.outbox,
+    clock,
+    createEpoch: () => randomBytes(12).toString("hex"),
+    source: `/devices/${device}`,
+    capacityBytes: config.outbox.capacityBytes,
+    logger,
+  });
+  const append: typeof outbox.append = (kind, body) => {
+    const result = outbox.append(kind, body);
+    if (result.kind === "refused")
+      logger.warn("not stored in the outbox", { kind, code: result.code, reason: result.reason });
+    return result;
+  };
+  const emit = (data: EventData): void => {
+    const stamp = { epoch: outbox.epoch, seq: outbox.lastSeq + 1, tsMs: clock.nowMs(), uptimeMs: clock.monotonicMs() };
+    append("event", toEventBody(data, stamp, `/devices/${device}`));
+  };
+
+  const time = createTrustedTime(clock);
+  const roots = createTrustRoots(
+    [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
+  );
+  const arch = toArch();
+  const capabilities = {
+    arch,
+    profile: profile.metadata.name,
+    executionProviders: ["cpu" as const],
+    formats: ["onnx" as const],
+  };
+  const httpsAgent = new HttpsAgent({
+    ca: identity.caPem,
+    cert: identity.certificatePem,
+    key: identity.keyPem,
+    maxSockets: 4,
+  });
+  const keeper = new ArtifactKeeper({
+    store: openArtifactStore(paths),
+    urls: () => desired.artifactUrls,
+    agent: httpsAgent,
+    emit,
+    logger,
+  });
+
+  const inflightPath = join(paths.run, "inflight");
+  const { host, port, threads, deadlineMs } = config.inference;
+  const serving = new ServingHost({
+    entry: servingEntry,
+    config: { address: { kind: "tcp", host, port }, inflightPath },
+    readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
+    clock,
+    logger,
+    random,
+    onReady: (address) => {
+      noteEndpoint(paths, address, logger);
+      slots.onServingReady();
+      link.report();
+    },
+    onExit: (exit) => {
+      slots.onServingExit(exit);
+      link.report();
+    },
+  });
+  const slots = new Slots({
+    folder: paths.slots,
+    serving,
+    keeper,
+    capabilities,
+    emit,
+    onChange: () => link.report(),
+    clock,
+    random,
+    logger,
+    threads,
+    deadlineMs,
+  });
+
+  let refusal: Reported["refusal"] = null;
+  const onRefused =
+    (what: "desired-state" | "command") => (refused: { readonly code: string; readonly reason: string }) => {
+      const code = refused.code.slice(0, 64);
+      const reason = refused.reason.slice(0, 500);
+      const isNew = refusal?.code !== code || refusal.reason !== reason;
+      refusal = { code, reason, tsMs: Math.max(1_000_000_000_000, clock.nowMs()) };
+      logger.warn("refused", { what, code, reason });
+      // A retained document comes again with each connection; one event says it.
+      if (isNew) emit({ kind: "refused", what, code, reason });
+      link.report();
+    };
+  const desired = createDesired({
+    saved: openSavedState({ path: inState("desired"), schema: desiredRecordSchema, logger }),
+    roots,
+    tenant,
+    device,
+    time,
+    logger,
+    onAccepted: (state) => {
+      slots.setWishes(state);
+      link.report();
+    },
+    onRefused: onRefused("desired-state"),
+  });
+
+  const url = new URL(identity.mqttUrl);
+  const bus = createMqttBus({
+    host: url.hostname.replace(/^\[|\]$/gu, ""),
+    port: Number(url.port === "" ? 8_883 : url.port),
+    tls: { key: identity.keyPem, cert: identity.certificatePem, ca: identity.caPem },
+    backoff: { baseMs: 500, maxMs: 30_000 },
+    logger,
+  });
+  const session = createSessionCounter(openSavedState({ path: inState("session"), schema: sessionSchema, logger }));
+  const revisions = createRevisionCounter(
+    openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
+    outbox.epoch,
+  );
+  const agentVersion = readAgentVersion();
+  let skewed = false;
+  const link = new PlaneLink({
+    bus,
+    tenant,
+    device,
+    session,
+    time,
+    clock,
+    logger,
+    toBirth: (number) => ({
+      v: 1,
+      tenant,
+      device,
+      session: number,
+      tsMs: Math.max(1_000_000_000_000, clock.nowMs()),
+      agentVersion,
+      ...capabilities,
+      memoryTotalBytes: totalmem(),
+      inventory: identity.inventory,
+      epoch: outbox.epoch,
+      lastSeq: outbox.lastSeq,
+      generation: desired.generation,
+    }),
+    toReported: () =>
+      toReported({
+        epoch: outbox.epoch,
+        revision: revisions.next(),
+        tsMs: Math.max(1_000_000_000_000, clock.nowMs()),
+        generation: desired.generation,
+        refusal,
+        views: slots.views,
+        address: serving.address,
+      }),
+    onDesired: (payload) => desired.receive(payload),
+    onCommand: (commandId, payload) => inbox.receive(commandId, payload),
+    onSkew: (skewMs) => {
+      const now = Math.abs(skewMs) > limits.clockSkewMs;
+      if (now && !skewed) emit({ kind: "clock-skew", skewMs });
+      skewed = now;
+    },
+  });
+  const forwarder = createForwarder({ connection: link.connection, outbox, tenant, device, random, logger });
+
+  const chain = new EvidenceChain({
+    saved: openSavedState({ path: inState("chain"), schema: chainSchema, logger }),
+    append: (evidence) => append("evidence", { evidence }).kind === "stored",
+    nowMs: () => clock.nowMs(),
+  });
+  const agentFiles = listAgentFiles(ownFolder);
+  const integrity = new IntegrityMonitor({
+    listTargets: () => [
+      ...agentFiles,
+      ...listConfiguration(paths),
+      ...listModels(
+        slots.all.map(({ record }) => record),
+        (digest) => keeper.toPath(digest),
+      ),
+    ],
+    chain,
+    onModelFailed: (slot, digest) => {
+      const engine = slots.get(slot);
+      engine?.apply({ kind: "distrusted", digest });
+      engine?.wake();
+    },
+    emit,
+    clock,
+    logger,
+    periodMs: config.integrity.periodMs,
+    checkMs: config.integrity.checkMs,
+  });
+  const inbox = new Inbox({
+    saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
+    roots,
+    tenant,
+    device,
+    time,
+    handlers: createCommandHandlers({ slots, serving, keeper, integrity }),
+    reply: (body) => void append("reply", body),
+    onRefused: onRefused("command"),
+    logger,
+  });
+  const energy = new EnergySampler({ probe, windowMs: config.telemetry.windowMs, logger });
+  const telemetry = new Telemetry({
+    serving,
+    slots,
+    probe,
+    energy,
+    cores: availableParallelism(),
+    windowMs: config.telemetry.windowMs,
+    clock,
+    logger,
+    append: (window) => void append("telemetry", { windows: [window] }),
+    emit,
+  });
+  desired.restore();
+  const close = (name: string, end: () => void | Promise<void>): Service => ({
+    name,
+    start: async () => undefined,
+    stop: async () => end(),
+  });
+  return new Lifecycle("agent", [
+    close("outbox", () => outbox.close()),
+    close("hardware", () => probe.close()),
+    close("downloads", () => httpsAgent.destroy()),
+    serving,
+    slots,
+    link,
+    forwarder,
+    energy,
+    telemetry,
+    integrity,
+    inbox,
+  ]);
+}

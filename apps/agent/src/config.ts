@@ -1,0 +1,93 @@
+import { CodedError, hasErrorCode } from "@fairlead/kernel";
+import { profileNameSchema } from "@fairlead/protocol";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+
+/** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
+export const agentConfigSchema = z.strictObject({
+  logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** Name of a board profile; null detects it. */
+  profile: profileNameSchema.nullable().default(null),
+  telemetry: z.strictObject({ windowMs: z.int().min(250).max(3_600_000).default(10_000) }).prefault({}),
+  inference: z
+    .strictObject({
+      host: z.string().max(64).default("127.0.0.1"),
+      /** 0 takes any free port. */
+      port: z.int().min(0).max(65_535).default(8_700),
+      threads: z.int().min(1).max(64).default(1),
+      /** Longest time of one run; beyond it the serving process counts as hung. */
+      deadlineMs: z.int().min(10).max(600_000).default(10_000),
+    })
+    .prefault({}),
+  integrity: z
+    .strictObject({
+      periodMs: z.int().min(1_000).max(3_600_000).default(30_000),
+      /** How often a file's size and times are compared. */
+      checkMs: z.int().min(100).max(60_000).default(1_000),
+    })
+    .prefault({}),
+  outbox: z
+    .strictObject({
+      capacityBytes: z
+        .int()
+        .min(1_048_576)
+        .max(16 * 1024 ** 3)
+        .default(32 * 1_048_576),
+    })
+    .prefault({}),
+});
+
+export type AgentConfig = z.infer<typeof agentConfigSchema>;
+
+export const configFileName = "config.yaml";
+
+function toWhole(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  if (!/^\d{1,9}$/u.test(text)) throw invalid(`${name} is "${text}", not a whole number`);
+  return Number(text);
+}
+
+function invalid(message: string, cause?: unknown): CodedError {
+  return new CodedError("config_invalid", message, { cause, hint: `correct ${configFileName} or the environment` });
+}
+
+async function readFile(path: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return {};
+    throw invalid(`${path} cannot be read`, error);
+  }
+  if (text.length > 65_536) throw invalid(`${path} is longer than 65,536 characters`);
+  const { parse } = await import("yaml");
+  try {
+    const value: unknown = parse(text, { maxAliasCount: 0 }) ?? {};
+    if (typeof value === "object" && !Array.isArray(value)) return { ...value };
+  } catch (error) {
+    throw invalid(`${path} is not YAML`, error);
+  }
+  throw invalid(`${path} is not a mapping`);
+}
+
+/** File first, then the environment over it. @throws CodedError `config_invalid` with every bad field */
+export async function loadConfig(
+  root: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<AgentConfig> {
+  const parsed = agentConfigSchema.safeParse(await readFile(join(root, configFileName)));
+  if (!parsed.success) throw invalid(`${configFileName}: ${z.prettifyError(parsed.error)}`, parsed.error);
+  const windowMs = toWhole("FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS", environment["FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS"]);
+  const port = toWhole("FAIRLEAD_AGENT_INFERENCE_PORT", environment["FAIRLEAD_AGENT_INFERENCE_PORT"]);
+  const logLevel = environment["FAIRLEAD_AGENT_LOG_LEVEL"];
+  const { telemetry, inference } = parsed.data;
+  const merged = agentConfigSchema.safeParse({
+    ...parsed.data,
+    telemetry: { ...telemetry, ...(windowMs === undefined ? {} : { windowMs }) },
+    inference: { ...inference, ...(port === undefined ? {} : { port }) },
+    ...(logLevel === undefined ? {} : { logLevel }),
+  });
+  if (!merged.success) throw invalid(`the environment: ${z.prettifyError(merged.error)}`, merged.error);
+  return merged.data;
+}

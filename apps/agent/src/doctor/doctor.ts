@@ -1,0 +1,128 @@
+import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
+import { toErrorCode, toErrorMessage, silentLogger } from "@fairlead/kernel";
+import { caResponseSchema } from "@fairlead/protocol";
+import { X509Certificate } from "node:crypto";
+import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect } from "node:tls";
+import { loadConfig } from "../config.ts";
+import { loadIdentity, type Identity } from "../enrol/identity.ts";
+import { callPlane } from "../enrol/plane-http.ts";
+import { toDataPaths } from "../paths.ts";
+import { profilesFolder, servingEntry } from "../places.ts";
+import { ServingHost } from "../serving/serving-host.ts";
+import { systemClock } from "../system-clock.ts";
+
+type Check = () => Promise<string>;
+
+async function checkIdentity(identity: Identity): Promise<string> {
+  const { validToDate } = new X509Certificate(identity.certificatePem);
+  const leftDays = Math.floor((validToDate.getTime() - Date.now()) / 86_400_000);
+  if (leftDays < 0) throw new Error(`the certificate expired on ${validToDate.toISOString()}; enrol again`);
+  return `${identity.device} of ${identity.tenant}, certificate good for ${leftDays} days`;
+}
+
+function checkBroker(identity: Identity): Promise<string> {
+  const url = new URL(identity.mqttUrl);
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: url.hostname,
+      port: Number(url.port === "" ? 8_883 : url.port),
+      ca: identity.caPem,
+      cert: identity.certificatePem,
+      key: identity.keyPem,
+      servername: url.hostname,
+      timeout: 10_000,
+    });
+    socket.once("secureConnect", () => {
+      socket.destroy();
+      resolve(`${url.host} accepts TLS connections`);
+    });
+    socket.once("timeout", () => socket.destroy(new Error(`${url.host} does not answer`)));
+    socket.once("error", reject);
+  });
+}
+
+/** Starts a serving process of its own, so that a runtime that takes its process down is found out too. */
+async function checkServing(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "fairlead-doctor-"));
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const serving = new ServingHost({
+    entry: servingEntry,
+    config: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, inflightPath: join(folder, "inflight") },
+    readInflight: () => [],
+    clock: systemClock,
+    logger: silentLogger,
+    random: Math.random,
+    onReady: () => resolve("the runtime starts"),
+    onExit: ({ exit }) => reject(new Error(`the serving process ended (${exit})`)),
+  });
+  try {
+    await serving.start();
+    return await promise;
+  } finally {
+    await serving.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function checkHardware(diskPath: string): Promise<string> {
+  const profile = await detectProfile(await loadProfiles(profilesFolder));
+  const probe = await openHardware({ profile, diskPath });
+  try {
+    const skipped = probe.skippedSources.map(({ source, reason }) => `${source} skipped: ${reason}`);
+    const { kind, source } = probe.energySource;
+    return [`${profile.metadata.name}, energy ${kind} from ${source}`, ...skipped].join("; ");
+  } finally {
+    await probe.close();
+  }
+}
+
+/** What was found, what is missing, what it means. Exit status 1 when something that the agent needs is missing. */
+export async function runDoctor(root: string): Promise<number> {
+  const paths = toDataPaths(root);
+  let identity: Identity | undefined;
+  const known = (): Identity => {
+    if (identity === undefined) throw new Error("not known without an identity");
+    return identity;
+  };
+  const checks: readonly (readonly [string, Check])[] = [
+    [
+      "configuration",
+      async () => {
+        await loadConfig(root, process.env);
+        return "good";
+      },
+    ],
+    [
+      "data folder",
+      async () => {
+        accessSync(root, constants.R_OK | constants.W_OK);
+        return root;
+      },
+    ],
+    ["identity", () => checkIdentity((identity = loadIdentity(paths.identity)))],
+    ["hardware", () => checkHardware(root)],
+    ["serving", checkServing],
+    [
+      "plane",
+      async () => {
+        const url = new URL("/api/v1/ca", known().apiUrl).href;
+        await callPlane({ url, ca: known().caPem, schema: caResponseSchema });
+        return `${known().apiUrl} answers`;
+      },
+    ],
+    ["broker", () => checkBroker(known())],
+  ];
+  let failed = false;
+  for (const [name, check] of checks) {
+    try {
+      process.stdout.write(`ok    ${name}: ${await check()}\n`);
+    } catch (error) {
+      failed = true;
+      process.stdout.write(`FAIL  ${name}: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})\n`);
+    }
+  }
+  return failed ? 1 : 0;
+}

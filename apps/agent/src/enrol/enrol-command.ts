@@ -1,0 +1,57 @@
+import { detectProfile, loadProfiles } from "@fairlead/hardware";
+import { CodedError } from "@fairlead/kernel";
+import { deviceIdSchema, labelsSchema } from "@fairlead/protocol";
+import { loadConfig } from "../config.ts";
+import { createLogger } from "../log.ts";
+import { createDataFolders, toDataPaths } from "../paths.ts";
+import { profilesFolder } from "../places.ts";
+import { enrol } from "./enrol.ts";
+
+export interface EnrolArguments {
+  readonly server: string;
+  readonly token: string;
+  readonly device: string;
+  readonly data: string;
+  readonly labels: readonly string[];
+}
+
+function toLabels(pairs: readonly string[]): Record<string, string> {
+  const labels = Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+  const parsed = labelsSchema.safeParse(labels);
+  if (parsed.success && pairs.every((pair) => pair.includes("="))) return parsed.data;
+  throw new CodedError("usage", `labels must be key=value in Kubernetes syntax: ${pairs.join(", ")}`, {
+    hint: "for example --label site=berlin",
+  });
+}
+
+export async function runEnrol(args: EnrolArguments): Promise<void> {
+  if (!deviceIdSchema.safeParse(args.device).success)
+    throw new CodedError("usage", `"${args.device}" cannot be a device name`, {
+      hint: "use lower-case letters, digits and dashes, at most 64",
+    });
+  const labels = toLabels(args.labels);
+  const paths = toDataPaths(args.data);
+  createDataFolders(paths);
+  const config = await loadConfig(paths.root, process.env);
+  const nowMs = () => Date.now();
+  const write = (line: string) => void process.stderr.write(line);
+  const logger = createLogger({ level: config.logLevel, write, pretty: process.stderr.isTTY, nowMs });
+  const profile = config.profile ?? (await detectProfile(await loadProfiles(profilesFolder))).metadata.name;
+  const { readInventory } = await import("@fairlead/hardware/inventory");
+  const identity = await enrol({
+    ...args,
+    labels,
+    profile,
+    inventory: await readInventory(),
+    folder: paths.identity,
+    nowMs,
+    logger,
+    timeoutMs: 600_000,
+  });
+  process.stdout.write(`enrolled ${identity.device} (${profile}) with ${identity.apiUrl}\n`);
+}

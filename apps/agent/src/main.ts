@@ -1,0 +1,82 @@
+#!/usr/bin/env node
+import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+/* The command line: which part runs. Each part is imported only when it is asked for, so that `run` carries no other. */
+
+const usage = `fairlead-agent: serves models on this device and keeps them honest
+
+  enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--data FOLDER]
+  run     [--data FOLDER]
+  status  [--data FOLDER] [--json]
+  doctor  [--data FOLDER]
+
+FOLDER holds everything that the agent knows; default ./agent. Its config.yaml may set what differs from the defaults.
+`;
+
+function require(value: string | undefined, name: string): string {
+  if (value !== undefined && value !== "") return value;
+  throw new CodedError("usage", `--${name} is missing`, { hint: "see fairlead-agent --help" });
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      server: { type: "string" },
+      token: { type: "string" },
+      device: { type: "string" },
+      data: { type: "string", default: "./agent" },
+      label: { type: "string", multiple: true, default: [] },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const [command, ...rest] = positionals;
+  if (values.help || command === undefined) {
+    process.stdout.write(usage);
+    return values.help ? 0 : 2;
+  }
+  if (rest.length > 0)
+    throw new CodedError("usage", `unknown argument ${rest[0]}`, { hint: "see fairlead-agent --help" });
+  const data = resolve(values.data);
+  switch (command) {
+    case "enrol": {
+      const { runEnrol } = await import("./enrol/enrol-command.ts");
+      await runEnrol({
+        server: require(values.server, "server"),
+        token: require(values.token ?? process.env["FAIRLEAD_TOKEN"], "token"),
+        device: require(values.device, "device"),
+        data,
+        labels: values.label,
+      });
+      return 0;
+    }
+    case "run": {
+      const { runAgent } = await import("./run-command.ts");
+      await runAgent(data);
+      return 0;
+    }
+    case "status": {
+      const { showStatus } = await import("./doctor/status.ts");
+      return showStatus(data, values.json);
+    }
+    case "doctor": {
+      const { runDoctor } = await import("./doctor/doctor.ts");
+      return runDoctor(data);
+    }
+    default:
+      throw new CodedError("usage", `unknown command ${command}`, { hint: "one of enrol, run, status, doctor" });
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const hint = error instanceof CodedError && error.hint !== undefined ? `\n  → ${error.hint}` : "";
+  process.stderr.write(`fairlead-agent: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})${hint}\n`);
+  const code = toErrorCode(error) ?? "";
+  process.exitCode = code === "usage" || code.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
+}

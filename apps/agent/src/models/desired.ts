@@ -1,0 +1,128 @@
+import { selectBuild, verifyDesiredState, type BuildCapabilities, type TrustRoots } from "@fairlead/artifacts";
+import { toErrorMessage, type Logger } from "@fairlead/kernel";
+import {
+  digestSchema,
+  limits,
+  signedDesiredStateSchema,
+  timestampMsSchema,
+  type DesiredSlot,
+  type DesiredState,
+} from "@fairlead/protocol";
+import { z } from "zod";
+import type { TrustedTime } from "../link/trusted-time.ts";
+import type { Wish } from "./plan.ts";
+import type { Saved } from "./saved.ts";
+import { toInstalledBuild } from "./slot-record.ts";
+
+/** The signed document itself is kept, so that the wish is known and provable without a network. */
+export const desiredRecordSchema = z.strictObject({
+  v: z.literal(1),
+  verifiedAtMs: timestampMsSchema,
+  digest: digestSchema,
+  document: signedDesiredStateSchema,
+});
+
+export interface DesiredOptions {
+  readonly saved: Saved<z.infer<typeof desiredRecordSchema>>;
+  readonly roots: TrustRoots;
+  readonly tenant: string;
+  readonly device: string;
+  readonly time: TrustedTime;
+  readonly logger: Logger;
+  readonly onAccepted: (state: DesiredState) => void;
+  readonly onRefused: (refusal: { readonly code: string; readonly reason: string }) => void;
+}
+
+/** A device whose clock is a day off still follows its plane. */
+export const maxSkewMs = 26 * 3_600_000;
+
+export interface Desired {
+  readonly generation: number;
+  readonly artifactUrls: readonly string[];
+  /** The wish of before the restart, verified again. */
+  restore(): void;
+  receive(payload: Uint8Array): void;
+}
+
+function parseJson(payload: Uint8Array): unknown {
+  if (payload.byteLength > limits.mqttPayloadBytes) return undefined;
+  try {
+    return JSON.parse(Buffer.from(payload).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+export function createDesired(options: DesiredOptions): Desired {
+  const { saved, roots, tenant, device, time, logger } = options;
+  let current: DesiredState | null = null;
+  let applied: { readonly generation: number; readonly digest: string } | null = null;
+
+  return {
+    get generation() {
+      return applied?.generation ?? 0;
+    },
+    get artifactUrls() {
+      return current?.artifactUrls ?? [];
+    },
+    restore() {
+      const record = saved.load();
+      if (record === undefined) return;
+      const { verifiedAtMs, document, digest } = record;
+      const { generation } = document.signed;
+      // It was in time when it was accepted; a device that was away for long keeps its last order.
+      const verified = verifyDesiredState(document, {
+        roots,
+        tenant,
+        device,
+        nowMs: verifiedAtMs,
+        maxSkewMs,
+        applied: null,
+      });
+      if (verified.kind === "refused" || verified.digest !== digest) {
+        logger.error("the kept desired state does not verify", verified.kind === "refused" ? { ...verified } : {});
+        return;
+      }
+      applied = { generation, digest };
+      current = verified.document;
+      time.observe(verified.document.issuedAtMs);
+      options.onAccepted(verified.document);
+    },
+    receive(payload) {
+      const envelope = parseJson(payload);
+      const nowMs = time.nowMs();
+      const verified = verifyDesiredState(envelope, { roots, tenant, device, nowMs, maxSkewMs, applied });
+      if (verified.kind === "refused") {
+        if (verified.code !== "already_applied") options.onRefused(verified);
+        return;
+      }
+      try {
+        const document = signedDesiredStateSchema.parse(envelope);
+        // Kept before it is followed: after a crash an older document must not be followed again.
+        saved.save({ v: 1, verifiedAtMs: nowMs, digest: verified.digest, document });
+      } catch (error) {
+        options.onRefused({ code: "not_saved", reason: toErrorMessage(error).slice(0, 500) });
+        return;
+      }
+      applied = { generation: verified.document.generation, digest: verified.digest };
+      current = verified.document;
+      time.observe(verified.document.issuedAtMs);
+      logger.info("desired state accepted", { generation: verified.document.generation });
+      options.onAccepted(verified.document);
+    },
+  };
+}
+
+/** What the desired state asks of one slot of this device. */
+export function toWish(entry: DesiredSlot, capabilities: BuildCapabilities): Wish {
+  const { release, rolloutId, attempt, soakMs } = entry;
+  const releaseId = release?.signed.releaseId ?? null;
+  const job = { releaseId, rolloutId, attempt };
+  if (release === null || releaseId === null) return { kind: "empty", job };
+  const { content } = release.signed;
+  const build = selectBuild(content, capabilities);
+  if (build !== null) return { kind: "install", job, build: toInstalledBuild(releaseId, content, build), soakMs };
+  const { arch, profile, executionProviders, formats } = capabilities;
+  const reason = `${content.model} ${content.version} has no build for ${arch}, ${profile}, ${executionProviders.join("/")}, ${formats.join("/")}`;
+  return { kind: "refused", job, end: { state: "no_compatible_build", code: "no_compatible_build", reason } };
+}

@@ -1,0 +1,125 @@
+import type { BuildCapabilities } from "@fairlead/artifacts";
+import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import { slotNameSchema, type DesiredState, type EventData } from "@fairlead/protocol";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { openSavedState } from "../saved-state.ts";
+import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
+import type { ArtifactKeeper } from "./artifact-keeper.ts";
+import { toWish } from "./desired.ts";
+import { SlotEngine } from "./slot-engine.ts";
+import type { SlotView } from "./slot-ports.ts";
+import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
+
+export interface SlotsOptions {
+  readonly folder: string;
+  readonly serving: Pick<ServingHost, "ready" | "request">;
+  readonly keeper: ArtifactKeeper;
+  readonly capabilities: BuildCapabilities;
+  readonly emit: (data: EventData) => void;
+  readonly onChange: () => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly threads: number;
+  readonly deadlineMs: number;
+}
+
+const cleanAfterMs = 2_000;
+
+/** All slots of the device: those on disk and those that the desired state names. */
+export class Slots implements Service {
+  readonly name = "slots";
+  readonly #options: SlotsOptions;
+  readonly #engines = new Map<string, SlotEngine>();
+  #cleanTimer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: SlotsOptions) {
+    this.#options = options;
+    for (const file of readdirSync(options.folder)) {
+      const slot = file.endsWith(".json") ? file.slice(0, -".json".length) : "";
+      if (slotNameSchema.safeParse(slot).success) this.#open(slot);
+    }
+  }
+
+  #open(slot: string): SlotEngine {
+    const known = this.#engines.get(slot);
+    if (known !== undefined) return known;
+    const { folder, serving, keeper, emit, clock, random, logger, threads, deadlineMs } = this.#options;
+    const engine = new SlotEngine(slot, {
+      saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
+      serving,
+      fetch: (artifact, signal, onProgress) => keeper.fetch(artifact, { signal, onProgress }),
+      toPath: (digest) => keeper.toPath(digest),
+      emit,
+      onChange: () => this.#onChange(),
+      clock,
+      random,
+      logger,
+      threads,
+      deadlineMs,
+    });
+    this.#engines.set(slot, engine);
+    return engine;
+  }
+
+  async start(): Promise<void> {
+    for (const engine of this.#engines.values()) engine.wake();
+    this.#scheduleClean();
+  }
+
+  async stop(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#cleanTimer);
+    await Promise.all([...this.#engines.values()].map((engine) => engine.close()));
+  }
+
+  get(slot: string): SlotEngine | undefined {
+    return this.#engines.get(slot);
+  }
+
+  get all(): readonly SlotEngine[] {
+    return [...this.#engines.values()];
+  }
+
+  get views(): readonly SlotView[] {
+    return this.all.map((engine) => engine.view);
+  }
+
+  setWishes(state: DesiredState): void {
+    for (const entry of state.slots) this.#open(entry.slot).setWish(toWish(entry, this.#options.capabilities));
+  }
+
+  onServingReady(): void {
+    for (const engine of this.#engines.values()) engine.onServingReady();
+  }
+
+  onServingExit(exit: ServingExit): void {
+    for (const engine of this.#engines.values()) {
+      try {
+        engine.onServingExit(exit);
+      } catch (error) {
+        // A record that cannot be saved (a full disk) must not end the supervisor; the engine plans again from it.
+        this.#options.logger.error("a slot could not note the end of the serving process", {
+          slot: engine.record.slot,
+          reason: toErrorMessage(error),
+        });
+        engine.wakeAt(this.#options.clock.monotonicMs() + 1_000);
+      }
+    }
+  }
+
+  #onChange(): void {
+    this.#options.onChange();
+    this.#scheduleClean();
+  }
+
+  #scheduleClean(): void {
+    if (this.#closed) return;
+    this.#cleanTimer ??= setTimeout(() => {
+      this.#cleanTimer = undefined;
+      void this.#options.keeper.clean(() => new Set(this.all.flatMap(({ record }) => toKeptDigests(record))));
+    }, cleanAfterMs);
+  }
+}
