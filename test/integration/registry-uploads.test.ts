@@ -177,7 +177,7 @@ describe("a stored artifact", () => {
     expect((await call(`artifacts/${digest}`, { headers: { authorization: "Bearer fla_x" } })).status).toBe(401);
   });
 
-  test("becomes a signed release that a restart keeps", async () => {
+  test("becomes a signed release that a killed plane still has after its restart", async () => {
     const builds = [{ digest, target: { arch: ["x64"] } }];
     const version = { version: "1.0.0", builds, classification: { output: "y", labels: [..."0123456789"] } };
     expect((await post("models/wide-reader/versions", version)).status).toBe(201);
@@ -190,7 +190,7 @@ describe("a stored artifact", () => {
     expect((await post("models/wide-reader/versions", wrong)).json).toMatchObject({ code: "validation_failed" });
     const released = await post("releases", { model: "wide-reader", version: "1.0.0" });
     expect(released.json).toMatchObject({ signed: { type: "release", content: { model: "wide-reader" } } });
-    await plane.process.stop();
+    await plane.process.kill();
     await plane.start();
     expect((await call("releases")).json).toMatchObject({ items: [released.json] });
     expect((await call(`artifacts/${digest}`)).body.equals(bytes)).toBe(true);
