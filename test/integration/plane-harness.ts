@@ -126,8 +126,9 @@ export class RawDevice implements AsyncDisposable {
     });
   }
 
-  static async connect(harness: Harness, name: string, identity: Identity, session = 1): Promise<RawDevice> {
+  static async connect(harness: Harness, identity: Identity, session = 1): Promise<RawDevice> {
     const url = identity.answer.mqttUrl;
+    const name = identity.answer.device;
     const will = { v: 1, online: false, session, tsMs: Date.now() };
     const client = await connectAsync(url, {
       ca: harness.ca,

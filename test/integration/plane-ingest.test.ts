@@ -20,7 +20,7 @@ function count(from: Harness, device: string): number {
 
 describe("ingest", () => {
   test("stores each message once and acknowledges what is contiguous", async () => {
-    await using device = await RawDevice.connect(harness, "one", await enrol(harness, "one"));
+    await using device = await RawDevice.connect(harness, await enrol(harness, "one"));
     await device.birth();
     for (const seq of [1, 2, 2, 1, 4, 5]) await device.send("telemetry", createTelemetry(seq));
     await device.acknowledged(2);
@@ -33,7 +33,7 @@ describe("ingest", () => {
   });
 
   test("keeps poison as dead letters, acknowledges its place and goes on", async () => {
-    await using device = await RawDevice.connect(harness, "poison", await enrol(harness, "poison"));
+    await using device = await RawDevice.connect(harness, await enrol(harness, "poison"));
     await device.birth();
     await device.send("telemetry", createTelemetry(1));
     await device.send("telemetry", { ...createTelemetry(2), windows: "none" });
@@ -48,7 +48,7 @@ describe("ingest", () => {
   });
 
   test("counts a new epoch from its own first number", async () => {
-    await using device = await RawDevice.connect(harness, "epochs", await enrol(harness, "epochs"));
+    await using device = await RawDevice.connect(harness, await enrol(harness, "epochs"));
     await device.birth();
     await device.send("telemetry", createTelemetry(7));
     await device.acknowledged(7);
@@ -58,7 +58,7 @@ describe("ingest", () => {
   });
 
   test("places the telemetry of a device whose clock is a day off by its own clock", async () => {
-    await using device = await RawDevice.connect(harness, "skewed", await enrol(harness, "skewed"));
+    await using device = await RawDevice.connect(harness, await enrol(harness, "skewed"));
     const tomorrow = Date.now() + 86_400_000;
     await device.birth({ tsMs: tomorrow });
     await device.send("telemetry", createTelemetry(1, { tsMs: tomorrow }));
@@ -75,7 +75,7 @@ describe("ingest", () => {
 
   test("is not told by a late will that a device which came back is gone", async () => {
     const identity = await enrol(harness, "wills");
-    await using device = await RawDevice.connect(harness, "wills", identity, 1);
+    await using device = await RawDevice.connect(harness, identity, 1);
     await device.birth({ session: 2 });
     await eventually("it is online", async () => (await harness.plane.device("wills")).online);
     await device.send("status", { v: 1, online: false, session: 1, tsMs: Date.now() });
@@ -87,7 +87,7 @@ describe("ingest", () => {
   });
 
   test("learns from the will that a device dropped", async () => {
-    const device = await RawDevice.connect(harness, "drops", await enrol(harness, "drops"), 1);
+    const device = await RawDevice.connect(harness, await enrol(harness, "drops"), 1);
     await device.birth();
     await eventually("it is online", async () => (await harness.plane.device("drops")).online);
     device.client.stream.destroy();
@@ -95,7 +95,7 @@ describe("ingest", () => {
   });
 
   test("refuses a birth that names another device", async () => {
-    await using device = await RawDevice.connect(harness, "liar", await enrol(harness, "liar"));
+    await using device = await RawDevice.connect(harness, await enrol(harness, "liar"));
     await device.birth({ device: "one" });
     await eventually("it is counted", async () => (await harness.plane.device("liar")).telemetry.deadLetters === 1);
   });
@@ -103,7 +103,7 @@ describe("ingest", () => {
   test("loses nothing that it acknowledged when it is killed", async () => {
     await using own = await startPlane();
     const identity = await enrol(own, "killed");
-    let device = await RawDevice.connect(own, "killed", identity);
+    let device = await RawDevice.connect(own, identity);
     await device.birth();
     let seq = 0;
     for (let round = 0; round < 3; round += 1) {
@@ -116,13 +116,14 @@ describe("ingest", () => {
         }
       })().catch(() => undefined);
       await eventually("enough was acknowledged", () => toUpTo(sent) >= killAt);
+      const closed = new Promise<void>((resolve) => sent.client.once("close", () => resolve()));
       await own.plane.process.kill("SIGKILL");
-      await Promise.race([sending, new Promise((resolve) => sent.client.once("close", resolve))]);
+      await Promise.race([sending, closed]);
       const acknowledged = toUpTo(sent);
       await sent.client.endAsync(true);
       await own.plane.start();
       expect(count(own, "killed")).toBeGreaterThanOrEqual(acknowledged);
-      device = await RawDevice.connect(own, "killed", identity, round + 2);
+      device = await RawDevice.connect(own, identity, round + 2);
       await device.birth({ session: round + 2 });
       seq = acknowledged;
     }

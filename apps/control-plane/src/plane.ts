@@ -94,8 +94,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     clock,
     logger,
     endpoints,
-    onMessage: ingest.receive,
-    onOpen: desired.publishAll,
+    onMessage: (topic, payload, identity) => ingest.receive(topic, payload, identity),
+    onOpen: () => desired.publishAll(),
   });
   parts.link = link;
 
@@ -139,12 +139,12 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createPlaneRoutes({
       ca: authority.authority.certificatePem,
       whyNotReady,
-      toMetrics: () => toMetrics({ store, broker: link.stats, ingest: () => ingest.counters }),
+      toMetrics: () => toMetrics({ store, broker: () => link.stats(), ingest: () => ingest.counters }),
       routes: () => routes,
     }),
     ...createPageRoutes(),
     ...createEnrolmentRoutes({ store, enrolments, limit }),
-    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: link.disconnect }),
+    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
@@ -156,7 +156,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     tls,
     fetch: app.fetch as Parameters<typeof createHttpServer>[0]["fetch"],
     logger,
-    onListening: endpoints.setHttpPort,
+    onListening: (port) => endpoints.setHttpPort(port),
   });
   const liveness = createLiveness({
     store,

@@ -28,6 +28,11 @@ export interface EnrolmentOptions {
   readonly hooks: () => readonly DeviceHooks[];
 }
 
+interface Decision {
+  readonly certificate: DeviceCertificate;
+  readonly actor: string;
+}
+
 export interface Enrolments {
   createToken(request: CreateTokenRequest, actor: string): Promise<CreateTokenResponse>;
   enrol(request: EnrolRequest, fromAddress: string): Promise<EnrolResponse>;
@@ -83,7 +88,8 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     );
   };
 
-  const admit = async (tx: Transaction, row: EnrolmentRow, certificate: DeviceCertificate, actor: string) => {
+  const admit = async (tx: Transaction, row: EnrolmentRow, decision: Decision) => {
+    const { certificate, actor } = decision;
     const existing = await requireFree(tx, row.device);
     const enrolled = {
       tenant: options.tenant,
@@ -114,7 +120,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     return { ...row, ...change };
   };
 
-  const requirePending = async (tx: Transaction, enrolmentId: string): Promise<EnrolmentRow> => {
+  const requirePending = async (tx: Pick<Transaction, "enrolments">, enrolmentId: string): Promise<EnrolmentRow> => {
     const row = await tx.enrolments.get(enrolmentId);
     if (row === undefined)
       return refuse("not_found", `no enrolment ${enrolmentId}`, "list them with GET /api/v1/enrolments");
@@ -186,7 +192,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
         }
         await tx.enrolments.add(row);
         if (certificate !== undefined)
-          return toAnswer(await admit(tx, row, certificate, `plane:token-${known.tokenId}`));
+          return toAnswer(await admit(tx, row, { certificate, actor: `plane:token-${known.tokenId}` }));
         await stream.emit(tx, "enrolment", row.enrolmentId);
         return toAnswer(row);
       });
@@ -198,9 +204,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     },
 
     approve: async (enrolmentId, actor) => {
-      const certificate = await issueFor(await requirePending(store.read as Transaction, enrolmentId));
+      const certificate = await issueFor(await requirePending(store.read, enrolmentId));
       return await store.transaction(async (tx) =>
-        admit(tx, await requirePending(tx, enrolmentId), certificate, actor),
+        admit(tx, await requirePending(tx, enrolmentId), { certificate, actor }),
       );
     },
 

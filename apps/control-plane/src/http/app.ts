@@ -77,7 +77,13 @@ async function withTimeLimit<Result>(
   }
 }
 
-async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call, address: string) {
+/** The socket's own address: what a header says about it can be made up. */
+function toAddress(call: Call): string {
+  return call.bindings.incoming.socket.remoteAddress ?? "";
+}
+
+async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call) {
+  const address = toAddress(call);
   if (route.permission === "public") return { kind: "anonymous" } as const;
   mounting.failures.check(address);
   try {
@@ -90,8 +96,8 @@ async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call,
 }
 
 async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
-  const remoteAddress = call.bindings.incoming.socket.remoteAddress ?? "";
-  const caller = await authenticateCall(mounting, route, call, remoteAddress);
+  const remoteAddress = toAddress(call);
+  const caller = await authenticateCall(mounting, route, call);
   const { request } = route;
   const { headers } = call.raw;
   return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {

@@ -8,15 +8,19 @@ export interface MetricSources {
   readonly ingest: () => Readonly<IngestCounters>;
 }
 
-function toLines(
-  name: string,
-  kind: "counter" | "gauge",
-  help: string,
-  values: Readonly<Record<string, number>>,
-): string {
+interface Metric {
+  readonly name: string;
+  readonly kind: "counter" | "gauge";
+  readonly help: string;
+}
+
+function toLines({ name, kind, help }: Metric, values: Readonly<Record<string, number>>): string {
   const samples = Object.entries(values).map(([labels, value]) => `${name}${labels} ${value}`);
   return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...samples, ""].join("\n");
 }
+
+const counter = (name: string, help: string): Metric => ({ name, kind: "counter", help });
+const gauge = (name: string, help: string): Metric => ({ name, kind: "gauge", help });
 
 function countBy<Item>(items: readonly Item[], label: string, toValue: (item: Item) => string): Record<string, number> {
   const counts: Record<string, number> = {};
@@ -35,43 +39,39 @@ export async function toMetrics({ store, broker, ingest }: MetricSources): Promi
   const memory = process.memoryUsage();
   return [
     toLines(
-      "fairlead_devices",
-      "gauge",
-      "Devices by life cycle.",
+      gauge("fairlead_devices", "Devices by life cycle."),
       countBy(devices, "lifecycle", (row) => row.lifecycle),
     ),
-    toLines("fairlead_devices_online", "gauge", "Devices that are online.", {
+    toLines(gauge("fairlead_devices_online", "Devices that are online."), {
       "": devices.filter((row) => row.online).length,
     }),
     toLines(
-      "fairlead_devices_integrity",
-      "gauge",
-      "Devices by verdict.",
+      gauge("fairlead_devices_integrity", "Devices by verdict."),
       countBy(devices, "state", (row) => row.integrity),
     ),
-    toLines("fairlead_ingest_messages_total", "counter", "Messages from devices by what became of them.", {
+    toLines(counter("fairlead_ingest_messages_total", "Messages from devices by what became of them."), {
       '{outcome="received"}': counters.received,
       '{outcome="stored"}': counters.stored,
       '{outcome="dead_letter"}': counters.dead,
       '{outcome="dropped"}': counters.dropped,
       '{outcome="failed"}': counters.failed,
     }),
-    toLines("fairlead_ingest_batches_total", "counter", "Transactions that stored messages.", { "": counters.batches }),
+    toLines(counter("fairlead_ingest_batches_total", "Transactions that stored messages."), { "": counters.batches }),
     ...(stats === undefined
       ? []
       : [
-          toLines("fairlead_broker_connections", "gauge", "Open connections.", { "": stats.connections }),
-          toLines("fairlead_broker_refused_total", "counter", "What the broker refused.", {
+          toLines(gauge("fairlead_broker_connections", "Open connections."), { "": stats.connections }),
+          toLines(counter("fairlead_broker_refused_total", "What the broker refused."), {
             '{what="connection"}': stats.refusedConnections,
             '{what="publish"}': stats.refusedPublishes,
             '{what="subscription"}': stats.refusedSubscriptions,
             '{what="packet"}': stats.protocolErrors,
           }),
         ]),
-    toLines("process_resident_memory_bytes", "gauge", "Resident memory.", { "": memory.rss }),
-    toLines("process_cpu_seconds_total", "counter", "User and system time.", {
+    toLines(gauge("process_resident_memory_bytes", "Resident memory."), { "": memory.rss }),
+    toLines(counter("process_cpu_seconds_total", "User and system time."), {
       "": (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     }),
-    toLines("process_uptime_seconds", "gauge", "Time since start.", { "": process.uptime() }),
+    toLines(gauge("process_uptime_seconds", "Time since start."), { "": process.uptime() }),
   ].join("");
 }

@@ -49,7 +49,7 @@ export function createSequenceTracker(tx: Transaction): SequenceTracker {
     if (known !== undefined) return known;
     const stored = await tx.sequences.getEpoch(device, epoch);
     const fresh = { device, epoch, storedUpTo: seq - 1, gaps: 0, gapSinceMs: null, touchedAtMs: nowMs };
-    const ahead = new Set(stored?.gapSinceMs == null ? [] : await tx.sequences.listAhead(device, epoch));
+    const ahead = new Set((stored?.gapSinceMs ?? null) === null ? [] : await tx.sequences.listAhead(device, epoch));
     const state = { row: stored ?? fresh, ahead, isNew: stored === undefined };
     states.set(key, state);
     return state;

@@ -58,7 +58,8 @@ export async function storeBatch(
       const stored = await tx.sequences.getEpoch(device, message.body.epoch);
       if (stored !== undefined) births.set(device, { device, epoch: stored.epoch, upTo: stored.storedUpTo });
       // The time that a hole may stay open counts while the device is there to fill it.
-      if (stored?.gapSinceMs != null) await tx.sequences.saveEpoch({ ...stored, gapSinceMs: receivedMs });
+      if (stored !== undefined && stored.gapSinceMs !== null)
+        await tx.sequences.saveEpoch({ ...stored, gapSinceMs: receivedMs });
     }
   }
   await tx.telemetry.add(batch);

@@ -1,0 +1,23 @@
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "./config.ts";
+
+describe("the configuration", () => {
+  test("needs nothing", () => {
+    expect(parseConfig([], {})).toMatchObject({
+      httpPort: 8_443,
+      mqttPort: 8_883,
+      host: "127.0.0.1",
+      tenant: "default",
+    });
+  });
+
+  test("takes the environment, and arguments before it", () => {
+    const env = { FAIRLEAD_HTTP_PORT: "1000", FAIRLEAD_MQTT_PORT: "2000" };
+    expect(parseConfig(["--mqtt-port", "3000"], env)).toMatchObject({ httpPort: 1_000, mqttPort: 3_000 });
+  });
+
+  test("names every bad option at once", () => {
+    expect(() => parseConfig(["--http-port", "x", "--tenant", "A/B"], {})).toThrow(/--http-port.*--tenant/u);
+    expect(() => parseConfig(["--nothing"], {})).toThrow(expect.objectContaining({ code: "config_invalid" }));
+  });
+});
