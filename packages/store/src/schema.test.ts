@@ -133,7 +133,7 @@ describe("a transaction", () => {
 
   test("is the only way to write", async () => {
     const store = openStore({ folder, nowMs: 1 });
-    await expect(store.read.settings.set("a", 1)).rejects.toMatchObject({ cause: { code: "SQLITE_READONLY" } });
+    await expect(store.read.settings.set("a", 1)).rejects.toMatchObject({ code: "SQLITE_READONLY" });
     await store.close();
   });
 

@@ -73,7 +73,7 @@ export function createSequenceTracker(tx: Transaction): SequenceTracker {
       for (const { row, isNew } of states.values()) {
         await tx.sequences.saveEpoch(row);
         await tx.sequences.removeAheadUpTo({ ...row, seq: row.storedUpTo });
-        if (isNew) await tx.sequences.forgetOldEpochs(row.device, keepEpochs);
+        if (isNew) await tx.sequences.forgetOldEpochs(row, keepEpochs);
         acks.push({ device: row.device, epoch: row.epoch, upTo: row.storedUpTo });
       }
       return acks;

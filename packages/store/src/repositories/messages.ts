@@ -22,8 +22,8 @@ export interface SequenceRepository {
   listAhead(device: string, epoch: string): Promise<number[]>;
   addAhead(row: { readonly device: string; readonly epoch: string; readonly seq: number }): Promise<void>;
   removeAheadUpTo(row: { readonly device: string; readonly epoch: string; readonly seq: number }): Promise<void>;
-  /** Forgets all but the `keep` epochs touched last, so that a device cannot fill the table. */
-  forgetOldEpochs(device: string, keep: number): Promise<void>;
+  /** Keeps this epoch and the `others` touched last, so that a device cannot fill the table. */
+  forgetOldEpochs(kept: { readonly device: string; readonly epoch: string }, others: number): Promise<void>;
 }
 
 export function createSequenceRepository(db: Database): SequenceRepository {
@@ -57,8 +57,9 @@ export function createSequenceRepository(db: Database): SequenceRepository {
     removeAheadUpTo: async ({ device, epoch, seq }) => {
       await db.delete(receivedAhead).where(and(isAhead(device, epoch), lte(receivedAhead.seq, seq)));
     },
-    forgetOldEpochs: async (device, keep) => {
-      for (const row of (await listEpochs(device)).slice(keep)) {
+    forgetOldEpochs: async ({ device, epoch }, others) => {
+      const rest = (await listEpochs(device)).filter((row) => row.epoch !== epoch);
+      for (const row of rest.slice(others)) {
         await db.delete(deviceEpochs).where(isEpoch(device, row.epoch));
         await db.delete(receivedAhead).where(isAhead(device, row.epoch));
       }
