@@ -134,8 +134,8 @@ describe("the folder", () => {
 
   test("cannot be left by a name that is no digest", async () => {
     const files = await openFiles();
-    await expect(files.open("../../etc/passwd", 1)).rejects.toThrow();
-    await expect(files.remove("sha256:..")).rejects.toThrow();
+    await expect(files.open("../../etc/passwd", 1)).rejects.toThrow("Invalid string");
+    await expect(files.remove("sha256:..")).rejects.toThrow("Invalid string");
   });
 
   test("does not serve a file of another size", async () => {
