@@ -12,13 +12,17 @@ export const device = "cam-1";
 const entry = "apps/agent/src/main.ts";
 const digits = loadDigits("test");
 
-export function toContent(plane: MiniPlane, version: string, model: string, golden: string): ModelVersion {
+export function toContent(
+  plane: MiniPlane,
+  version: string,
+  { model, golden }: { readonly model: string; readonly golden: string },
+): ModelVersion {
   const tensor = (name: string, shape: number[]) => ({ name, elementType: "float32", shape });
   return {
     model: "digit-reader",
     version,
     description: "",
-    classification: { output: "probabilities", labels: [..."0123456789"] },
+    classification: { output: "probabilities", labels: "0,1,2,3,4,5,6,7,8,9".split(",") },
     builds: [
       {
         artifact: plane.addArtifact(readFileSync(digitModelPath(model))),
@@ -36,7 +40,10 @@ export function toContent(plane: MiniPlane, version: string, model: string, gold
 
 /** A digit reader as one slot's desired entry. */
 export function toSlot(plane: MiniPlane, version: "1.0.0" | "1.1.0", rest: Partial<DesiredSlot> = {}): DesiredSlot {
-  const content = toContent(plane, version, `digit-reader-${version}-int8.onnx`, `golden-${version}.json`);
+  const content = toContent(plane, version, {
+    model: `digit-reader-${version}-int8.onnx`,
+    golden: `golden-${version}.json`,
+  });
   return { slot: "reader", release: plane.sign(content), rolloutId: null, attempt: 1, soakMs: 500, ...rest };
 }
 
@@ -129,6 +136,17 @@ export class AgentHarness implements AsyncDisposable {
       sent.on("error", reject);
       sent.end(body);
     });
+  }
+
+  /** Any request to the reader, by JSON; the status. */
+  async ask(inputs: readonly unknown[]): Promise<number> {
+    const answer = await fetch(`${this.endpoint}/v2/models/digit-reader/infer`, {
+      method: "POST",
+      body: JSON.stringify({ inputs }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    await answer.arrayBuffer();
+    return answer.status;
   }
 
   async accuracy(count = 200): Promise<number> {

@@ -56,7 +56,8 @@ export function showStatus(root: string, asJson: boolean): number {
     tenant,
     profile,
     plane: apiUrl,
-    running: isRunning(root),
+    running,
+    endpoint: running ? readEndpoint(paths) : null,
     waitingForPlane: countWaiting(paths.outbox),
     slots: slots.map(({ slot, active, previous, candidate, job, stopped, distrusted }) => ({
       slot,

@@ -1,0 +1,147 @@
+import { generateKeyPair, parseSigningKey, signDocument } from "@fairlead/artifacts";
+import { endlessLoopModel } from "@fairlead/inference/testing";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { AgentHarness, device, toContent, toSlot } from "./agent-harness.ts";
+import { MiniPlane, toId } from "./mini-plane.ts";
+
+const toDocument = (plane: MiniPlane, change: object) => ({
+  type: "desired-state" as const,
+  v: 1 as const,
+  tenant: plane.tenant,
+  device,
+  generation: 1_000,
+  issuedAtMs: Date.now(),
+  expiresAtMs: Date.now() + 86_400_000,
+  slots: [],
+  artifactUrls: [`${plane.url}/api/v1/artifacts/{digest}`],
+  ...change,
+});
+
+describe("an agent refuses", () => {
+  it("desired states and commands that are unsigned, foreign, stale, expired or malformed, and keeps serving", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await agent.enrol();
+    agent.run();
+    await plane.desire(device, [toSlot(plane, "1.0.0")]);
+    await agent.waitForVersion("1.0.0");
+    const generation = await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
+    const own = parseSigningKey(plane.signing.privateKeyPem);
+    const foreign = parseSigningKey(generateKeyPair().privateKeyPem);
+    const dayMs = 86_400_000;
+    const cases: readonly (readonly [string, unknown])[] = [
+      ["signature_missing", signDocument(toDocument(plane, {}), foreign)],
+      ["foreign_device", signDocument(toDocument(plane, { device: "cam-2" }), own)],
+      ["foreign_tenant", signDocument(toDocument(plane, { tenant: "globex" }), own)],
+      ["stale_generation", signDocument(toDocument(plane, { generation: generation - 1 }), own)],
+      [
+        "expired",
+        signDocument(
+          toDocument(plane, { issuedAtMs: Date.now() - 9 * dayMs, expiresAtMs: Date.now() - 3 * dayMs }),
+          own,
+        ),
+      ],
+      ["not_yet_valid", signDocument(toDocument(plane, { issuedAtMs: Date.now() + 3 * dayMs }), own)],
+      ["envelope_malformed", { hello: "world" }],
+    ];
+    for (const [expected, document] of cases) {
+      const before = plane.reported.length;
+      await plane.publishDesired(device, document);
+      const code = await agent.waitFor(`refused: ${expected}`, () => {
+        const refusal = plane.reported.slice(before).find((report) => report.refusal !== null)?.refusal;
+        return refusal?.code;
+      });
+      if (expected === "signature_missing") expect(code).toMatch(/signature|key/u);
+      else expect(code).toBe(expected);
+    }
+    expect(plane.reported.at(-1)?.generation).toBe(generation);
+    const bad = toId("cmd");
+    await plane.publishCommand(device, bad, { nothing: true });
+    await agent.waitFor("the refusal", () => plane.replies.find(({ commandId }) => commandId === bad));
+    expect(plane.replies.at(-1)).toMatchObject({ outcome: "refused", code: "envelope_malformed" });
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" } });
+
+    const revert = await plane.command(device, { kind: "revert", slot: "reader", reason: "asked" });
+    await agent.waitFor("reverted", () => plane.replies.find(({ commandId }) => commandId === revert));
+    expect(plane.replies.at(-1)).toMatchObject({ outcome: "done" });
+    await agent.waitFor("1.0.0 serves", () => agent.slot?.active?.version === "1.0.0" && agent.slot.serving);
+    const restart = await plane.command(device, { kind: "restart-serving", reason: "asked" });
+    await agent.waitFor("restarted", () => plane.replies.find(({ commandId }) => commandId === restart));
+    await agent.waitFor("it serves again", () => agent.slot?.active?.version === "1.0.0" && agent.slot.serving);
+    expect(await agent.accuracy(50)).toBeGreaterThan(0.7);
+  });
+
+  it("builds that do not prove themselves: another version's golden set, no fit, wrong bytes, a hang on trial", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await agent.enrol();
+    writeFileSync(join(agent.data, "config.yaml"), "inference:\n  deadlineMs: 800\n");
+    agent.run();
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
+    const offer = async (content: Parameters<MiniPlane["sign"]>[0], state: string) => {
+      const release = plane.sign(content);
+      await plane.desire(device, [{ slot: "reader", release, rolloutId: null, attempt: 1, soakMs: 60_000 }]);
+      const { releaseId } = release.signed;
+      await agent.waitFor(state, () => agent.slot?.job?.releaseId === releaseId && agent.slot.job.state === state);
+      expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" } });
+      expect((await agent.infer(0)).status).toBe(200);
+      return agent.slot?.job;
+    };
+    const bad = toContent(plane, "1.2.0", {
+      model: "digit-reader-1.2.0-int8-miscalibrated.onnx",
+      golden: "golden-1.1.0.json",
+    });
+    expect(await offer(bad, "rolled_back")).toMatchObject({ code: "self_test_failed", selfTest: { passed: false } });
+
+    const [build] = bad.builds;
+    const unfit = {
+      ...bad,
+      builds: [{ ...build!, target: { profiles: ["raspberry-pi-5"], executionProviders: ["cpu" as const] } }],
+    };
+    expect(await offer(unfit, "no_compatible_build")).toMatchObject({ code: "no_compatible_build" });
+
+    const wrong = plane.addArtifact(Buffer.from("the right bytes"));
+    plane.artifacts.set(wrong.digest, Buffer.from("the wrong bytes"));
+    const lying = { ...bad, builds: [{ ...build!, artifact: wrong }], selfTest: { ...bad.selfTest, golden: null } };
+    expect(await offer(lying, "failed")).toMatchObject({ code: "digest_mismatch" });
+
+    const noModel = plane.addArtifact(Buffer.from("this is no model"));
+    const text = { ...bad, builds: [{ ...build!, artifact: noModel }], selfTest: { ...bad.selfTest, golden: null } };
+    expect(await offer(text, "rolled_back")).toMatchObject({ code: "load_failed" });
+
+    const endless = plane.addArtifact(Buffer.from(endlessLoopModel()));
+    const hang = {
+      ...bad,
+      version: "1.3.0",
+      classification: null,
+      builds: [{ ...build!, artifact: endless }],
+      selfTest: { golden: null, latencyP95Ms: null, repeats: 1 },
+    };
+    const release = plane.sign(hang);
+    await plane.desire(device, [{ slot: "reader", release, rolloutId: null, attempt: 1, soakMs: 60_000 }]);
+    await agent.waitFor("on trial", () => agent.slot?.job?.state === "soaking");
+    await agent.process.kill("SIGKILL");
+    agent.run();
+    await agent.waitFor(
+      "the trial goes on after a restart",
+      () => agent.slot?.job?.state === "soaking" && agent.slot.serving,
+    );
+    agent.ask([{ name: "x", datatype: "FP32", shape: [4], data: [1, 2, 3, 4] }]).catch(() => undefined);
+    await agent.waitFor(
+      "the hang is found, back",
+      () => agent.slot?.job?.state === "rolled_back" && agent.slot.serving,
+    );
+    expect(agent.slot?.job).toMatchObject({ code: "hang" });
+    await agent.waitFor("the event", () => plane.events.some(({ kind }) => kind === "reverted"));
+    await plane.desire(device, [toSlot(plane, "1.1.0", { attempt: 2 })]);
+    await agent.waitFor(
+      "the old wish again",
+      () => agent.slot?.job?.state === "already_installed" && agent.slot.serving,
+    );
+    expect(await agent.accuracy(50)).toBeGreaterThan(0.9);
+  });
+});
