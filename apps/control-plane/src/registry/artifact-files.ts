@@ -56,6 +56,9 @@ const refuse = (code: HttpErrorCode, message: string, advice: Advice): CodedErro
 
 const fullHint = "free space on the disk of the data folder and upload again; nothing was kept";
 
+/** How much may arrive between two looks at the free space. */
+const recheckBytes = 4 * 1024 ** 2;
+
 const createExclusively = (path: string): Promise<FileHandle> => open(path, "wx", 0o600);
 
 async function syncFolder(path: string): Promise<void> {
@@ -86,7 +89,7 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
     if (bavail * bsize - reserveBytes >= sizeBytes) return;
     throw refuse(
       "storage_full",
-      `the disk of the data folder has no room for ${sizeBytes} bytes (${bavail * bsize} free, ${reserveBytes} kept back)`,
+      `the disk of the data folder has no room for ${sizeBytes === 0 ? "the rest" : `${sizeBytes} bytes`} (${bavail * bsize} free, ${reserveBytes} kept back for the database)`,
       { hint: fullHint },
     );
   };
@@ -117,7 +120,11 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
         if (sizeBytes > maxBytes) throw tooLarge();
         hash.update(chunk);
         // Waiting for the disk before the next read is the back-pressure: one chunk is in memory, whatever the size.
-        if (handle !== null) await handle.appendFile(chunk);
+        if (handle === null) continue;
+        await handle.appendFile(chunk);
+        // Others write too, and a size may not have been declared: the database's share stays free all the same.
+        if (Math.floor(sizeBytes / recheckBytes) > Math.floor((sizeBytes - chunk.byteLength) / recheckBytes))
+          await requireSpace(0);
       }
       if (declaredBytes !== null && declaredBytes !== sizeBytes) {
         throw refuse("length_mismatch", `the upload ended after ${sizeBytes} of ${declaredBytes} bytes`, {
