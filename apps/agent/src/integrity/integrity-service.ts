@@ -1,7 +1,7 @@
 import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { Evidence, EventData, Measurement } from "@fairlead/protocol";
 import { openSavedState } from "../saved-state.ts";
-import { chainStateSchema, createEvidenceChain, type EvidenceChain } from "./evidence-chain.ts";
+import { chainStateSchema, createEvidenceChain, type EvidenceChain } from "./durable-chain.ts";
 import { createFileDigests, type FileDigests } from "./file-digests.ts";
 import { createMeasurer, type Measurer } from "./measurer.ts";
 import { compareMeasurements, toMeasurementMap, type MeasurementMap } from "./measurement-list.ts";
