@@ -17,7 +17,12 @@ export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): InferenceRu
 }
 
 async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options: LoadOptions): Promise<LoadedModel> {
-  const worker = new Worker(workerUrl, { name: "onnxruntime", execArgv: [], stdin: false });
+  const worker = new Worker(workerUrl, {
+    name: "onnxruntime",
+    execArgv: [],
+    stdin: false,
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
   const request: WorkerRequest = {
     kind: "load",
     model,

@@ -25,9 +25,8 @@ export function createBodyMemory(maxBytes: number): BodyMemory {
       return found;
     },
     give(buffer) {
-      if (buffer.byteLength % stepBytes !== 0) return;
+      if (buffer.byteLength % stepBytes !== 0 || buffer.byteLength > maxBytes) return;
       while (freeBytes + buffer.byteLength > maxBytes && free.length > 0) freeBytes -= free.shift()?.byteLength ?? 0;
-      if (freeBytes + buffer.byteLength > maxBytes) return;
       free.push(buffer);
       freeBytes += buffer.byteLength;
     },

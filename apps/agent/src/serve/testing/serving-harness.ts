@@ -13,10 +13,10 @@ import type {
   ServingRequest,
   ServingResponseMessage,
   ServingResults,
-} from "../../apps/agent/src/serve/ipc.ts";
+} from "../ipc.ts";
 
-const entry = new URL("../../apps/agent/src/serve/main.ts", import.meta.url);
-const digits = new URL("../fixtures/digits/", import.meta.url);
+const entry = new URL("../main.ts", import.meta.url);
+const digits = new URL("../../../../../test/fixtures/digits/", import.meta.url);
 
 export interface HttpAnswer {
   readonly status: number;

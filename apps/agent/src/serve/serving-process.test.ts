@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { readInflightLoads } from "../../apps/agent/src/serve/inflight.ts";
+import { readInflightLoads } from "./inflight.ts";
 import {
   buildOnnxModel,
   endlessLoopModel,
@@ -10,7 +10,7 @@ import {
   mlpModel,
   squareRootModel,
 } from "@fairlead/inference/testing";
-import { digitModel, json, readDigits, ServingHarness } from "./serving-harness.ts";
+import { digitModel, json, readDigits, ServingHarness } from "./testing/serving-harness.ts";
 
 const digits = readDigits();
 const image = (rows: number) => ({
@@ -33,7 +33,7 @@ function toBinary(rows: number): { body: Buffer; headers: Record<string, string>
   return { body, headers: { "Inference-Header-Content-Length": String(text.length) } };
 }
 
-describe("the serving process", () => {
+describe("the serving process", { timeout: 20_000 }, () => {
   it("reads digits by JSON and by binary tensors, plain and compressed, with equal results", async () => {
     await using harness = new ServingHarness();
     await harness.event("ready");
