@@ -5,16 +5,14 @@ import { CodedError, Lifecycle, type Logger, type Service } from "@fairlead/kern
 import { limits, type Birth, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
-import { availableParallelism, totalmem } from "node:os";
+import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
-import { EnergySampler } from "./energy/energy-sampler.ts";
 import type { Identity } from "./enrol/identity.ts";
-import { chainSchema, EvidenceChain } from "./integrity/evidence-chain.ts";
-import { IntegrityMonitor } from "./integrity/integrity-monitor.ts";
-import { listAgentFiles, listConfiguration, listModels } from "./integrity/targets.ts";
+import { createIntegrityService } from "./integrity/integrity-service.ts";
+import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
 import { noteEndpoint } from "./link/endpoint-file.ts";
 import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSchema } from "./link/counters.ts";
 import { PlaneLink } from "./link/plane-link.ts";
@@ -33,7 +31,8 @@ import { openSavedState } from "./saved-state.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
-import { Telemetry } from "./telemetry/telemetry.ts";
+import { createTelemetryService } from "./telemetry/telemetry-service.ts";
+import { createThrottleEvents } from "./telemetry/throttle-events.ts";
 
 export interface AgentOptions {
   readonly paths: DataPaths;
@@ -217,32 +216,25 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   });
   const forwarder = createForwarder({ connection: link.connection, outbox, tenant, device, random, logger });
 
-  const chain = new EvidenceChain({
-    saved: openSavedState({ path: inState("chain"), schema: chainSchema, logger }),
-    append: (evidence) => append("evidence", { evidence }).kind === "stored",
-    nowMs: () => clock.nowMs(),
-  });
-  const agentFiles = listAgentFiles(ownFolder);
-  const integrity = new IntegrityMonitor({
-    listTargets: () => [
-      ...agentFiles,
-      ...listConfiguration(paths),
-      ...listModels(
-        slots.all.map(({ record }) => record),
-        (digest) => keeper.toPath(digest),
-      ),
-    ],
-    chain,
-    onModelFailed: (slot, digest) => {
-      const engine = slots.get(slot);
-      engine?.apply({ kind: "distrusted", digest });
-      engine?.wake();
-    },
-    emit,
+  const integrity = createIntegrityService({
     clock,
     logger,
-    periodMs: config.integrity.periodMs,
-    checkMs: config.integrity.checkMs,
+    files: {
+      agent: () => listAgentFiles({ folder: ownFolder, prefix: "agent" }),
+      configuration: async () => listConfigurationFiles(paths),
+      models: () =>
+        slots.all.flatMap(({ record: { slot, active } }) =>
+          active === null
+            ? []
+            : [{ slot, path: keeper.toPath(active.artifact.digest), digest: active.artifact.digest }],
+        ),
+    },
+    outbox: { append },
+    stateFile: inState("chain"),
+    emit,
+    onModelMismatch: (slot, digest) => slots.distrust(slot, digest),
+    onModelRestored: (slot, digest) => slots.trustAgain(slot, digest),
+    ...config.integrity,
   });
   const inbox = new Inbox({
     saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
@@ -255,18 +247,16 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     onRefused: onRefused("command"),
     logger,
   });
-  const energy = new EnergySampler({ probe, windowMs: config.telemetry.windowMs, logger });
-  const telemetry = new Telemetry({
-    serving,
-    slots,
-    probe,
-    energy,
-    cores: availableParallelism(),
-    windowMs: config.telemetry.windowMs,
+  const telemetry = createTelemetryService({
     clock,
     logger,
-    append: (window) => void append("telemetry", { windows: [window] }),
-    emit,
+    windowMs: config.telemetry.windowMs,
+    cores: cpus().length,
+    serving: { collect: () => serving.request({ kind: "collect" }, 10_000) },
+    hardware: probe,
+    outbox: { append },
+    trial: slots,
+    onWindow: createThrottleEvents(emit),
   });
   desired.restore();
   const close = (name: string, end: () => void | Promise<void>): Service => ({
@@ -282,7 +272,6 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     slots,
     link,
     forwarder,
-    energy,
     telemetry,
     integrity,
     inbox,

@@ -1,7 +1,7 @@
 import { hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { CommandAction, ReplyMessage } from "@fairlead/protocol";
 import { setTimeout as delay } from "node:timers/promises";
-import type { IntegrityMonitor } from "../integrity/integrity-monitor.ts";
+import type { IntegrityService } from "../integrity/integrity-service.ts";
 import type { ArtifactKeeper } from "../models/artifact-keeper.ts";
 import type { SlotEngine } from "../models/slot-engine.ts";
 import { toKeptDigests, toServingTarget } from "../models/slot-record.ts";
@@ -14,7 +14,7 @@ export interface CommandServices {
   readonly slots: Pick<Slots, "get">;
   readonly serving: Pick<ServingHost, "ready" | "restart" | "pid">;
   readonly keeper: Pick<ArtifactKeeper, "fetch">;
-  readonly integrity: Pick<IntegrityMonitor, "measureNow">;
+  readonly integrity: Pick<IntegrityService, "measureNow">;
 }
 
 type Action<Kind extends CommandAction["kind"]> = Extract<CommandAction, { kind: Kind }>;

@@ -8,6 +8,7 @@ import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
 import type { ArtifactKeeper } from "./artifact-keeper.ts";
 import { toWish } from "./desired.ts";
 import { SlotEngine } from "./slot-engine.ts";
+import type { TrialCounts } from "./trial-health.ts";
 import type { SlotView } from "./slot-ports.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
@@ -89,6 +90,29 @@ export class Slots implements Service {
 
   setWishes(state: DesiredState): void {
     for (const entry of state.slots) this.#open(entry.slot).setWish(toWish(entry, this.#options.capabilities));
+  }
+
+  /** The file under this digest is not what it claims to be: nothing loads it until it was fetched again. */
+  distrust(slot: string, digest: string): void {
+    const engine = this.#engines.get(slot);
+    engine?.apply({ kind: "distrusted", digest });
+    engine?.wake();
+  }
+
+  /** The file is right again. A stop by command stays until a command lifts it. */
+  trustAgain(slot: string, digest: string): void {
+    const engine = this.#engines.get(slot);
+    if (engine === undefined || engine.record.stopped !== null || !engine.record.distrusted.includes(digest)) return;
+    engine.apply({ kind: "repaired", digest });
+    engine.wake();
+  }
+
+  onTrial(): boolean {
+    return this.all.some((engine) => engine.onTrial);
+  }
+
+  onTrialCounts(slot: string, digest: string, counts: TrialCounts): void {
+    this.#engines.get(slot)?.onTrialCounts(digest, counts);
   }
 
   onServingReady(): void {
