@@ -25,7 +25,7 @@ import {
   issueServerPair,
   parseAuthority,
   parseCertificateRequest,
-} from "../../apps/control-plane/src/authority/certificates.ts";
+} from "@fairlead/control-plane/certificates";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 export const toId = (prefix: string): string =>

@@ -15,6 +15,7 @@ const observedMs = 60_000;
 /** Both processes of an agent with one int8 model loaded, idle, at a window of ten seconds. */
 export async function benchIdle(): Promise<Row[]> {
   const dir = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+  await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
   await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
   await using device = new TestDevice({
     name: "idle-1",
@@ -56,7 +57,6 @@ export async function benchIdle(): Promise<Row[]> {
   const cpuMs = pids.reduce((sum, pid, index) => sum + readCpuMs(pid) - (cpuBefore[index] ?? 0), 0);
   const rss = pids.map((pid) => readRssBytes(pid) / 1e6);
   const totalMb = rss.reduce((sum, value) => sum + value, 0);
-  rmSync(dir, { recursive: true, force: true });
   return [
     {
       name: "agent resident memory, supervisor + serving, one int8 model, idle",

@@ -80,6 +80,7 @@ async function benchBareRelay(): Promise<number> {
 export async function benchIngest(): Promise<Row[]> {
   const relayed = await benchBareRelay();
   const dir = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
+  await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
   await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
   const device = new TestDevice({ name: "bench-1", dir: join(dir, "bench-1"), labels: {} });
   await device.enrol(plane, await createEnrolmentToken(plane, 1));
@@ -100,7 +101,6 @@ export async function benchIngest(): Promise<Row[]> {
   const perSecond = messages / ((performance.now() - startedAt) / 1_000);
   const after = readRssBytes(plane.process.pid);
   await client.endAsync();
-  rmSync(dir, { recursive: true, force: true });
   const growth = after / before;
   return [
     {

@@ -58,7 +58,7 @@ export class SteadyLoad implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
     await Promise.allSettled(this.#inFlight);
-    await this.#agent.close();
+    if (!this.#agent.destroyed) await this.#agent.close();
   }
 
   #tally(phase: string): Tally {

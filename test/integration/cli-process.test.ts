@@ -1,0 +1,209 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, mkdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AuditEntry, DeviceSummary, Enrolment, ModelVersionDetail, RolloutStatus } from "@fairlead/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, runCliJson, type CliAnswer } from "../support/cli.ts";
+import { TestDevice } from "../support/device.ts";
+import { digitModelPath } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestPlane } from "../support/plane.ts";
+import { OwnedProcess } from "../support/process.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "fairlead-cli-"));
+const plane = new TestPlane({ dir: join(dir, "plane") });
+const device = new TestDevice({ name: "lab-1", dir: join(dir, "lab-1"), labels: {}, telemetryWindowMs: 300 });
+const entry = "apps/cli/src/main.ts";
+const cli = (...args: string[]): Promise<CliAnswer> => runCli(args, plane.cliEnv);
+const cliJson = <Answer>(...args: string[]): Promise<Answer> => runCliJson<Answer>(args, plane.cliEnv);
+const digitFile = (version: string) => digitModelPath(`digit-reader-${version}-int8.onnx`);
+const push = (version: string) => [
+  ...["models", "push", digitFile(version), "--model", "digit-reader", "--version", version],
+  ...["--golden", digitModelPath(`golden-${version}.json`), "--labels", "0,1,2,3,4,5,6,7,8,9"],
+];
+const create = (version: string, ...rest: string[]) => [
+  ...["rollouts", "create", "--model", "digit-reader", "--version", version, "--slot", "reader"],
+  ...["--selector", "site=lab", "--stages", "all=100%", "--device-soak", "200ms", "--gate", "self-test>=1", ...rest],
+];
+
+beforeAll(async () => {
+  await plane.start();
+});
+afterAll(async () => {
+  await device[Symbol.asyncDispose]();
+  await plane[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+describe("contexts", () => {
+  const env = () => ({ FAIRLEAD_CONFIG: join(dir, "own", "config.yaml"), FAIRLEAD_SERVER: "", FAIRLEAD_TOKEN: "" });
+
+  it("pins the authority that the token names and works from the file alone", async () => {
+    const added = await runCli(["contexts", "add", "lab", "--server", plane.url, "--token", plane.token], env());
+    expect(added).toMatchObject({ code: 0, stdout: "" });
+    expect(statSync(env().FAIRLEAD_CONFIG).mode & 0o777).toBe(0o600);
+    expect(readFileSync(env().FAIRLEAD_CONFIG, "utf8")).toContain("BEGIN CERTIFICATE");
+    expect(await runCli(["devices", "list", "-o", "json"], env())).toMatchObject({
+      code: 0,
+      stdout: "[]\n",
+      stderr: "",
+    });
+  });
+
+  it("refuses a plane that is not the one of the token, and a server without a pinned authority", async () => {
+    const foreign = `${plane.token.slice(0, -4)}0000`;
+    expect(await runCli(["contexts", "add", "evil", "--server", plane.url, "--token", foreign], env())).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("fingerprint_mismatch"),
+    });
+    const bare = { ...plane.cliEnv, FAIRLEAD_TOKEN: plane.token.split(".")[0] ?? "" };
+    expect(await runCli(["devices", "list"], bare)).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining("server_untrusted"),
+    });
+  });
+});
+
+describe("exit codes", () => {
+  it.each([
+    [["models", "lst"], 2, "Did you mean list?"],
+    [
+      [
+        "rollouts",
+        "create",
+        "--model",
+        "m",
+        "--version",
+        "1.0.0",
+        "--slot",
+        "s",
+        "--selector",
+        "a",
+        "--stages",
+        "all=100",
+      ],
+      2,
+      "all=100%",
+    ],
+    [["devices", "get", "nobody"], 3, "not_found"],
+    [["devices", "list", "--server", "https://127.0.0.1:9"], 7, "server_unreachable"],
+    [["models", "inspect", "/does/not/exist"], 1, "file_unreadable"],
+    [["devices", "list", "-o", "xml"], 2, "Allowed choices"],
+    [["audit", "list", "--verify"], 0, "intact"],
+  ])("%j ends with %i", async (args, code, text) => {
+    const answer = await cli(...args);
+    expect(answer).toMatchObject({ code, stderr: expect.stringContaining(text) });
+  });
+
+  it("ends with 4 for a token that the plane does not know", async () => {
+    const stranger = `fla_${"A".repeat(43)}.${plane.token.split(".")[1]}`;
+    expect(await runCli(["devices", "list"], { ...plane.cliEnv, FAIRLEAD_TOKEN: stranger })).toMatchObject({
+      code: 4,
+      stdout: "",
+    });
+  });
+});
+
+describe("models", () => {
+  it("reads a model without a server", async () => {
+    const args = ["models", "inspect", digitFile("1.1.0")];
+    expect(await runCliJson(args, {})).toMatchObject({ precision: "int8", quantization: "qdq", nodeCount: 29 });
+  });
+
+  it("pushes once, leaves the same version alone and refuses another under its number", async () => {
+    const first = await cliJson<ModelVersionDetail>(...push("1.0.0"));
+    expect(first.content.classification).toMatchObject({ output: "probabilities" });
+    expect(await cli(...push("1.0.0"))).toMatchObject({ code: 0, stderr: expect.stringContaining("unchanged") });
+    const other = [...push("1.1.0").slice(0, 6), "1.0.0"];
+    expect(await cli(...other)).toMatchObject({ code: 5, stderr: expect.stringContaining("next version number") });
+    await cliJson(...push("1.1.0"));
+    for (const version of ["1.0.0", "1.1.0"]) await cliJson("releases", "sign", "digit-reader", version);
+  });
+
+  it("names the file that is not a model", async () => {
+    expect(await cli("models", "push", "package.json", "--model", "m", "--version", "1.0.0")).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/package\.json.*not_onnx/u),
+    });
+  });
+});
+
+describe("a device and its rollouts", () => {
+  it("approves a waiting device by name", async () => {
+    const token = (await cli("enrolments", "create-token")).stdout.trim();
+    const enrolled = device.enrol(plane, token);
+    await eventually("the device asks to join", async () => {
+      return (await cliJson<Enrolment[]>("enrolments", "list", "--pending")).length === 1;
+    });
+    expect(await cli("devices", "approve", "lab-1")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("--yes"),
+    });
+    expect(await cli("devices", "approve", "lab-2", "--yes")).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('"lab-1"'),
+    });
+    expect((await cli("devices", "approve", "lab-1", "--yes")).code).toBe(0);
+    await enrolled;
+    device.run();
+    await eventually(
+      "the device is online",
+      async () => (await cliJson<DeviceSummary[]>("devices", "list"))[0]?.online,
+    );
+  });
+
+  it("applies labels, shows the difference first and changes nothing twice", async () => {
+    const file = join(dir, "fleet.yaml");
+    writeFileSync(
+      file,
+      "apiVersion: fairlead/v1\nkind: DeviceLabels\nspec: { device: lab-1, labels: { site: lab } }\n",
+    );
+    expect((await cli("apply", "-f", file, "--dry-run")).stdout).toContain('+ site: "lab"');
+    expect(await cliJson<DeviceSummary[]>("devices", "list", "-l", "site=lab")).toEqual([]);
+    expect((await cli("apply", "-f", file)).stdout).toContain("changed");
+    expect((await cli("apply", "-f", file)).stdout).toContain("unchanged");
+    expect(await cliJson<DeviceSummary[]>("devices", "list", "-l", "site=lab")).toHaveLength(1);
+  });
+
+  it("follows a rollout to its success", async () => {
+    const answer = await cli(...create("1.0.0", "--soak", "200ms", "--watch", "--timeout", "40s"));
+    expect(answer).toMatchObject({ code: 0, stdout: expect.stringMatching(/succeeded[\s\S]*✔ all \(100%\)/u) });
+  });
+
+  it("returns 6 when time is up, 8 when it was aborted, and 130 when interrupted", async () => {
+    const { rolloutId } = await cliJson<RolloutStatus>(...create("1.1.0", "--soak", "5m"));
+    expect(await cli("rollouts", "status", rolloutId, "--watch", "--timeout", "1s")).toMatchObject({
+      code: 6,
+      stderr: expect.stringContaining("goes on"),
+    });
+    await using watching = new OwnedProcess({
+      ...{ name: "watch", entry, args: ["rollouts", "status", rolloutId, "--watch"], env: plane.cliEnv },
+    });
+    await eventually("the watch shows something", () => watching.output.includes("all (100%)"));
+    await watching.kill("SIGINT");
+    expect(await watching.exited()).toBe(130);
+    expect((await cli("rollouts", "abort", rolloutId, "--yes", "--reason", "enough")).code).toBe(0);
+    const ended = await cli("rollouts", "status", rolloutId, "--watch", "-o", "json", "--timeout", "40s");
+    expect(ended.code).toBe(8);
+    expect(JSON.parse(ended.stdout)).toMatchObject({ state: "rolled_back" });
+    expect((await cli("rollouts", "history", rolloutId)).stdout).toContain("enough");
+  });
+
+  it("finds the audit log intact and complete", async () => {
+    const answer = await cli("audit", "list", "--limit", "0", "--verify", "-o", "json");
+    const actions = (JSON.parse(answer.stdout) as AuditEntry[]).map((entry_) => entry_.action);
+    expect(answer.code).toBe(0);
+    expect(actions).toEqual(expect.arrayContaining(["model.register", "release.sign", "device.label"]));
+  });
+});
+
+it("runs through the link that a package manager makes", () => {
+  const bin = join(dir, "node_modules", ".bin");
+  mkdirSync(bin, { recursive: true });
+  symlinkSync(new URL(`../../${entry}`, import.meta.url).pathname, join(bin, "fairlead"));
+  const path = `${join(process.execPath, "..")}:${process.env["PATH"]}`;
+  expect(
+    execFileSync(join(bin, "fairlead"), ["--cli-version"], { encoding: "utf8", env: { ...process.env, PATH: path } }),
+  ).toMatch(/^\d+\.\d+\.\d+\n$/u);
+});
