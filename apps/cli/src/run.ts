@@ -33,7 +33,9 @@ function hasColor(options: RunOptions): boolean {
 
 async function confirm(options: RunOptions, question: string): Promise<void> {
   if (options.stdin.isTTY !== true)
-    throw new CliError("confirmation_needed", `${question} Nobody is there to answer`, { hint: "add --yes" });
+    throw new CliError("confirmation_needed", `this needs a confirmation and nobody is there to answer: ${question}`, {
+      hint: "add --yes",
+    });
   const prompt = createInterface({ input: options.stdin, output: options.streams.err as NodeJS.WritableStream });
   try {
     const answer = await prompt.question(`${sanitize(question)} [y/N] `, { signal: options.signal });

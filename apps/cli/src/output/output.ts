@@ -10,7 +10,12 @@ export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 /** The process's ends, injected so that tests can look. */
 export interface Streams {
-  readonly out: { write(text: string): unknown; readonly isTTY?: boolean; readonly columns?: number };
+  readonly out: {
+    write(text: string): unknown;
+    readonly isTTY?: boolean;
+    readonly columns?: number;
+    readonly rows?: number;
+  };
   readonly err: { write(text: string): unknown; readonly isTTY?: boolean };
 }
 
@@ -59,7 +64,12 @@ export class Output {
   }
 
   get columns(): number {
-    return this.#options.streams.out.columns ?? 120;
+    // A terminal that does not know its size says 0.
+    return this.#options.streams.out.columns || 120;
+  }
+
+  get rows(): number {
+    return this.#options.streams.out.rows || 40;
   }
 
   get quiet(): boolean {

@@ -35,7 +35,8 @@ const stateStyle: Readonly<Record<RolloutState, Style>> = {
 const toNumber = (value: number): string => String(Number(value.toPrecision(4)));
 
 function toEvidence(verdict: Verdict): string {
-  const value = verdict.value === null ? "no value yet" : toNumber(verdict.value);
+  const missing = verdict.kind === "wait" ? "no value yet" : "no value";
+  const value = verdict.value === null ? missing : toNumber(verdict.value);
   const bound = verdict.threshold === null ? "" : ` against ${toNumber(verdict.threshold)}`;
   const control = verdict.control === null ? "" : `, control ${toNumber(verdict.control)}`;
   const samples = verdict.samples === null ? "" : `, n=${verdict.samples}`;

@@ -1,9 +1,8 @@
-import { stripVTControlCharacters } from "node:util";
 import type { RolloutStatus } from "@fairlead/protocol";
 import type { Command, CommandContext } from "../../command.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { firstArgument } from "../../input.ts";
-import { toWidth } from "../../output/table.ts";
+import { fitScreen } from "../../rollouts/fit-screen.ts";
 import { followRollout } from "../../rollouts/follow.ts";
 import { exitByRolloutState } from "../../rollouts/outcome.ts";
 import { renderStatus } from "../../rollouts/render-status.ts";
@@ -25,9 +24,7 @@ function createScreen({ out, streams, nowMs }: CommandContext): { show(status: R
         return;
       }
       const lines = renderStatus(status, { nowMs: nowMs(), paint: (style, text) => out.paint(style, text) });
-      const fitted = lines.map((line) =>
-        toWidth(line) < out.columns ? line : `${stripVTControlCharacters(line).slice(0, out.columns - 2)}…`,
-      );
+      const fitted = fitScreen(lines, out);
       streams.out.write(`${drawnLines === 0 ? "" : `\u001b[${drawnLines}A\u001b[J`}${fitted.join("\n")}\n`);
       drawnLines = fitted.length;
     },
