@@ -20,6 +20,7 @@ await build({
   platform: "node",
   target: "node24",
   format: "esm",
+  mainFields: ["module", "main"],
   minify: true,
   keepNames: true,
   legalComments: "linked",
