@@ -125,7 +125,9 @@ describe("an agent refuses", () => {
     await plane.desire(device, [{ slot: "reader", release, rolloutId: null, attempt: 1, soakMs: 60_000 }]);
     await agent.waitFor("on trial", () => agent.slot?.job?.state === "soaking");
     await agent.process.kill("SIGKILL");
+    const before = plane.reported.length;
     agent.run();
+    await agent.waitFor("it reports again", () => plane.reported.length > before);
     await agent.waitFor(
       "the trial goes on after a restart",
       () => agent.slot?.job?.state === "soaking" && agent.slot.serving,
