@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadConfig } from "./config.ts";
+
+describe("the agent's configuration", () => {
+  let root: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), "config-"));
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+  const write = (text: string) => writeFileSync(join(root, "config.yaml"), text);
+
+  it("needs no file", async () => {
+    const config = await loadConfig(root, {});
+    expect(config).toMatchObject({ telemetry: { windowMs: 10_000 }, inference: { host: "127.0.0.1", port: 8_700 } });
+  });
+
+  it("takes the file over the defaults and the environment over the file", async () => {
+    write("telemetry:\n  windowMs: 2000\ninference:\n  port: 9000\n");
+    const config = await loadConfig(root, { FAIRLEAD_AGENT_INFERENCE_PORT: "0" });
+    expect(config).toMatchObject({ telemetry: { windowMs: 2_000 }, inference: { port: 0 } });
+  });
+
+  it.each([
+    ["an unknown name", "telemetri:\n  windowMs: 2000\n"],
+    ["a value out of its range", "telemetry:\n  windowMs: 1\n"],
+    ["a list", "- a\n"],
+    ["no YAML", "a: [\n"],
+  ])("refuses %s", async (_what, text) => {
+    write(text);
+    await expect(loadConfig(root, {})).rejects.toMatchObject({ code: "config_invalid" });
+  });
+
+  it("refuses an environment that is no number", async () => {
+    const environment = { FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: "soon" };
+    await expect(loadConfig(root, environment)).rejects.toMatchObject({ code: "config_invalid" });
+  });
+});
