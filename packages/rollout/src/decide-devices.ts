@@ -1,4 +1,4 @@
-import { isSelected, parseSelector } from "@fairlead/protocol";
+import { isJobSuccess, isSelected, parseSelector } from "@fairlead/protocol";
 import type { Decision } from "./decision.ts";
 import { planStages } from "./plan.ts";
 import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
@@ -14,6 +14,7 @@ export function decideOutcomes(record: RolloutRecord, fleet: Fleet): readonly De
     const seen = fleet.get(device.device);
     if (seen === undefined || (device.phase !== "offered" && device.phase !== "reverting")) return [];
     if (device.phase === "reverting" && isBack(record, device, seen)) return [];
+    if (isWithdrawn(record, device, seen)) return [toWithdrawn(device)];
     const found = toOutcome(device, toOwnJob(record, device, seen));
     if (found === null) return [];
     const code = found.code ?? found.state;
@@ -23,6 +24,23 @@ export function decideOutcomes(record: RolloutRecord, fleet: Fleet): readonly De
     if (known?.state === state && known.code === code && known.reason === reason) return [];
     return [{ kind: "record-outcome", device: device.device, attempt, state, selfTestPassed, code, reason, numbers }];
   });
+}
+
+/** It ran the release, and somebody else (remediation, a person) has taken the release from it while the rollout goes on. */
+function isWithdrawn(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice): boolean {
+  if (record.state !== "running" && record.state !== "paused") return false;
+  if (device.phase !== "offered" || device.outcome === null || !isJobSuccess(device.outcome.state)) return false;
+  return (
+    seen.desired !== null && seen.desired.rolloutId !== record.rolloutId && seen.desired.releaseId !== record.releaseId
+  );
+}
+
+function toWithdrawn({ device, attempt, outcome }: RolloutDevice): Decision {
+  return {
+    ...{ kind: "record-outcome", device, attempt, state: "rolled_back", code: "withdrawn", numbers },
+    reason: `the release was taken back from ${device} after it had succeeded`,
+    selfTestPassed: outcome?.selfTestPassed ?? null,
+  };
 }
 
 function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice | undefined): string | null {

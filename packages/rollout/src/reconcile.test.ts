@@ -24,6 +24,24 @@ const ask = (fleet: ReturnType<typeof createFleet>, action: Parameters<typeof ap
   fleet.record = applyRolloutAction(fleet.record, { action, actor: "ada", reason: "" }, fleet.nowMs);
 };
 
+describe("a device whose release somebody else takes back", () => {
+  test("fails its stage, so that the rollout turns back instead of waiting for evidence that cannot come", () => {
+    const fleet = createFleet(gated(), devices);
+    fleet.settle();
+    fleet.answerAll();
+    fleet.settle();
+    const [taken] = fleet.record.devices.filter(({ phase }) => phase === "offered");
+    fleet.change(taken?.device ?? "", {
+      desired: { ...oldRelease, rolloutId: null, attempt: 2 },
+      job: null,
+      running: oldRelease,
+    });
+    const decisions = fleet.settle();
+    expect(decisions).toContainEqual(expect.objectContaining({ kind: "record-outcome", code: "withdrawn" }));
+    expect(decisions).toContainEqual(expect.objectContaining({ kind: "start-rollback" }));
+  });
+});
+
 describe("a good rollout", () => {
   test("goes stage by stage to the end and takes newcomers afterwards", () => {
     const fleet = createFleet(toSpec(), devices);

@@ -148,6 +148,12 @@ describe("a transaction", () => {
     await store.close();
   });
 
+  test("changes nothing for a device update that names no column, as a replayed evidence makes it", async () => {
+    const store = openStore({ folder, nowMs: 1 });
+    await expect(store.transaction((tx) => tx.devices.update("dev-a", {}))).resolves.toBeUndefined();
+    await store.close();
+  });
+
   test("takes the last use of an enrolment token only once", async () => {
     const store = openStore({ folder, nowMs: 1 });
     const token = { tokenId: "t", hash: "h", description: "", labels: {}, autoApprove: true };

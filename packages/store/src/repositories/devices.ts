@@ -46,6 +46,7 @@ export function createDeviceRepository(db: Database): DeviceRepository {
       await db.insert(devices).values(device);
     },
     update: async (device, change) => {
+      if (Object.keys(change).length === 0) return;
       await db.update(devices).set(change).where(eq(devices.device, device));
     },
     countDeadLetter: async (device) => {
