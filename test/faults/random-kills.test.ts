@@ -99,10 +99,10 @@ it(`survives ${kills} random kills during rollouts with nothing lost and nothing
     struck.push(await strike(random));
   }
   expect(struck).toHaveLength(kills);
-  for (const load of loads) await load[Symbol.asyncDispose]();
 
   // The rollout that the last kill met still ends, and each device runs what the plane wants it to run.
   await waitForEnd(current?.rolloutId ?? "");
+  for (const load of loads) await load[Symbol.asyncDispose]();
   await eventually(
     "both devices run what is desired",
     async () => {

@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RolloutStatus } from "@fairlead/protocol";
+import { describe, expect, it } from "vitest";
+import { request } from "undici";
+import { runCli, runCliJson } from "../support/cli.ts";
+import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { loadDigits, toInferRequest } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestPlane } from "../support/plane.ts";
+import { publishDigitReader } from "../support/publish.ts";
+import { SmallDisk, whyNoSmallDisk } from "../support/small-disk.ts";
+
+const reason = whyNoSmallDisk();
+
+function rollOut(plane: TestPlane, version: string): Promise<RolloutStatus> {
+  const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--selector", ""];
+  const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s", "--stage-timeout", "2m"];
+  return runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy], plane.cliEnv);
+}
+
+describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
+  it("on a device leaves its model serving, is reported, and the rollout goes on once there is room", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "fairlead-disk-"));
+    await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
+    using disk = new SmallDisk(join(dir, "device"), 16);
+    await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
+    await using device = new TestDevice({ name: "full-1", dir: disk.folder, labels: {}, telemetryWindowMs: 1_000 });
+    await device.enrol(plane, await createEnrolmentToken(plane, 1));
+    device.run();
+    for (const version of ["1.0.0", "1.1.0"] as const) await publishDigitReader(plane, version);
+    await eventually("the device is online", async () => (await plane.device(device.name)).online);
+    await rollOut(plane, "1.0.0");
+    await eventually("1.0.0 serves", async () => (await plane.device(device.name)).slots[0]?.serving);
+    const endpoint = await device.waitForEndpoint(plane);
+    const infer = async () => {
+      const { body, headers } = toInferRequest(loadDigits("test")[0]!);
+      const answer = await request(`${endpoint}/v2/models/digit-reader/infer`, { method: "POST", body, headers });
+      await answer.body.dump();
+      return answer.statusCode;
+    };
+
+    disk.fill();
+    const { rolloutId } = await rollOut(plane, "1.1.0");
+    const code = await eventually("the device says that its disk is full", async () => {
+      const job = (await plane.device(device.name)).slots[0]?.job;
+      return job?.code === "disk_full" && job.code;
+    });
+    expect(code).toBe("disk_full");
+    expect(await infer()).toBe(200);
+    expect((await plane.device(device.name)).slots[0]?.running?.version).toBe("1.0.0");
+
+    disk.free();
+    await eventually(
+      "1.1.0 arrives",
+      async () => {
+        const status = await plane.rollout(rolloutId);
+        if (status.state === "failed" || status.state === "rolled_back") throw new Error(status.reason);
+        return status.state === "succeeded";
+      },
+      90_000,
+    );
+    expect(await infer()).toBe(200);
+  }, 180_000);
+
+  it("on the plane refuses writes with a code, keeps reading, and recovers by itself", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "fairlead-disk-"));
+    await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
+    using disk = new SmallDisk(join(dir, "plane"), 64);
+    await using plane = await new TestPlane({ dir: disk.folder }).start();
+    await publishDigitReader(plane, "1.0.0");
+    disk.fill();
+    const push = [
+      "models",
+      "push",
+      "test/fixtures/digits/digit-reader-1.1.0-int8.onnx",
+      "--model",
+      "digit-reader",
+      "--version",
+      "1.1.0",
+    ];
+    const refused = await runCli(push, plane.cliEnv);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("storage_full");
+    expect(await plane.devices()).toEqual([]);
+
+    disk.free();
+    const accepted = await runCli(push, plane.cliEnv);
+    expect(accepted.code, accepted.stderr).toBe(0);
+  });
+});
