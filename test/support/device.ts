@@ -9,6 +9,8 @@ export interface DeviceOptions {
   readonly name: string;
   readonly dir: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Where the agent keeps its data; default `<dir>/data`. */
+  readonly dataDir?: string;
   readonly telemetryWindowMs?: number;
   /** Runs the bundle of `npm run build` instead of the source. */
   readonly built?: boolean;
@@ -33,7 +35,7 @@ export class TestDevice implements AsyncDisposable {
   }
 
   get dataDir(): string {
-    return join(this.dir, "data");
+    return this.#options.dataDir ?? join(this.dir, "data");
   }
 
   async enrol(plane: TestPlane, token: string): Promise<void> {

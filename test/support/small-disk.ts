@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, statSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 /** Why no small file system can be made here, or undefined when one can. */
@@ -31,6 +31,12 @@ export class SmallDisk implements Disposable {
     } finally {
       closeSync(file);
     }
+  }
+
+  /** Leaves this much room again. */
+  leave(bytes: number): void {
+    const filler = join(this.folder, "filler");
+    truncateSync(filler, Math.max(0, statSync(filler).size - bytes));
   }
 
   free(): void {
