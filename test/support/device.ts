@@ -12,6 +12,7 @@ export interface DeviceOptions {
   /** Where the agent keeps its data; default `<dir>/data`. */
   readonly dataDir?: string;
   readonly telemetryWindowMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
   /** Runs the bundle of `npm run build` instead of the source. */
   readonly built?: boolean;
 }
@@ -48,6 +49,7 @@ export class TestDevice implements AsyncDisposable {
         ...["--server", plane.url, "--token", token, "--device", this.name, "--data", this.dataDir],
         ...Object.entries(this.labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]),
       ],
+      env: this.#options.env ?? {},
       logFile: join(this.dir, "enrol.log"),
     });
     const code = await enrolment.exited();
@@ -60,6 +62,7 @@ export class TestDevice implements AsyncDisposable {
       entry: this.#options.built === true ? "apps/agent/dist/main.js" : entry,
       args: ["run", "--data", this.dataDir],
       env: {
+        ...this.#options.env,
         FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: String(this.#options.telemetryWindowMs ?? 1_000),
         FAIRLEAD_AGENT_INFERENCE_PORT: "0",
       },
