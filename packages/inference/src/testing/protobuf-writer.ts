@@ -34,9 +34,7 @@ export class ProtobufWriter {
 
   /** Wire type 2: bytes or an embedded message that is already encoded. */
   bytes(field: number, value: Uint8Array): this {
-    return this.#varint(field * 8 + 2)
-      .#varint(value.length)
-      .#push(value);
+    return this.#varint(field * 8 + 2).#varint(value.length).#push(value);
   }
 
   string(field: number, value: string): this {
