@@ -43,8 +43,7 @@ function* readFilePages(pid: number): Generator<string> {
       const read = readSync(pagemap, entries, 0, entries.length, start * entryBytes);
       for (let at = 0; at < read; at += entryBytes) {
         const entry = entries.readBigUInt64LE(at);
-        if ((entry & present) !== 0n && (entry & ofFile) !== 0n)
-          yield `${device}:${inode}:${first + at / entryBytes}`;
+        if ((entry & present) !== 0n && (entry & ofFile) !== 0n) yield `${device}:${inode}:${first + at / entryBytes}`;
       }
     }
   } finally {
