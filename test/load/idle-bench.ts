@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader } from "../support/publish.ts";
 import type { Row } from "./measure.ts";
-import { readCpuMs, readRssBytes } from "./process-cost.ts";
+import { readCpuMs, readRssBytes, readTogetherBytes } from "./process-cost.ts";
 
 const observedMs = 60_000;
 
@@ -56,15 +56,24 @@ export async function benchIdle(): Promise<Row[]> {
   await new Promise((resolve) => setTimeout(resolve, observedMs));
   const cpuMs = pids.reduce((sum, pid, index) => sum + readCpuMs(pid) - (cpuBefore[index] ?? 0), 0);
   const rss = pids.map((pid) => readRssBytes(pid) / 1e6);
-  const totalMb = rss.reduce((sum, value) => sum + value, 0);
+  const sumMb = rss.reduce((sum, value) => sum + value, 0);
+  const togetherMb = readTogetherBytes(pids) / 1e6;
   return [
     {
-      name: "agent resident memory, supervisor + serving, one int8 model, idle",
-      value: `${totalMb.toFixed(0)} MB (${rss.map((value) => value.toFixed(0)).join(" + ")})`,
+      name: "agent resident memory, supervisor + serving, one int8 model, idle, shared pages counted once",
+      value: `${togetherMb.toFixed(0)} MB`,
       against: "160 MB",
-      ratio: (totalMb / 160).toFixed(2),
+      ratio: (togetherMb / 160).toFixed(2),
       bound: "≤ 1",
-      held: totalMb <= 160,
+      held: togetherMb <= 160,
+    },
+    {
+      name: "the same, VmRSS of both added up, shared pages counted twice (for information)",
+      value: `${sumMb.toFixed(0)} MB (${rss.map((value) => value.toFixed(0)).join(" + ")})`,
+      against: "no bound",
+      ratio: "–",
+      bound: "–",
+      held: true,
     },
     {
       name: "agent processor time, idle, 10 s window",

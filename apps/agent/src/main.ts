@@ -20,6 +20,26 @@ function require(value: string | undefined, name: string): string {
   throw new CodedError("usage", `--${name} is missing`, { hint: "see fairlead-agent --help" });
 }
 
+/**
+ * The supervisor waits far more than it computes, so it runs without the optimising compilers and their threads and with
+ * a small young generation. V8 reads them only at its start: the process replaces itself (execve(2)), and keeps
+ * its id, its streams and whoever watches it. Source needs WebAssembly to be stripped of its types, which
+ * `--lite-mode` may not have, so only the bundle does this.
+ */
+const smallFlags = [
+  "--lite-mode",
+  "--optimize-for-size",
+  "--single-threaded",
+  "--max-semi-space-size=1",
+  "--v8-pool-size=0",
+] as const;
+
+function becomeSmall(): void {
+  const bundled = !import.meta.url.endsWith(".ts");
+  if (!bundled || process.execve === undefined || process.execArgv.includes(smallFlags[0])) return;
+  process.execve(process.execPath, [process.argv0, ...smallFlags, ...process.execArgv, ...process.argv.slice(1)]);
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...argv],
@@ -55,6 +75,7 @@ async function main(argv: readonly string[]): Promise<number> {
       return 0;
     }
     case "run": {
+      becomeSmall();
       const { runAgent } = await import("./run-command.ts");
       await runAgent(data);
       return 0;

@@ -44,6 +44,13 @@ const defaultTimings: Timings = { startMs: 30_000, pingEveryMs: 2_000, pingTimeo
 const requestTimeoutMs = 30_000;
 /** Names that a runtime or its drivers need; nothing else of our environment reaches the process that runs models. */
 const passedOn = /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
+/** A small heap, never the supervisor's own flags: what runs here for each request keeps its optimising compiler. */
+const servingFlags = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=256",
+  "--optimize-for-size",
+  "--v8-pool-size=1",
+] as const;
 
 interface Waiting {
   readonly kind: ServingRequest["kind"];
@@ -148,7 +155,7 @@ export class ServingHost implements Service {
     const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => passedOn.test(key)));
     const child = fork(entry, [JSON.stringify({ ...config, address })], {
       serialization: "advanced",
-      execArgv: ["--max-semi-space-size=2", "--max-old-space-size=256"],
+      execArgv: [...servingFlags],
       env,
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
