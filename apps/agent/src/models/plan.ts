@@ -56,7 +56,7 @@ const idle: Step = { kind: "idle" };
 const waitUntil = (untilMs: number): Step => ({ kind: "wait", untilMs });
 
 function isSameJob(record: SlotRecord, job: JobKey): boolean {
-  return record.job !== null && record.job.releaseId === job.releaseId && record.job.attempt === job.attempt;
+  return record.job !== null && isSameRequest(record.job, job);
 }
 
 function findLoad(facts: SlotFacts, digest: string): SlotLoad | undefined {
@@ -179,4 +179,9 @@ export function planSlot(record: SlotRecord, wish: Wish | null, facts: SlotFacts
 function toSooner(one: Step, other: Step): Step {
   if (one.kind !== "wait") return other;
   return other.kind === "wait" && other.untilMs < one.untilMs ? other : one;
+}
+
+/** Attempts count within one rollout, so a later rollout of the same release is another request with the same number. */
+export function isSameRequest(left: JobKey, right: JobKey): boolean {
+  return left.releaseId === right.releaseId && left.rolloutId === right.rolloutId && left.attempt === right.attempt;
 }

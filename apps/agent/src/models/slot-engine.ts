@@ -3,7 +3,7 @@ import type { ServingResults } from "../serve/ipc.ts";
 import type { ServingExit } from "../serving/serving-host.ts";
 import { createCrashCounter } from "../serving/crash-counter.ts";
 import { applySlotEvent, type SlotEvent } from "./life-cycle.ts";
-import { planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
+import { isSameRequest, planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
 import type { SlotPorts, SlotView } from "./slot-ports.ts";
 import { createSlotRecord, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
 import { executeStep } from "./steps.ts";
@@ -76,7 +76,7 @@ export class SlotEngine {
   setWish(wish: Wish): void {
     const before = this.#wish;
     this.#wish = wish;
-    const changed = before?.job.releaseId !== wish.job.releaseId || before?.job.attempt !== wish.job.attempt;
+    const changed = before === null || !isSameRequest(before.job, wish.job);
     if (changed && before !== null) this.#resetFetch();
     if (changed) {
       this.#retryAtMs = 0;
