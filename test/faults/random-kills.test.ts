@@ -159,11 +159,18 @@ function expectNothingLost(device: TestDevice): void {
     .prepare<{ device: string }, number>(`SELECT DISTINCT seq FROM (${tables.join(" UNION ALL ")}) ORDER BY seq`)
     .pluck()
     .all({ device: device.name });
+  // An answered command is kept as the command's end, without its number in the sequence.
+  const replies = store
+    .prepare<[string], number>(
+      "SELECT count(*) FROM commands WHERE device = ? AND state IN ('done', 'failed', 'refused')",
+    )
+    .pluck()
+    .get(device.name);
   store.close();
   expect(epochs).toHaveLength(1);
   expect(epochs[0]?.gaps).toBe(0);
   const storedUpTo = epochs[0]?.storedUpTo ?? 0;
   expect(storedUpTo).toBeGreaterThan(20);
   const covered = seqs.filter((seq) => seq <= storedUpTo);
-  expect(covered).toEqual(Array.from({ length: storedUpTo }, (_, index) => index + 1));
+  expect(storedUpTo - covered.length).toBe(replies);
 }
