@@ -52,18 +52,25 @@ async function infer(
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const parsedMs = performance.now();
-  const { outputs, runUs } = await load.infer(request.inputs, context.memory);
+  const { outputs, runUs, shareUs, queueUs, batchRows, leads } = await load.infer(request.inputs, {
+    memory: context.memory,
+    priority: "normal",
+    timeoutMs: null,
+    client: null,
+  });
   const ranMs = performance.now();
   recordOutputs(load.accumulator, load.classificationOutput, outputs);
-  load.accumulator.recordBusy(runUs);
+  load.accumulator.recordBusy(shareUs);
   const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
   const endedMs = performance.now();
   load.accumulator.recordSuccess((endedMs - startedMs) * 1_000);
   load.statistics.recordSuccess(context.nowMs(), rows, {
     input: (parsedMs - startedMs) * 1_000,
-    queue: (ranMs - parsedMs) * 1_000 - runUs,
+    queue: queueUs,
     infer: runUs,
     output: (endedMs - ranMs) * 1_000,
+    batchRows,
+    leads,
   });
   return answer;
 }

@@ -44,6 +44,27 @@ export interface PlacementReport {
   readonly proof: string;
 }
 
+/** What goes first: realtime before normal; batch only while nothing else waits or runs. */
+export type InferPriority = "realtime" | "normal" | "batch";
+
+/** How a load shares the device. What is absent has its default, and the defaults change nothing for a single client. */
+export interface LoadScheduling {
+  /** Rows that one run may be given; requests are joined when above 1 (the default). 1..1,024. */
+  readonly maxBatchSize?: number;
+  /** How long a request may wait for others to join it, when others were seen lately. Default 0. 0..1,000. */
+  readonly maxQueueDelayMs?: number;
+  /** Threads of the runtime, each with the model in memory. Default 1. 1..16. */
+  readonly instances?: number;
+  /** Requests that may wait or run before others are refused. Default `maxQueue` of the process. */
+  readonly queueLimit?: number;
+  /** Share of the device's time while others wait, 0..1; null for an equal part of what is left. */
+  readonly quotaShare?: number | null;
+  /** Shares of the slot's time by client name; a client without one has an equal part of what is left. */
+  readonly clientShares?: Readonly<Record<string, number>>;
+  /** What "normal" means for this slot; "batch" holds every request of it at batch. Default "normal". */
+  readonly priority?: InferPriority;
+}
+
 export interface LoadRequest {
   readonly kind: "load";
   /** Chosen by the supervisor; at most 64 bytes of UTF-8; unique among the loads that live in the process. */
@@ -61,6 +82,7 @@ export interface LoadRequest {
   readonly deadlineMs: number;
   /** Default ["cpu"]. A name that this machine's runtime does not know is refused. */
   readonly providers?: readonly string[];
+  readonly scheduling?: LoadScheduling;
 }
 
 export interface LoadResult {
@@ -182,6 +204,8 @@ export type ServingErrorCode =
   | "slot_mismatch"
   | "output_unknown"
   | "too_many_loads"
+  /** The model does not fit; the message says how many bytes are missing. */
+  | "memory_insufficient"
   /** And the codes of @fairlead/inference: model_load_failed, provider_unknown, inference_deadline, … */
   | (string & {});
 

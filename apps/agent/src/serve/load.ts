@@ -3,7 +3,7 @@ import { hasErrorCode, toErrorCode } from "@fairlead/kernel";
 import { SlotAccumulator } from "@fairlead/telemetry";
 import type { BodyMemory } from "./body-memory.ts";
 import type { InflightMark } from "./inflight.ts";
-import type { LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
+import type { InferPriority, LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
 import { RequestStatistics } from "./request-statistics.ts";
 import { ServeError } from "./serving-error.ts";
 
@@ -14,6 +14,28 @@ export interface LoadParts {
   readonly maxQueue: number;
   /** Called once, when a run passes its deadline. */
   readonly onHung: (sinceMs: number) => void;
+}
+
+/** What a request says about itself. */
+export interface InferAsk {
+  /** Takes the memory of large inputs back; null when they were not taken from it. */
+  readonly memory: BodyMemory | null;
+  readonly priority: InferPriority;
+  /** How long the request may wait before its run begins; null for as long as it takes. */
+  readonly timeoutMs: number | null;
+  /** Whose share of the slot it uses; null for that of all who give no name. */
+  readonly client: string | null;
+}
+
+export interface LoadInferResult extends InferResult {
+  /** This request's part of the run's time: by rows, when requests were joined. */
+  readonly shareUs: number;
+  /** From asking to the beginning of the run. */
+  readonly queueUs: number;
+  /** Rows of the run, those of others included. */
+  readonly batchRows: number;
+  /** True for one request of each run, so that runs can be counted. */
+  readonly leads: boolean;
 }
 
 /** A build that is in memory: its model, its place in the in-flight file and what was counted about it. */
@@ -57,8 +79,8 @@ export class Load {
     return this.#parts.model.pending;
   }
 
-  /** Runs the model; the tensors are consumed and their memory, when large, goes to `memory`. Rejects with RuntimeError, or `overloaded` when too many wait. */
-  async infer(inputs: readonly Tensor[], memory: BodyMemory | null): Promise<InferResult> {
+  /** Runs the model; the tensors are consumed. Rejects with RuntimeError, or `overloaded`, `quota_exceeded`, `deadline_expired`. */
+  async infer(inputs: readonly Tensor[], { memory }: InferAsk): Promise<LoadInferResult> {
     const { model, mark, maxQueue, request } = this.#parts;
     if (model.pending >= maxQueue) {
       throw new ServeError("overloaded", `model '${request.model}' has ${maxQueue} requests in flight`);
@@ -67,8 +89,10 @@ export class Load {
     if (model.pending === 0) mark.set("running");
     try {
       const { deadlineMs } = request;
-      if (memory === null) return await model.infer(inputs, { deadlineMs });
-      return await model.infer(inputs, { deadlineMs, onReleased: (buffer) => memory.give(buffer) });
+      const onReleased = memory === null ? {} : { onReleased: (buffer: ArrayBuffer) => memory.give(buffer) };
+      const result = await model.infer(inputs, { deadlineMs, ...onReleased });
+      const queueUs = (performance.now() - startedMs) * 1_000 - result.runUs;
+      return { ...result, shareUs: result.runUs, queueUs, batchRows: inputs[0]?.shape[0] ?? 1, leads: true };
     } catch (error) {
       if (hasErrorCode(error, "inference_deadline") && !this.#hung) {
         this.#hung = true;
@@ -105,6 +129,8 @@ function toErrorKind(error: unknown): SlotErrorKind {
     case "model_closed":
       return "stopped";
     case "overloaded":
+    case "quota_exceeded":
+    case "deadline_expired":
       return "overloaded";
     case "model_hung":
     case "runtime_crashed":

@@ -3,12 +3,27 @@ interface Duration {
   ns: number;
 }
 
+/** Times of one request in microseconds, and the run that it was part of. */
+export interface RequestTimes {
+  readonly input: number;
+  readonly queue: number;
+  readonly infer: number;
+  readonly output: number;
+  readonly batchRows: number;
+  /** True for one request of each run. */
+  readonly leads: boolean;
+}
+
+const maxBatchKinds = 1_024;
+
 const toDuration = (): Duration => ({ count: 0, ns: 0 });
 
 /** Counts since the load began, in the words of Triton's statistics extension. */
 export class RequestStatistics {
   #lastInferenceMs = 0;
   #inferences = 0;
+  #executions = 0;
+  readonly #batches = new Map<number, Duration>();
   readonly #success = toDuration();
   readonly #fail = toDuration();
   readonly #queue = toDuration();
@@ -16,18 +31,26 @@ export class RequestStatistics {
   readonly #infer = toDuration();
   readonly #output = toDuration();
 
-  recordSuccess(
-    nowMs: number,
-    rows: number,
-    timesUs: { input: number; queue: number; infer: number; output: number },
-  ): void {
+  recordSuccess(nowMs: number, rows: number, timesUs: RequestTimes): void {
     this.#lastInferenceMs = nowMs;
     this.#inferences += rows;
+    if (timesUs.leads) {
+      this.#executions += 1;
+      add(this.#toBatch(timesUs.batchRows), timesUs.infer);
+    }
     add(this.#success, timesUs.input + timesUs.queue + timesUs.infer + timesUs.output);
     add(this.#queue, timesUs.queue);
     add(this.#input, timesUs.input);
     add(this.#infer, timesUs.infer);
     add(this.#output, timesUs.output);
+  }
+
+  #toBatch(rows: number): Duration {
+    // Sizes above the bound share one place: a client chooses them, and each would cost memory for ever.
+    const size = Math.min(rows, maxBatchKinds);
+    let duration = this.#batches.get(size);
+    if (duration === undefined) this.#batches.set(size, (duration = toDuration()));
+    return duration;
   }
 
   recordFailure(timeUs: number): void {
@@ -41,7 +64,7 @@ export class RequestStatistics {
       version,
       last_inference: Math.round(this.#lastInferenceMs),
       inference_count: this.#inferences,
-      execution_count: this.#success.count,
+      execution_count: this.#executions,
       inference_stats: {
         success: this.#success,
         fail: this.#fail,
@@ -52,7 +75,9 @@ export class RequestStatistics {
         cache_hit: toDuration(),
         cache_miss: toDuration(),
       },
-      batch_stats: [],
+      batch_stats: [...this.#batches]
+        .toSorted(([left], [right]) => left - right)
+        .map(([size, compute_infer]) => ({ batch_size: size, compute_infer })),
     };
   }
 }

@@ -2,7 +2,7 @@ import { checkInputs, type Tensor } from "@fairlead/inference";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { GoldenCase } from "./golden.ts";
 import type { SelfTestCase, SelfTestResult } from "./ipc.ts";
-import type { Load } from "./load.ts";
+import type { InferAsk, Load } from "./load.ts";
 
 export interface SelfTestOptions {
   readonly latencyP95Ms: number | null;
@@ -10,6 +10,7 @@ export interface SelfTestOptions {
 }
 
 const maxRuns = 5_000;
+const ask: InferAsk = { memory: null, priority: "normal", timeoutMs: null, client: null };
 
 /**
  * Runs every case, compares, then measures. A case that throws fails; a run past its deadline ends the whole test,
@@ -36,7 +37,7 @@ async function runCase(load: Load, golden: GoldenCase): Promise<SelfTestCase> {
   try {
     const inputs = golden.inputs.map(copy);
     checkInputs(load.target.name, load.target.inputs, inputs);
-    const { outputs } = await load.infer(inputs, null);
+    const { outputs } = await load.infer(inputs, ask);
     return { name, ...compare(golden, outputs) };
   } catch (error) {
     if (hasErrorCode(error, "inference_deadline") || hasErrorCode(error, "model_hung")) throw error;
@@ -86,7 +87,7 @@ async function measure(
     for (const golden of cases) {
       const inputs = golden.inputs.map(copy);
       const startedMs = performance.now();
-      await load.infer(inputs, null);
+      await load.infer(inputs, ask);
       times.push((performance.now() - startedMs) * 1_000);
     }
   }

@@ -14,9 +14,12 @@ export type ServeErrorCode =
   | "slot_mismatch"
   | "output_unknown"
   | "too_many_loads"
+  | "memory_insufficient"
   | "model_unknown"
   | "model_stopped"
   | "overloaded"
+  | "quota_exceeded"
+  | "deadline_expired"
   | "body_too_large"
   | "body_encoding"
   | "policy_refused"
@@ -37,9 +40,12 @@ const hints: Record<ServeErrorCode, string> = {
   slot_mismatch: "Activate the load in the slot for which it was loaded.",
   output_unknown: "Name an output of the model as classification output.",
   too_many_loads: "Unload builds that nobody uses.",
+  memory_insufficient: "Unload builds that nobody uses, raise the memory budget, or choose a smaller build.",
   model_unknown: "POST /v2/repository/index lists the models.",
   model_stopped: "Wait until the device activates a model in this slot again.",
   overloaded: "Send fewer requests at once, or retry later.",
+  quota_exceeded: "Send fewer requests at once, or ask for a larger share of the device in its configuration.",
+  deadline_expired: "Allow a longer timeout, or send fewer requests at once.",
   body_too_large: "Send fewer rows per request.",
   body_encoding: "Send the body plain, or with Content-Encoding gzip or deflate.",
   policy_refused: "Models are installed by signed desired state, not through this endpoint.",
