@@ -3,7 +3,7 @@ import type { Decision } from "./decision.ts";
 import { planStages } from "./plan.ts";
 import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import type { FleetDevice } from "./snapshot.ts";
-import { isBack, isStuck, isTouched, toOutcome, toOwnJob } from "./standing.ts";
+import { isBack, isStuck, isTouched, isWithdrawnOutcome, toOutcome, toOwnJob, withdrawnCode } from "./standing.ts";
 
 export type Fleet = ReadonlyMap<string, FleetDevice>;
 const numbers = {};
@@ -14,6 +14,7 @@ export function decideOutcomes(record: RolloutRecord, fleet: Fleet): readonly De
     const seen = fleet.get(device.device);
     if (seen === undefined || (device.phase !== "offered" && device.phase !== "reverting")) return [];
     if (device.phase === "reverting" && isBack(record, device, seen)) return [];
+    if (isWithdrawnOutcome(device)) return [];
     if (isWithdrawn(record, device, seen)) return [toWithdrawn(device)];
     const found = toOutcome(device, toOwnJob(record, device, seen));
     if (found === null) return [];
@@ -37,7 +38,7 @@ function isWithdrawn(record: RolloutRecord, device: RolloutDevice, seen: FleetDe
 
 function toWithdrawn({ device, attempt, outcome }: RolloutDevice): Decision {
   return {
-    ...{ kind: "record-outcome", device, attempt, state: "rolled_back", code: "withdrawn", numbers },
+    ...{ kind: "record-outcome", device, attempt, state: "rolled_back", code: withdrawnCode, numbers },
     reason: `the release was taken back from ${device} after it had succeeded`,
     selfTestPassed: outcome?.selfTestPassed ?? null,
   };

@@ -2,9 +2,9 @@ import type { Verdict } from "@fairlead/protocol";
 import { judgeGate } from "./gates/index.ts";
 import { judgeHealth } from "./gates/health.ts";
 import { judgeSoak } from "./gates/soak.ts";
-import type { RolloutRecord } from "./rollout.ts";
+import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import type { FleetDevice, StageEvidence } from "./snapshot.ts";
-import { toStanding } from "./standing.ts";
+import { isWithdrawnOutcome, toStanding } from "./standing.ts";
 
 export interface StageContext {
   readonly record: RolloutRecord;
@@ -14,13 +14,18 @@ export interface StageContext {
   readonly nowMs: number;
 }
 
+/** Its stage had passed with it, and it lost the release since: that speaks against the stage that is judged now. */
+function isLostSince(device: RolloutDevice, stageIndex: number): boolean {
+  return device.stageIndex !== null && device.stageIndex < stageIndex && isWithdrawnOutcome(device);
+}
+
 /** Every verdict of a stage that runs or soaks: health, soak, then its gates in the order of the specification. */
 export function judgeStage({ record, stageIndex, fleet, evidence, nowMs }: StageContext): readonly Verdict[] {
   const spec = record.spec.stages[stageIndex];
   const stage = record.stages[stageIndex];
   if (spec === undefined || stage === undefined) return [];
   const standings = record.devices
-    .filter((device) => device.stageIndex === stageIndex && !device.late)
+    .filter((device) => (device.stageIndex === stageIndex && !device.late) || isLostSince(device, stageIndex))
     .map((device) => toStanding(device, fleet.get(device.device)));
   const activeMs = (sinceMs: number): number => nowMs - sinceMs - stage.pausedMs;
   const soaking = stage.state === "soaking" && stage.soakingSinceMs !== null;

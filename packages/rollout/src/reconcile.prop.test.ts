@@ -26,6 +26,7 @@ const event = fc.oneof(
       "rolled_back" as const,
     ),
   }),
+  fc.record({ kind: fc.constant("withdraw" as const), name, runs: fc.boolean() }),
   fc.record({
     kind: fc.constant("evidence" as const),
     confidence: fc.constantFrom(null, 0.2, 0.95, 0.95, Number.NaN),
@@ -88,6 +89,10 @@ test("any history settles at once, offers nothing in quarantine, never passes a 
           if (next.kind === "online") fleet.change(next.name, { online: next.online });
           if (next.kind === "lifecycle") fleet.change(next.name, { lifecycle: next.lifecycle });
           if (next.kind === "answer") fleet.answer(next.name, next.state);
+          if (next.kind === "withdraw") {
+            const desired = { ...oldRelease, rolloutId: null, attempt: 9 };
+            fleet.change(next.name, { desired, ...(next.runs ? { running: oldRelease } : {}) });
+          }
           if (next.kind === "evidence") {
             confidence = next.requests >= 50 ? next.confidence : null;
             const treatment = toCohort({ meanConfidence: next.confidence, requests: next.requests });

@@ -40,6 +40,25 @@ describe("a device whose release somebody else takes back", () => {
     expect(decisions).toContainEqual(expect.objectContaining({ kind: "record-outcome", code: "withdrawn" }));
     expect(decisions).toContainEqual(expect.objectContaining({ kind: "start-rollback" }));
   });
+
+  test("is settled once, although its own job goes on saying that it succeeded, and fails the stage that runs now", () => {
+    const fleet = createFleet(
+      toSpec({ stages: [50, 100].map((percent) => ({ name: `p${percent}`, target: { kind: "percent", percent } })) }),
+      devices,
+    );
+    fleet.settle();
+    fleet.answerAll();
+    fleet.settle();
+    fleet.advance(1_000_000);
+    fleet.settle();
+    expect(fleet.record.stages.map(({ state }) => state)).toEqual(["passed", "running"]);
+    const taken = fleet.record.devices.find(({ stageIndex }) => stageIndex === 0)?.device ?? "";
+    fleet.change(taken, { desired: { ...oldRelease, rolloutId: null, attempt: 2 }, running: oldRelease });
+    const decisions = fleet.settle();
+    expect(decisions.filter(({ kind }) => kind === "record-outcome")).toHaveLength(1);
+    expect(decisions).toContainEqual(expect.objectContaining({ kind: "start-rollback" }));
+    expect(fleet.decide()).toEqual([]);
+  });
 });
 
 describe("a good rollout", () => {

@@ -35,6 +35,14 @@ export function isTouched({ attempt, phase }: RolloutDevice): boolean {
   return attempt > 0 && phase !== "reverted" && phase !== "excluded";
 }
 
+/** Code of the outcome of a device whose release somebody else took back after it had succeeded. */
+export const withdrawnCode = "withdrawn";
+
+/** Final for its attempt: the device's own job goes on saying that it succeeded, since it did. */
+export function isWithdrawnOutcome({ phase, attempt, outcome }: RolloutDevice): boolean {
+  return phase === "offered" && outcome?.attempt === attempt && outcome.code === withdrawnCode;
+}
+
 function isSuccess(state: JobState | undefined): boolean {
   return state !== undefined && isJobSuccess(state);
 }
