@@ -64,7 +64,13 @@ describe("an agent refuses", () => {
     expect(plane.replies.at(-1)).toMatchObject({ outcome: "refused", code: "envelope_malformed" });
     expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" } });
 
-    const revert = await plane.command(device, { kind: "revert", slot: "reader", reason: "asked" });
+    const [other, active] = ["f".repeat(64), agent.slot?.active?.buildDigest.slice(7)].map((hex) => `sha256:${hex}`);
+    const late = await plane.command(device, { kind: "revert", slot: "reader", buildDigest: other ?? "", reason: "" });
+    await agent.waitFor("nothing to leave", () => plane.replies.find(({ commandId }) => commandId === late));
+    expect(plane.replies.at(-1)).toMatchObject({ outcome: "done" });
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" } });
+    const asked = { kind: "revert", slot: "reader", buildDigest: active ?? "", reason: "asked" } as const;
+    const revert = await plane.command(device, asked);
     await agent.waitFor("reverted", () => plane.replies.find(({ commandId }) => commandId === revert));
     expect(plane.replies.at(-1)).toMatchObject({ outcome: "done" });
     await agent.waitFor("1.0.0 serves", () => agent.slot?.active?.version === "1.0.0" && agent.slot.serving);

@@ -18,7 +18,10 @@ const text = (value: unknown): string => (typeof value === "string" ? value : ""
 export function toCommands({ rule, seen, current }: CaseContext): readonly CommandAction[] {
   const slot = text(current.evidence["slot"]);
   return rule.steps.flatMap((step): CommandAction[] => {
-    if (step === "revert") return [{ kind: "revert", slot, reason: current.reason.slice(0, 256) }];
+    if (step === "revert") {
+      const buildDigest = text(current.evidence["buildDigest"]);
+      return [{ kind: "revert", slot, buildDigest, reason: current.reason.slice(0, 256) }];
+    }
     return seen.integrity.failing.filter(isRepairable).flatMap((failing): CommandAction[] => {
       if (failing.slot === null || failing.expected === null || failing.sizeBytes === null) return [];
       if (step === "stop-serving")

@@ -66,8 +66,10 @@ export function createCommandHandlers(services: CommandServices): CommandHandler
       await integrity.measureNow("command");
       return done;
     },
-    revert: ({ slot, reason }, signal) =>
+    revert: ({ slot, buildDigest, reason }, signal) =>
       withSlot(slot, async (engine) => {
+        // A new desired state may have taken the build away before this command came: going back twice is coming back.
+        if (engine.record.active !== null && engine.record.active.artifact.digest !== buildDigest) return done;
         const before = engine.view.served?.artifact.digest;
         if (!engine.fallBack(reason === "" ? "reverted by command" : reason))
           return fail("nothing_to_revert_to", `slot ${slot} has no previous build`);

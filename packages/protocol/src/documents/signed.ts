@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { deviceIdSchema, durationMsSchema, idSchema, slotNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
+import {
+  deviceIdSchema,
+  digestSchema,
+  durationMsSchema,
+  idSchema,
+  slotNameSchema,
+  tenantSchema,
+  timestampMsSchema,
+} from "../ids.ts";
 import { artifactReferenceSchema, modelVersionSchema } from "./manifest.ts";
 
 export const signatureSchema = z.strictObject({
@@ -65,8 +73,13 @@ export const commandActionSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("repair-artifact"), slot: slotNameSchema, artifact: artifactReferenceSchema }),
   /** Measure every file now and report the evidence. */
   z.strictObject({ kind: z.literal("measure") }),
-  /** Return the slot to its previous build. */
-  z.strictObject({ kind: z.literal("revert"), slot: slotNameSchema, reason: z.string().max(256) }),
+  /** Leave this build for the previous one. Where another build is active already, there is nothing to do. */
+  z.strictObject({
+    kind: z.literal("revert"),
+    slot: slotNameSchema,
+    buildDigest: digestSchema,
+    reason: z.string().max(256),
+  }),
   /** Kill and start the serving process. */
   z.strictObject({ kind: z.literal("restart-serving"), reason: z.string().max(256) }),
 ]);
