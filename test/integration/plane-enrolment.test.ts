@@ -41,6 +41,19 @@ describe("enrolment", () => {
     expect(thief).toMatchObject({ status: 409, body: { code: "device_exists" } });
   });
 
+  test("gives the same key a new certificate under a new token, and keeps what the device was", async () => {
+    const { csr } = await createRequest();
+    const enrolWith = async (labels: Record<string, string>, from = csr) =>
+      ask({ token: await harness.createToken({ autoApprove: true }), device: "again-1", csr: from, labels });
+    const first = await enrolWith({ site: "here" });
+    const second = await enrolWith({ site: "there" });
+    expect(second.status).toBe(200);
+    expect(second.body.certificate).not.toBe(first.body.certificate);
+    const device = await harness.plane.device("again-1");
+    expect(device).toMatchObject({ lifecycle: "enrolled", labels: { site: "here" } });
+    expect((await enrolWith({}, (await createRequest()).csr)).status).toBe(409);
+  });
+
   test("lets exactly one of many racing requests have the last use", async () => {
     const token = await harness.createToken({ autoApprove: true, uses: 1 });
     const answers = await Promise.all(

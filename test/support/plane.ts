@@ -32,8 +32,8 @@ export class TestPlane implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts on free ports the first time and on the same ones after that. */
-  async start(): Promise<this> {
+  /** Starts on free ports the first time and on the same ones after that, if wanted in another environment. */
+  async start(env = this.#options.env ?? {}): Promise<this> {
     mkdirSync(this.dir, { recursive: true });
     const readyFile = join(this.dir, "data", "ready.json");
     rmSync(readyFile, { force: true });
@@ -47,7 +47,7 @@ export class TestPlane implements AsyncDisposable {
       name: "plane",
       entry: "apps/control-plane/src/main.ts",
       args: ["--data", join(this.dir, "data"), ...ports, ...(this.#options.args ?? [])],
-      env: this.#options.env ?? {},
+      env,
       logFile: join(this.dir, "plane.log"),
     });
     this.#process = owned;

@@ -1,5 +1,6 @@
 import { openAgent } from "./agent.ts";
 import { loadConfig } from "./config.ts";
+import { toCertificateLife } from "./enrol/certificate-life.ts";
 import { loadIdentity } from "./enrol/identity.ts";
 import { lockDataFolder } from "./lock.ts";
 import { createLogger } from "./log.ts";
@@ -17,6 +18,8 @@ export async function runAgent(data: string): Promise<void> {
     { level: config.logLevel, write, pretty, nowMs: () => Date.now() },
     { device: identity.device },
   );
+  const { warning } = toCertificateLife(identity.certificatePem, Date.now());
+  if (warning !== null) logger.warn(warning, { hint: "fairlead-agent enrol with a new token keeps the models" });
   const lock = lockDataFolder(paths.root);
   const agent = await openAgent({ paths, config, identity, logger });
   const asked = new Promise<string>((resolve) => {

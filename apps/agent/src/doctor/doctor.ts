@@ -1,12 +1,12 @@
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
 import { toErrorCode, toErrorMessage, silentLogger } from "@fairlead/kernel";
 import { caResponseSchema } from "@fairlead/protocol";
-import { X509Certificate } from "node:crypto";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import { loadConfig } from "../config.ts";
+import { toCertificateLife } from "../enrol/certificate-life.ts";
 import { loadIdentity, type Identity } from "../enrol/identity.ts";
 import { callPlane } from "../enrol/plane-http.ts";
 import { toDataPaths } from "../paths.ts";
@@ -17,9 +17,8 @@ import { systemClock } from "../system-clock.ts";
 type Check = () => Promise<string>;
 
 async function checkIdentity(identity: Identity): Promise<string> {
-  const { validToDate } = new X509Certificate(identity.certificatePem);
-  const leftDays = Math.floor((validToDate.getTime() - Date.now()) / 86_400_000);
-  if (leftDays < 0) throw new Error(`the certificate expired on ${validToDate.toISOString()}; enrol again`);
+  const { leftDays, warning } = toCertificateLife(identity.certificatePem, Date.now());
+  if (leftDays < 0) throw new Error(warning ?? "the certificate expired");
   return `${identity.device} of ${identity.tenant}, certificate good for ${leftDays} days`;
 }
 

@@ -33,6 +33,11 @@ interface Decision {
   readonly actor: string;
 }
 
+type Owner =
+  | { readonly kind: "new" }
+  | { readonly kind: "again"; readonly revision: number }
+  | { readonly kind: "renewal"; readonly existing: Device };
+
 export interface Enrolments {
   createToken(request: CreateTokenRequest, actor: string): Promise<CreateTokenResponse>;
   enrol(request: EnrolRequest, fromAddress: string): Promise<EnrolResponse>;
@@ -77,41 +82,50 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       days: options.certificateDays,
     });
 
-  const requireFree = async (tx: Transaction, device: string): Promise<Device | undefined> => {
+  /** Who asks under this name. A name that is taken is given only to the key that has it, which is the same device. */
+  const requireOwner = async (tx: Transaction, { device, csrFingerprint }: EnrolmentRow): Promise<Owner> => {
     const existing = await tx.devices.get(device);
-    if (existing === undefined || existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
-      return existing;
+    if (existing === undefined) return { kind: "new" };
+    if (existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
+      return { kind: "again", revision: existing.revision };
+    const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
+    const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
+    const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
+    if (known && present?.csrFingerprint === csrFingerprint) return { kind: "renewal", existing };
     return refuse(
       "device_exists",
-      `the device ${device} is enrolled already`,
+      `the device ${device} is enrolled already, with another key`,
       "choose another name, or decommission the old device first",
     );
   };
 
   const admit = async (tx: Transaction, row: EnrolmentRow, decision: Decision) => {
     const { certificate, actor } = decision;
-    const existing = await requireFree(tx, row.device);
-    const enrolled = {
-      tenant: options.tenant,
-      labels: row.labels,
-      profile: row.profile,
-      lifecycle: "enrolled",
-      enrolledAtMs: clock.nowMs(),
+    const owner = await requireOwner(tx, row);
+    const issued = {
       certificateSerial: certificate.serial,
       certificateFingerprint: certificate.fingerprint,
       certificateNotAfterMs: certificate.notAfterMs,
     } as const;
     const change = { state: "approved", decidedAtMs: clock.nowMs(), certificate: certificate.certificatePem } as const;
     await tx.enrolments.update(row.enrolmentId, change);
-    // A device that comes back under its name begins anew: none of what the old one proved counts.
-    const fresh: Device = { ...emptyDevice, ...enrolled, device: row.device, revision: (existing?.revision ?? 0) + 1 };
-    if (existing === undefined) await tx.devices.add(fresh);
-    else await tx.devices.update(row.device, fresh);
+    if (owner.kind === "renewal") {
+      // Same key, same device: what it proved, its labels and a quarantine stay.
+      await tx.devices.update(row.device, { ...issued, revision: owner.existing.revision + 1 });
+    } else {
+      // Another device under an old name begins anew: none of what the old one proved counts.
+      const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
+      const { device, labels, profile } = row;
+      const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
+      const fresh: Device = { ...emptyDevice, ...issued, ...identity, enrolledAtMs: clock.nowMs(), revision };
+      if (owner.kind === "new") await tx.devices.add(fresh);
+      else await tx.devices.update(device, fresh);
+    }
     await audit.append(tx, {
       actor,
-      action: "device.enrol",
+      action: owner.kind === "renewal" ? "device.renew-certificate" : "device.enrol",
       subject: row.device,
-      reason: "certificate issued",
+      reason: owner.kind === "renewal" ? "enrolled again with the same key" : "certificate issued",
       details: { enrolmentId: row.enrolmentId, serial: certificate.serial, fingerprint: certificate.fingerprint },
     });
     await stream.emit(tx, "enrolment", row.enrolmentId);
@@ -181,8 +195,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
           (earlier) => earlier.tokenHash === tokenHash && earlier.csrFingerprint === csr.keyFingerprint,
         );
         const current = await tx.devices.get(device);
-        if (same !== undefined && current?.lifecycle !== "decommissioned") return toAnswer(same);
-        await requireFree(tx, device);
+        const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
+        if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return toAnswer(same);
+        await requireOwner(tx, row);
         if (!(await tx.enrolmentTokens.takeUse(known.tokenId, clock.nowMs()))) {
           return refuse(
             "token_spent",
