@@ -104,10 +104,12 @@ class OnnxRuntimeModel implements LoadedModel {
       checkInputs("this model", this.inputs, inputs);
       const sequence = this.#sequence;
       this.#sequence += 1;
-      if (this.#outbox.length === 0) setImmediate(() => this.#flush());
+      const lone = this.#pending.size === 0;
+      if (!lone && this.#outbox.length === 0) setImmediate(() => this.#flush());
       this.#outbox.push({ sequence, inputs });
       const { deadlineMs, onReleased } = options;
       this.#pending.set(sequence, { deadlineMs, onReleased, startedMs: performance.now(), resolve, reject });
+      if (lone) this.#flush();
       if (this.#watch === null) this.#armWatch(options.deadlineMs);
     });
   }
@@ -129,7 +131,7 @@ class OnnxRuntimeModel implements LoadedModel {
     return this.#state;
   }
 
-  /** Requests that arrived in the same turn of the event loop travel in one message. */
+  /** Requests that arrived in the same turn of the event loop travel in one message; a lone one does not wait for company. */
   #flush(): void {
     const runs = this.#outbox;
     this.#outbox = [];
