@@ -21,8 +21,6 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts"],
-          // Random kills run in `npm run soak`, which names a seed, until every seed is green.
-          exclude: process.env["FAIRLEAD_TEST_SEED"] === undefined ? ["test/faults/random-kills.test.ts"] : [],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

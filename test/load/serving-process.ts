@@ -50,8 +50,8 @@ export class ServingProcess implements AsyncDisposable {
     return answer.result;
   }
 
-  /** Loads the bytes as a model of that name and lets it answer. */
-  async serve(model: string, bytes: Uint8Array): Promise<void> {
+  /** Loads the bytes as a model of that name and lets it answer; gives the path of the file. */
+  async serve(model: string, bytes: Uint8Array): Promise<string> {
     const path = join(this.#dir, `${model}.onnx`);
     writeFileSync(path, bytes);
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -60,6 +60,7 @@ export class ServingProcess implements AsyncDisposable {
       ...{ classification: null, threads: 1, deadlineMs: 30_000 },
     });
     await this.request({ kind: "activate", slot: model, loadId: model });
+    return path;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
