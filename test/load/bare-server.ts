@@ -14,11 +14,11 @@ const bodyBytes = 4 * 3 * 240 * 320;
 async function runThread(path: string): Promise<void> {
   const options = { intraOpNumThreads: 1, extra: { session: { intra_op: { allow_spinning: "0" } } } };
   const session = await ort.InferenceSession.create(readFileSync(path), options);
-  parentPort?.on("message", async (body: ArrayBuffer) => {
-    const image = new ort.Tensor("float32", new Float32Array(body), shape);
-    const { score } = await session.run({ image });
+  const infer = async (body: ArrayBuffer) => {
+    const { score } = await session.run({ image: new ort.Tensor("float32", new Float32Array(body), shape) });
     parentPort?.postMessage([body, score?.data], [body]);
-  });
+  };
+  parentPort?.on("message", (body: ArrayBuffer) => void infer(body));
 }
 
 function serve(path: string): void {
