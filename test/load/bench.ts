@@ -4,11 +4,13 @@ import { benchIdle } from "./idle-bench.ts";
 import { benchOverhead, benchThroughput } from "./inference-bench.ts";
 import { benchIngest } from "./ingest-bench.ts";
 import type { Row } from "./measure.ts";
+import { benchRecovery } from "./recovery-bench.ts";
 
 const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   overhead: benchOverhead,
   throughput: benchThroughput,
   ingest: benchIngest,
+  recovery: benchRecovery,
   idle: benchIdle,
 };
 const asked = process.argv.slice(2);

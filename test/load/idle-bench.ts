@@ -1,12 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { readChildren } from "../support/child-of.ts";
-import { runCliJson } from "../support/cli.ts";
-import { createEnrolmentToken, TestDevice } from "../support/device.ts";
-import { eventually } from "../support/eventually.ts";
-import { TestPlane } from "../support/plane.ts";
-import { publishDigitReader } from "../support/publish.ts";
+import { BenchDevice } from "./bench-device.ts";
 import type { Row } from "./measure.ts";
 import { readCpuMs, readRssBytes, readTogetherBytes } from "./process-cost.ts";
 
@@ -14,42 +7,9 @@ const observedMs = 60_000;
 
 /** Both processes of an agent with one int8 model loaded, idle, at a window of ten seconds. */
 export async function benchIdle(): Promise<Row[]> {
-  const dir = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
-  await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
-  await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
-  await using device = new TestDevice({
-    name: "idle-1",
-    dir: join(dir, "idle-1"),
-    labels: {},
-    telemetryWindowMs: 10_000,
-    built: true,
-  });
-  await device.enrol(plane, await createEnrolmentToken(plane, 1));
-  device.run();
-  await publishDigitReader(plane, "1.1.0");
-  await eventually("the device is online", async () => (await plane.device(device.name)).online);
-  await runCliJson(
-    [
-      "rollouts",
-      "create",
-      "--model",
-      "digit-reader",
-      "--version",
-      "1.1.0",
-      "--slot",
-      "reader",
-      "--selector",
-      "",
-      "--stages",
-      "all=100%",
-      "--soak",
-      "0s",
-      "--device-soak",
-      "0s",
-    ],
-    plane.cliEnv,
-  );
-  await eventually("the device serves", async () => (await plane.device(device.name)).slots[0]?.serving, 60_000);
+  await using bench = await BenchDevice.start(10_000);
+  await bench.install("1.1.0");
+  const { device } = bench;
   await new Promise((resolve) => setTimeout(resolve, 20_000));
   const pids = [device.process.pid, ...readChildren(device.process.pid)];
   const cpuBefore = pids.map(readCpuMs);

@@ -20,6 +20,7 @@ export class RawConnection {
     this.#received = 0;
     this.#expected = -1;
     this.#head = "";
+    if (this.#socket.destroyed) return Promise.reject(new Error("the connection is closed"));
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;

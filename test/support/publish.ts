@@ -8,8 +8,10 @@ export const digitFiles = {
   "1.2.0": "digit-reader-1.2.0-int8-miscalibrated.onnx",
 } as const;
 
+export type DigitVersion = keyof typeof digitFiles;
+
 /** Pushes and releases one version of the digit reader through the real command line. */
-export async function publishDigitReader(plane: TestPlane, version: keyof typeof digitFiles): Promise<void> {
+export async function publishDigitReader(plane: TestPlane, version: DigitVersion): Promise<void> {
   const steps = [
     [
       ...["models", "push", digitModelPath(digitFiles[version]), "--model", "digit-reader", "--version", version],
