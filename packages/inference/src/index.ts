@@ -13,6 +13,15 @@ export { parseJsonData } from "./open-inference/json-data.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
 export type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
+export { decideAdmission, estimateLoadBytes, type Admission, type MemoryState } from "./scheduler/admission.ts";
+export {
+  DeviceScheduler,
+  type ScheduledAsk,
+  type ScheduledModel,
+  type ScheduledResult,
+} from "./scheduler/device-scheduler.ts";
+export { SchedulerError, type SchedulerErrorCode } from "./scheduler/scheduler-error.ts";
+export { defaultSettings, isJoinable, type ModelSettings, type Priority } from "./scheduler/settings.ts";
 export {
   createTensorData,
   isDatatype,

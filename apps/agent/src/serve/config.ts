@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { availableParallelism } from "node:os";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
 import { ServeError } from "./serving-error.ts";
 
@@ -15,6 +16,10 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     maxBodyBytes: parseCount(value, "maxBodyBytes", 67_108_864),
     maxQueue: parseCount(value, "maxQueue", 64),
     maxSockets: parseCount(value, "maxSockets", 256),
+    lanes: parseCount(value, "lanes", availableParallelism()),
+    memoryBudgetBytes: (value["memoryBudgetBytes"] ?? null) === null ? null : parseCount(value, "memoryBudgetBytes", 1),
+    memoryReserveBytes: parseCount(value, "memoryReserveBytes", 16_777_216),
+    unloadIdleMs: parseCount(value, "unloadIdleMs", 30_000),
   };
 }
 

@@ -39,6 +39,10 @@ export function createIpcHandler(loads: Loads, server: HttpServer): IpcHandler {
       return {};
     },
     collect: () => ({ loads: loads.takeStatistics() }),
+    throttle({ throttled }) {
+      loads.setThrottled(throttled);
+      return {};
+    },
     ping: () => ({ rssBytes: process.memoryUsage.rss(), loads: loads.size, inflight: loads.inflight }),
     async shutdown({ drainMs }) {
       await server.drain(drainMs);

@@ -21,6 +21,14 @@ export interface ServingConfig {
   readonly maxQueue?: number;
   /** Default 256. */
   readonly maxSockets?: number;
+  /** Runs that may execute at the same time on this device: 1 for one accelerator. Default: the cores of the machine. */
+  readonly lanes?: number;
+  /** Most memory that this process may take; a load that needs more is refused. Default null: what the device has. */
+  readonly memoryBudgetBytes?: number | null;
+  /** Memory that a load must leave to the rest of the device. Default 16,777,216. */
+  readonly memoryReserveBytes?: number;
+  /** A load in no slot may be given up for another after this long without a request. Default 30,000. */
+  readonly unloadIdleMs?: number;
 }
 
 export interface TensorDescription {
@@ -155,6 +163,12 @@ export interface CollectResult {
   readonly loads: readonly LoadStatistics[];
 }
 
+/** Whether the device is hot or throttles: batch work stands still as long as it does. */
+export interface ThrottleRequest {
+  readonly kind: "throttle";
+  readonly throttled: boolean;
+}
+
 export interface PingRequest {
   readonly kind: "ping";
 }
@@ -177,6 +191,7 @@ export type ServingRequest =
   | UnloadRequest
   | StopServingRequest
   | CollectRequest
+  | ThrottleRequest
   | PingRequest
   | ShutdownRequest;
 
@@ -188,6 +203,7 @@ export interface ServingResults {
   readonly unload: Record<string, never>;
   readonly "stop-serving": Record<string, never>;
   readonly collect: CollectResult;
+  readonly throttle: Record<string, never>;
   readonly ping: PingResult;
   readonly shutdown: Record<string, never>;
 }
@@ -236,6 +252,8 @@ export type ServingEvent =
       /** How long the run had been going on. */
       readonly sinceMs: number;
     }
+  /** A load that nobody asked was given up for another; its id means nothing any more. */
+  | { readonly kind: "unloaded"; readonly loadId: string; readonly slot: string; readonly reason: string }
   | {
       readonly kind: "model-warning";
       readonly loadId: string;

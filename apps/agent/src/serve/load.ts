@@ -1,17 +1,29 @@
-import type { InferResult, LoadedModel, Placement, TargetModel, Tensor } from "@fairlead/inference";
+import type {
+  DeviceScheduler,
+  LoadedModel,
+  ModelSettings,
+  Placement,
+  ScheduledModel,
+  ScheduledResult,
+  TargetModel,
+  Tensor,
+} from "@fairlead/inference";
 import { hasErrorCode, toErrorCode } from "@fairlead/kernel";
 import { SlotAccumulator } from "@fairlead/telemetry";
 import type { BodyMemory } from "./body-memory.ts";
 import type { InflightMark } from "./inflight.ts";
 import type { InferPriority, LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
 import { RequestStatistics } from "./request-statistics.ts";
-import { ServeError } from "./serving-error.ts";
 
 export interface LoadParts {
   readonly request: LoadRequest;
-  readonly model: LoadedModel;
+  /** The same build, as often as it may run at once. */
+  readonly models: readonly [LoadedModel, ...LoadedModel[]];
+  readonly settings: ModelSettings;
+  readonly scheduler: DeviceScheduler;
   readonly mark: InflightMark;
-  readonly maxQueue: number;
+  /** What loading it has taken, as measured. */
+  readonly memoryBytes: number;
   /** Called once, when a run passes its deadline. */
   readonly onHung: (sinceMs: number) => void;
 }
@@ -27,17 +39,6 @@ export interface InferAsk {
   readonly client: string | null;
 }
 
-export interface LoadInferResult extends InferResult {
-  /** This request's part of the run's time: by rows, when requests were joined. */
-  readonly shareUs: number;
-  /** From asking to the beginning of the run. */
-  readonly queueUs: number;
-  /** Rows of the run, those of others included. */
-  readonly batchRows: number;
-  /** True for one request of each run, so that runs can be counted. */
-  readonly leads: boolean;
-}
-
 /** A build that is in memory: its model, its place in the in-flight file and what was counted about it. */
 export class Load {
   readonly loadId: string;
@@ -49,11 +50,17 @@ export class Load {
   readonly statistics = new RequestStatistics();
   readonly target: TargetModel;
   readonly placement: Placement;
+  readonly settings: ModelSettings;
+  readonly instances: number;
+  readonly memoryBytes: number;
   readonly #parts: LoadParts;
+  readonly #scheduled: ScheduledModel;
+  #lastUsedMs = performance.now();
   #hung = false;
 
   constructor(parts: LoadParts) {
-    const { request, model } = parts;
+    const { request, models, settings, mark } = parts;
+    const [model] = models;
     this.#parts = parts;
     this.loadId = request.loadId;
     this.slot = request.slot;
@@ -62,6 +69,9 @@ export class Load {
     this.classificationOutput = request.classification?.output ?? null;
     this.target = { name: request.model, inputs: model.inputs, outputs: model.outputs };
     this.placement = model.placement;
+    this.settings = settings;
+    this.instances = models.length;
+    this.memoryBytes = parts.memoryBytes;
     this.accumulator = new SlotAccumulator({
       slot: request.slot,
       model: request.model,
@@ -69,40 +79,46 @@ export class Load {
       buildDigest: request.digest,
       classifying: request.classification !== null,
     });
+    this.#scheduled = parts.scheduler.open({
+      id: request.loadId,
+      slot: request.slot,
+      name: request.model,
+      settings,
+      instances: models,
+      deadlineMs: request.deadlineMs,
+      onBusy: (busy) => {
+        // A run that passed its deadline still runs: its mark stays, and names it when the process is killed.
+        if (busy || !this.#hung) mark.set(busy ? "running" : null);
+      },
+      onRunFailed: (error, sinceMs) => this.#onRunFailed(error, sinceMs),
+    });
   }
 
   get hung(): boolean {
     return this.#hung;
   }
 
+  /** Requests that wait or run. */
   get pending(): number {
-    return this.#parts.model.pending;
+    return this.#scheduled.pending;
   }
 
-  /** Runs the model; the tensors are consumed. Rejects with RuntimeError, or `overloaded`, `quota_exceeded`, `deadline_expired`. */
-  async infer(inputs: readonly Tensor[], { memory }: InferAsk): Promise<LoadInferResult> {
-    const { model, mark, maxQueue, request } = this.#parts;
-    if (model.pending >= maxQueue) {
-      throw new ServeError("overloaded", `model '${request.model}' has ${maxQueue} requests in flight`);
-    }
-    const startedMs = performance.now();
-    if (model.pending === 0) mark.set("running");
-    try {
-      const { deadlineMs } = request;
-      const onReleased = memory === null ? {} : { onReleased: (buffer: ArrayBuffer) => memory.give(buffer) };
-      const result = await model.infer(inputs, { deadlineMs, ...onReleased });
-      const queueUs = (performance.now() - startedMs) * 1_000 - result.runUs;
-      return { ...result, shareUs: result.runUs, queueUs, batchRows: inputs[0]?.shape[0] ?? 1, leads: true };
-    } catch (error) {
-      if (hasErrorCode(error, "inference_deadline") && !this.#hung) {
-        this.#hung = true;
-        this.#parts.onHung(performance.now() - startedMs);
-      }
-      throw error;
-    } finally {
-      // A run that passed its deadline still runs: its mark stays, and names it when the process is killed.
-      if (model.pending === 0 && !this.#hung) mark.set(null);
-    }
+  /** Monotonic milliseconds. */
+  get lastUsedMs(): number {
+    return this.#lastUsedMs;
+  }
+
+  /** Runs the model; the tensors are consumed. Rejects with RuntimeError or SchedulerError. */
+  infer(inputs: readonly Tensor[], { memory, priority, timeoutMs, client }: InferAsk): Promise<ScheduledResult> {
+    this.#lastUsedMs = performance.now();
+    const onReleased = memory === null ? null : (buffer: ArrayBuffer) => memory.give(buffer);
+    return this.#scheduled.infer(inputs, { priority, timeoutMs, client, onReleased });
+  }
+
+  #onRunFailed(error: unknown, sinceMs: number): void {
+    if (!hasErrorCode(error, "inference_deadline") || this.#hung) return;
+    this.#hung = true;
+    this.#parts.onHung(sinceMs);
   }
 
   recordFailure(error: unknown, timeUs: number): void {
@@ -114,8 +130,10 @@ export class Load {
     return { ...this.accumulator.take(), loadId: this.loadId };
   }
 
+  /** Waits for what waits and runs, then frees the model. */
   async close(): Promise<void> {
-    await this.#parts.model.close();
+    await this.#scheduled.close();
+    for (const model of this.#parts.models) await model.close();
     this.#parts.mark.release();
   }
 }

@@ -1,17 +1,36 @@
 import { inspectOnnxBytes } from "@fairlead/inference/inspect";
-import type { InferenceRuntime } from "@fairlead/inference";
+import {
+  decideAdmission,
+  estimateLoadBytes,
+  type DeviceScheduler,
+  type InferenceRuntime,
+  type LoadedModel,
+} from "@fairlead/inference";
 import { hasErrorCode } from "@fairlead/kernel";
 import type { InflightFile, InflightMark } from "./inflight.ts";
 import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent } from "./ipc.ts";
 import { Load } from "./load.ts";
+import { toLoadSettings, type LoadSettings } from "./load-settings.ts";
 import { ServeError } from "./serving-error.ts";
 import { readVerifiedFile } from "./verified-file.ts";
 
 export interface LoadsOptions {
   readonly runtime: InferenceRuntime;
   readonly inflight: InflightFile;
+  readonly scheduler: DeviceScheduler;
   readonly maxQueue: number;
+  readonly memory: MemoryLimits;
   emit(event: ServingEvent): void;
+}
+
+export interface MemoryLimits {
+  /** What the process may take; null for no limit but the device's. */
+  readonly budgetBytes: number | null;
+  /** Kept free for the rest of the device. */
+  readonly reserveBytes: number;
+  /** A load in no slot may be given up for another after this time without a request. */
+  readonly unloadIdleMs: number;
+  read(): { readonly availableBytes: number; readonly rssBytes: number };
 }
 
 interface Slot {
@@ -29,7 +48,8 @@ const maxModelBytes = 2 * 1024 ** 3 - 1;
 export class Loads {
   readonly #options: LoadsOptions;
   readonly #loads = new Map<string, Load>();
-  readonly #opening = new Set<string>();
+  /** Loads on their way, and what each of them is expected to take. */
+  readonly #opening = new Map<string, number>();
   #loadingHung = false;
   /** Last activated last, so that of two slots with the same model the newer one answers for the bare name. */
   readonly #slots = new Map<string, Slot>();
@@ -63,12 +83,15 @@ export class Loads {
     const { loadId } = request;
     if (this.#loads.has(loadId) || this.#opening.has(loadId))
       throw new ServeError("load_exists", `'${loadId}' is in use`);
+    const scheduled = toLoadSettings(request.scheduling ?? {}, this.#options.maxQueue);
     const mark = this.#options.inflight.claim(loadId);
     if (mark === null) throw new ServeError("too_many_loads", "no room for another load");
-    this.#opening.add(loadId);
+    const neededBytes = estimateLoadBytes(request.sizeBytes, scheduled.instances);
     const startedMs = performance.now();
     try {
-      const load = await this.#openModel(request, mark);
+      this.#opening.set(loadId, neededBytes);
+      await this.#makeRoom(request, neededBytes);
+      const load = await this.#openModel(request, { mark, ...scheduled });
       this.#loads.set(loadId, load);
       const { inputs, outputs } = load.target;
       return { inputs, outputs, loadMs: performance.now() - startedMs, placement: load.placement };
@@ -83,22 +106,68 @@ export class Loads {
     }
   }
 
-  async #openModel(request: LoadRequest, mark: InflightMark): Promise<Load> {
+  /** Refuses a load that does not fit; gives up idle loads in no slot, the longest unused first, when that makes it fit. */
+  async #makeRoom({ loadId, model }: LoadRequest, neededBytes: number): Promise<void> {
+    const { memory } = this.#options;
+    const { availableBytes, rssBytes } = memory.read();
+    // Loads that are on their way at the same time, this one among them, are counted together.
+    const promisedBytes = [...this.#opening.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const active = new Set([...this.#slots.values()].map((slot) => slot.load));
+    const idleSinceMs = performance.now() - memory.unloadIdleMs;
+    const idleLoads = [...this.#loads.values()]
+      .filter((load) => !active.has(load) && load.pending === 0 && !load.hung && load.lastUsedMs <= idleSinceMs)
+      .map((load) => ({ loadId: load.loadId, lastUsedMs: load.lastUsedMs, bytes: load.memoryBytes }));
+    const { budgetBytes, reserveBytes } = memory;
+    const room = { availableBytes, reserveBytes, rssBytes, budgetBytes, idleLoads };
+    const admission = decideAdmission({ neededBytes: promisedBytes, ...room });
+    if (admission.kind === "refuse") {
+      const missing = `${toMebibytes(admission.missingBytes)} MiB are missing of ${toMebibytes(neededBytes)} MiB`;
+      throw new ServeError("memory_insufficient", `model '${model}' does not fit into memory: ${missing}`);
+    }
+    for (const idle of admission.unload) {
+      const { slot } = this.get(idle);
+      await this.close(idle);
+      this.#options.emit({ kind: "unloaded", loadId: idle, slot, reason: `memory was needed for '${loadId}'` });
+    }
+  }
+
+  async #openModel(request: LoadRequest, parts: LoadSettings & { readonly mark: InflightMark }): Promise<Load> {
+    const { mark, settings, instances } = parts;
+    const { memory, scheduler } = this.#options;
     const bytes = await readVerifiedFile(request, maxModelBytes);
     inspectOnnxBytes(bytes);
     mark.set("loading");
-    const model = await this.#options.runtime.load(bytes, {
-      threads: request.threads,
-      ...(request.providers === undefined ? {} : { providers: request.providers }),
-    });
+    const before = memory.read().rssBytes;
+    const models = await this.#loadInstances(request, bytes, instances);
     mark.set(null);
     const output = request.classification?.output;
-    if (output !== undefined && !model.outputs.some((spec) => spec.name === output)) {
-      await model.close();
+    if (output !== undefined && !models[0].outputs.some((spec) => spec.name === output)) {
+      for (const model of models) await model.close();
       throw new ServeError("output_unknown", `the model has no output '${output}'`);
     }
+    // Memory is shared with everything else in the process: what was measured is never believed to be less than the file.
+    const memoryBytes = Math.max(request.sizeBytes * instances, memory.read().rssBytes - before);
     const onHung = (sinceMs: number) => this.#emitHung(request, sinceMs);
-    return new Load({ request, model, mark, maxQueue: this.#options.maxQueue, onHung });
+    return new Load({ request, models, settings, scheduler, mark, memoryBytes, onHung });
+  }
+
+  /** One after the other, so that the file is in memory once besides what the runtime keeps. */
+  async #loadInstances(
+    request: LoadRequest,
+    bytes: Uint8Array<ArrayBuffer>,
+    instances: number,
+  ): Promise<[LoadedModel, ...LoadedModel[]]> {
+    const { threads, providers } = request;
+    const options = { threads, ...(providers === undefined ? {} : { providers }) };
+    const copies = Array.from({ length: instances - 1 }, () => () => bytes.slice());
+    const rest: LoadedModel[] = [];
+    try {
+      for (const copy of copies) rest.push(await this.#options.runtime.load(copy(), options));
+      return [await this.#options.runtime.load(bytes, options), ...rest];
+    } catch (error) {
+      for (const model of rest) await model.close();
+      throw error;
+    }
   }
 
   #emitHung({ loadId, slot, model }: LoadRequest, sinceMs: number): void {
@@ -136,6 +205,10 @@ export class Loads {
     this.#loads.delete(loadId);
   }
 
+  setThrottled(throttled: boolean): void {
+    this.#options.scheduler.setThrottled(throttled);
+  }
+
   /** What answers for a model name, newest slot first; throws `model_unknown` in Triton's words. */
   find(model: string, version: string | null): Slot {
     let found: Slot | undefined;
@@ -158,3 +231,5 @@ export class Loads {
       .map((load) => load.takeStatistics());
   }
 }
+
+const toMebibytes = (bytes: number): number => Math.ceil(bytes / 1_048_576);

@@ -1,4 +1,4 @@
-import { createOnnxRuntime } from "@fairlead/inference";
+import { createOnnxRuntime, DeviceScheduler } from "@fairlead/inference";
 import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
 import { openHttpServer } from "./http-server.ts";
@@ -6,6 +6,7 @@ import { openInflightFile } from "./inflight.ts";
 import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
+import { readMemory } from "./process-memory.ts";
 
 /*
  * The serving process: composition root. It is forked by the supervisor, takes its configuration as one argument, and
@@ -31,7 +32,19 @@ function leave(busy: boolean): void {
 const bundled = !import.meta.url.endsWith(".ts");
 const runtime = createOnnxRuntime(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {});
 const inflight = openInflightFile(config.inflightPath);
-const loads = new Loads({ runtime, inflight, maxQueue: config.maxQueue, emit: (event) => send({ event }) });
+const loads = new Loads({
+  runtime,
+  inflight,
+  scheduler: new DeviceScheduler({ lanes: config.lanes, nowMs: () => performance.now() }),
+  maxQueue: config.maxQueue,
+  memory: {
+    budgetBytes: config.memoryBudgetBytes,
+    reserveBytes: config.memoryReserveBytes,
+    unloadIdleMs: config.unloadIdleMs,
+    read: readMemory,
+  },
+  emit: (event) => send({ event }),
+});
 process.on("disconnect", () => leave(loads.busy));
 
 const server = await openHttpServer({

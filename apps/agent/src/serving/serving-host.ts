@@ -30,6 +30,8 @@ export interface ServingHostOptions {
   readonly random: () => number;
   readonly onReady: (address: ServingAddress) => void;
   readonly onExit: (exit: ServingExit) => void;
+  /** The process gave up a load that nobody asked, because memory was needed. */
+  readonly onUnloaded?: (unloaded: { readonly loadId: string; readonly slot: string }) => void;
   readonly timings?: Partial<Timings>;
 }
 
@@ -192,6 +194,14 @@ export class ServingHost implements Service {
         return;
       case "hung":
         this.#kill("hang", event.loadId, event.sinceMs);
+        return;
+      case "unloaded":
+        this.#options.logger.info("a load was given up", {
+          slot: event.slot,
+          loadId: event.loadId,
+          reason: event.reason,
+        });
+        this.#options.onUnloaded?.(event);
         return;
       case "model-warning":
         this.#options.logger.warn("the model's runtime warns", {

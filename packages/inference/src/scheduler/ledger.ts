@@ -1,0 +1,99 @@
+/** What one slot or one client has used, in virtual microseconds: time divided by weight. */
+export interface Account {
+  readonly key: string;
+  weight: number;
+  virtualUs: number;
+  /** Requests that wait or run. */
+  pending: number;
+}
+
+/**
+ * Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): who has the smallest virtual time is served next and is
+ * charged what the run took over its weight. Who was idle starts at the present and earns no credit.
+ */
+export class Ledger {
+  readonly #accounts = new Map<string, Account>();
+  readonly #maxAccounts: number;
+  #virtualUs = 0;
+  #busy = 0;
+
+  constructor(maxAccounts: number) {
+    this.#maxAccounts = maxAccounts;
+  }
+
+  /** Accounts with something pending. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** The account of this key, opened when there is none; `weight` is looked at only then. */
+  open(key: string, weight: () => number): Account {
+    const known = this.#accounts.get(key);
+    if (known !== undefined) return known;
+    if (this.#accounts.size >= this.#maxAccounts) this.#forgetIdle();
+    const account: Account = { key, weight: weight(), virtualUs: this.#virtualUs, pending: 0 };
+    this.#accounts.set(key, account);
+    return account;
+  }
+
+  get(key: string): Account | undefined {
+    return this.#accounts.get(key);
+  }
+
+  remove(key: string): void {
+    this.#accounts.delete(key);
+  }
+
+  enter(account: Account): void {
+    if (account.pending === 0) {
+      this.#busy += 1;
+      if (account.virtualUs < this.#virtualUs) account.virtualUs = this.#virtualUs;
+    }
+    account.pending += 1;
+  }
+
+  leave(account: Account): void {
+    account.pending -= 1;
+    if (account.pending === 0) this.#busy -= 1;
+  }
+
+  /** The account is served: the present moves to its virtual time, and it pays. */
+  serve(account: Account, chargeUs: number): void {
+    if (account.virtualUs > this.#virtualUs) this.#virtualUs = account.virtualUs;
+    this.correct(account, chargeUs);
+  }
+
+  /** Difference between what was charged and what a run really took. */
+  correct(account: Account, differenceUs: number): void {
+    account.virtualUs += differenceUs / account.weight;
+  }
+
+  /** Names come from clients: what is idle goes, the longest known first, so that memory stays bounded. */
+  #forgetIdle(): void {
+    for (const [key, account] of this.#accounts) {
+      if (account.pending === 0) this.#accounts.delete(key);
+      if (this.#accounts.size < this.#maxAccounts) return;
+    }
+  }
+}
+
+const minWeight = 0.01;
+
+/** Weights of named shares: a share as it is, and for those without one an equal part of what the others leave. */
+export function toWeights(shares: ReadonlyMap<string, number | null>): Map<string, number> {
+  let taken = 0;
+  let without = 0;
+  for (const share of shares.values()) {
+    if (share === null) without += 1;
+    else taken += share;
+  }
+  const rest = Math.max(minWeight, (1 - taken) / Math.max(1, without));
+  return new Map([...shares].map(([key, share]) => [key, Math.max(minWeight, share ?? rest)]));
+}
+
+/** Weight of one client beside those that have a share: all clients without one weigh the same. */
+export function toClientWeight(shares: Readonly<Record<string, number>>, client: string): number {
+  if (Object.hasOwn(shares, client)) return Math.max(minWeight, shares[client] ?? 0);
+  const taken = Object.values(shares).reduce((sum, share) => sum + share, 0);
+  return Math.max(minWeight, 1 - taken);
+}

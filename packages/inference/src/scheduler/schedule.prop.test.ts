@@ -1,0 +1,274 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Schedule } from "./schedule.ts";
+import type { Run } from "./schedule-state.ts";
+import { batchLevel, defaultSettings, type Level, type ModelSettings } from "./settings.ts";
+
+interface Request {
+  readonly id: number;
+  readonly model: string;
+  readonly atMs: number;
+  readonly level: Level;
+  readonly client: string;
+  readonly rows: number;
+  readonly key: string | null;
+  readonly timeoutMs: number;
+}
+
+interface Device {
+  readonly lanes: number;
+  readonly models: readonly { readonly settings: Partial<ModelSettings>; readonly instances: number }[];
+  readonly requests: readonly Request[];
+  readonly throttled: boolean;
+}
+
+interface Begun {
+  readonly run: Run<Request>;
+  readonly nowMs: number;
+  readonly foregroundWaiting: readonly Request[];
+  readonly foregroundRunning: readonly Run<Request>[];
+}
+
+const modelNames = ["a", "b", "c"];
+const request = fc.record({
+  model: fc.constantFrom(...modelNames),
+  atMs: fc.integer({ min: 0, max: 60 }),
+  level: fc.constantFrom<Level>(0, 1, 2),
+  client: fc.constantFrom("", "x", "y"),
+  rows: fc.integer({ min: 1, max: 6 }),
+  key: fc.constantFrom("k", "l", null),
+  timeoutMs: fc.constantFrom(Number.POSITIVE_INFINITY, 3, 20),
+});
+const device: fc.Arbitrary<Device> = fc.record({
+  lanes: fc.integer({ min: 1, max: 3 }),
+  models: fc.array(
+    fc.record({
+      settings: fc.record({
+        maxBatchSize: fc.constantFrom(1, 4, 16),
+        maxQueueDelayMs: fc.constantFrom(0, 2),
+        queueLimit: fc.constantFrom(3, 64),
+        quotaShare: fc.constantFrom(null, 0.2, 0.5),
+      }),
+      instances: fc.integer({ min: 1, max: 2 }),
+    }),
+    { minLength: 3, maxLength: 3 },
+  ),
+  requests: fc
+    .array(request, { maxLength: 80 })
+    .map((list) => list.toSorted((left, right) => left.atMs - right.atMs).map((one, id) => ({ ...one, id }))),
+  throttled: fc.boolean(),
+});
+
+/** Plays arrivals against the schedule on a virtual clock; a run of one row takes 1 ms and each more row 0.1 ms. */
+function play({ lanes, models, requests, throttled }: Device) {
+  const schedule = new Schedule<Request>({ lanes });
+  schedule.setThrottled(throttled);
+  for (const [index, { settings, instances }] of models.entries()) {
+    const name = modelNames[index]!;
+    schedule.add(name, `slot-${name}`, { settings: { ...defaultSettings, ...settings }, instances });
+  }
+  const begun: Begun[] = [];
+  const ends = new Map<number, string[]>();
+  const end = (id: number, how: string) => ends.set(id, [...(ends.get(id) ?? []), how]);
+  const waiting = new Map<number, Request>();
+  const running = new Map<Run<Request>, number>();
+  const arrivals = [...requests];
+  const instanceEndsMs = new Map<string, number>();
+  let nowMs = 0;
+  for (let step = 0; step < 5_000; step += 1) {
+    while (arrivals[0] !== undefined && arrivals[0].atMs <= nowMs) {
+      const one = arrivals.shift()!;
+      const { model, level, client, rows, key, timeoutMs } = one;
+      const ask = { modelId: model, payload: one, level, client, rows, joinKey: key };
+      const answer = schedule.enqueue({ ...ask, expiresMs: nowMs + timeoutMs }, nowMs);
+      if (answer.kind === "refused") end(one.id, answer.code);
+      else waiting.set(one.id, one);
+      if (answer.kind === "displaced") {
+        end(answer.ticket.payload.id, answer.code);
+        waiting.delete(answer.ticket.payload.id);
+      }
+    }
+    let untilMs = Number.POSITIVE_INFINITY;
+    for (;;) {
+      const next = schedule.next(nowMs);
+      if (next.kind === "wait") {
+        untilMs = next.untilMs;
+        break;
+      }
+      if (next.kind === "expired") {
+        for (const { payload, expiresMs } of next.tickets) {
+          expect(expiresMs).toBeLessThanOrEqual(nowMs);
+          end(payload.id, "expired");
+          waiting.delete(payload.id);
+        }
+        continue;
+      }
+      const { run } = next;
+      for (const { payload } of run.tickets) waiting.delete(payload.id);
+      begun.push({
+        run,
+        nowMs,
+        foregroundWaiting: [...waiting.values()].filter(({ level }) => level !== batchLevel),
+        foregroundRunning: [...running.keys()].filter(({ level }) => level !== batchLevel),
+      });
+      const place = `${run.modelId}/${run.instance}`;
+      const startMs = Math.max(nowMs, instanceEndsMs.get(place) ?? 0);
+      const endMs = startMs + 1 + (run.rows - 1) / 10;
+      instanceEndsMs.set(place, endMs);
+      running.set(run, endMs);
+    }
+    const nextMs = Math.min(arrivals[0]?.atMs ?? Number.POSITIVE_INFINITY, untilMs, ...running.values());
+    if (nextMs === Number.POSITIVE_INFINITY) break;
+    expect(nextMs).toBeGreaterThanOrEqual(nowMs);
+    nowMs = nextMs;
+    for (const [run, endMs] of running) {
+      if (endMs > nowMs) continue;
+      running.delete(run);
+      schedule.finish(run, (1 + (run.rows - 1) / 10) * 1_000);
+      for (const { payload } of run.tickets) end(payload.id, "ran");
+    }
+  }
+  return { begun, ends, waiting, schedule };
+}
+
+describe("the schedule", () => {
+  it("gives every request exactly one end, unless the device throttles and it is batch work", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        const { ends, waiting, schedule } = play(parts);
+        for (const { id, level } of parts.requests) {
+          if (parts.throttled && level === batchLevel && waiting.has(id)) continue;
+          expect(ends.get(id)).toHaveLength(1);
+        }
+        if (waiting.size === 0) for (const name of modelNames) expect(schedule.pending(name)).toBe(0);
+      }),
+    );
+  });
+
+  it("begins batch work only while nothing else waits or runs, and none while the device throttles", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        for (const { run, foregroundWaiting, foregroundRunning } of play(parts).begun) {
+          if (run.level !== batchLevel) continue;
+          expect(parts.throttled).toBe(false);
+          expect(foregroundWaiting).toEqual([]);
+          expect(foregroundRunning).toEqual([]);
+        }
+      }),
+    );
+  });
+
+  it("keeps to its lanes, hands one batch run to an instance and begins nothing whose time is over", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        for (const { run, nowMs, foregroundRunning } of play(parts).begun) {
+          const lanes = new Set(foregroundRunning.map(({ modelId, instance }) => `${modelId}/${instance}`));
+          if (run.level !== batchLevel) lanes.add(`${run.modelId}/${run.instance}`);
+          expect(lanes.size).toBeLessThanOrEqual(parts.lanes);
+          for (const ticket of run.tickets) expect(ticket.expiresMs).toBeGreaterThan(nowMs);
+        }
+      }),
+    );
+  });
+
+  it("joins only requests of one model with the same key, and no more rows than allowed", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        for (const { run } of play(parts).begun) {
+          const { maxBatchSize = 1 } = parts.models[modelNames.indexOf(run.modelId)]!.settings;
+          const rows = run.tickets.reduce((sum, ticket) => sum + ticket.rows, 0);
+          expect(rows).toBe(run.rows);
+          if (run.tickets.length === 1) continue;
+          expect(rows).toBeLessThanOrEqual(maxBatchSize);
+          expect(new Set(run.tickets.map(({ joinKey }) => joinKey)).size).toBe(1);
+          expect(run.tickets[0]!.joinKey).not.toBeNull();
+          expect(run.tickets.every(({ payload }) => payload.model === run.modelId)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it("serves the requests of one client, level and model in the order in which they came", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        const last = new Map<string, number>();
+        for (const { run } of play(parts).begun) {
+          for (const { payload } of run.tickets) {
+            const line = `${payload.model} ${payload.level} ${payload.client}`;
+            expect(payload.id).toBeGreaterThan(last.get(line) ?? -1);
+            last.set(line, payload.id);
+          }
+        }
+      }),
+    );
+  });
+
+  it("begins realtime work of a model before its normal work", () => {
+    fc.assert(
+      fc.property(device, (parts) => {
+        for (const { run, foregroundWaiting } of play(parts).begun) {
+          if (run.level !== 1) continue;
+          expect(foregroundWaiting.filter(({ level, model }) => level === 0 && model === run.modelId)).toEqual([]);
+        }
+      }),
+    );
+  });
+});
+
+describe("quota", () => {
+  const shares = fc.record({
+    first: fc.integer({ min: 10, max: 90 }).map((percent) => percent / 100),
+    runMs: fc.tuple(fc.double({ min: 0.05, max: 8, noNaN: true }), fc.double({ min: 0.05, max: 8, noNaN: true })),
+  });
+
+  /** Two names that always have requests waiting, on one lane; time by name. */
+  function share(parts: { first: number; runMs: readonly [number, number] }, by: "slot" | "client") {
+    const schedule = new Schedule<string>({ lanes: 1 });
+    const weights = { x: parts.first, y: 1 - parts.first };
+    const add = (id: string, slot: string, settings: Partial<ModelSettings>) =>
+      schedule.add(id, slot, { settings: { ...defaultSettings, queueLimit: 1_000, ...settings }, instances: 1 });
+    if (by === "client") add("m", "s", { clientShares: weights });
+    else for (const name of ["x", "y"] as const) add(name, name, { quotaShare: weights[name] });
+    const costMs = { x: parts.runMs[0], y: parts.runMs[1] };
+    const ask = (name: "x" | "y") =>
+      schedule.enqueue(
+        {
+          ...{ modelId: by === "slot" ? name : "m", payload: name, level: 1, client: by === "slot" ? "" : name },
+          ...{ rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY },
+        },
+        0,
+      );
+    // A backlog is more than what is handed to an instance ahead of need.
+    const backlog = 8 + Math.ceil(4 / Math.min(costMs.x, costMs.y));
+    for (let index = 0; index < backlog; index += 1) for (const name of ["x", "y"] as const) ask(name);
+    const usedMs = { x: 0, y: 0 };
+    const line: Run<string>[] = [];
+    const totalMs = Math.max(1_000, 400 * Math.max(costMs.x, costMs.y));
+    while (usedMs.x + usedMs.y < totalMs) {
+      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+      const run = line.shift()!;
+      const name = run.tickets[0]!.payload as "x" | "y";
+      usedMs[name] += costMs[name];
+      schedule.finish(run, costMs[name] * 1_000);
+      ask(name);
+    }
+    return usedMs.x / (usedMs.x + usedMs.y);
+  }
+
+  it("shares the time of the device between two busy slots within five percent, whatever their runs take", () => {
+    fc.assert(
+      fc.property(shares, (parts) => {
+        expect(Math.abs(share(parts, "slot") - parts.first)).toBeLessThan(0.05);
+      }),
+    );
+  });
+
+  it("shares the time of a slot between two busy clients within five percent", () => {
+    fc.assert(
+      fc.property(shares, (parts) => {
+        const runMs = [parts.runMs[0], parts.runMs[0]] as const;
+        expect(Math.abs(share({ ...parts, runMs }, "client") - parts.first)).toBeLessThan(0.05);
+      }),
+    );
+  });
+});
