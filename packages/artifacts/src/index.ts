@@ -1,4 +1,11 @@
 export { toCanonicalJson } from "./canonical.ts";
+export {
+  chooseBuild,
+  type BuildChoice,
+  type BuildMeasurement,
+  type BuildVerdict,
+  type ResolvedChoicePolicy,
+} from "./select-measured.ts";
 export { createHasher, toDigest, toDocumentDigest, type Hasher } from "./digest.ts";
 export { documentTypes, type DocumentType, type SignableDocument } from "./document-schemas.ts";
 export {
@@ -11,7 +18,14 @@ export {
   type VerificationKey,
 } from "./keys.ts";
 export type { VerifyErrorCode } from "./refusal.ts";
-export { findDuplicateTargets, selectBuild, type BuildCapabilities, type DuplicateTarget } from "./select-build.ts";
+export {
+  findDuplicateTargets,
+  listCandidates,
+  selectBuild,
+  toMemoryEstimateBytes,
+  type BuildCapabilities,
+  type DuplicateTarget,
+} from "./select-build.ts";
 export { signDocument, type Signed } from "./sign.ts";
 export { createTrustRoots, type TrustedKey, type TrustRoots } from "./trust-roots.ts";
 export {

@@ -6,6 +6,20 @@ export interface BuildCapabilities {
   readonly profile: string;
   readonly executionProviders: readonly ExecutionProvider[];
   readonly formats: readonly Build["format"][];
+  /** Memory of the whole device in bytes; null or absent when unknown: no build is then refused for its size. */
+  readonly memoryBytes?: number | null;
+}
+
+/** Share of the device's memory that one model may be estimated to need. */
+const memoryShare = 0.8;
+
+/** Bytes that a loaded build needs at least: the file while it is checked, and the weights that the runtime keeps. */
+export function toMemoryEstimateBytes(build: Pick<Build, "artifact">): number {
+  return 2 * build.artifact.sizeBytes + 16 * 1_048_576;
+}
+
+function fitsMemory(build: Build, { memoryBytes }: BuildCapabilities): boolean {
+  return memoryBytes === undefined || memoryBytes === null || toMemoryEstimateBytes(build) <= memoryBytes * memoryShare;
 }
 
 /** A named profile narrows more than a named architecture, so it counts double. */
@@ -24,8 +38,21 @@ function isCandidate(build: Build, capabilities: BuildCapabilities): boolean {
     capabilities.formats.includes(build.format) &&
     (arch === undefined || arch.includes(capabilities.arch)) &&
     (profiles === undefined || profiles.includes(capabilities.profile)) &&
-    toProviderRank(build, capabilities) >= 0
+    toProviderRank(build, capabilities) >= 0 &&
+    fitsMemory(build, capabilities)
   );
+}
+
+/** Every build that the device can run, smallest first, each artifact once: between these it may choose by measuring. */
+export function listCandidates(version: Pick<ModelVersion, "builds">, capabilities: BuildCapabilities): Build[] {
+  const seen = new Set<string>();
+  return version.builds
+    .filter((build) => isCandidate(build, capabilities))
+    .toSorted(
+      (left, right) =>
+        left.artifact.sizeBytes - right.artifact.sizeBytes || byText(left.artifact.digest, right.artifact.digest),
+    )
+    .filter(({ artifact }) => !seen.has(artifact.digest) && seen.add(artifact.digest));
 }
 
 function byText(left: string, right: string): number {

@@ -47,6 +47,20 @@ export {
   type ModelVersion,
 } from "./documents/manifest.ts";
 export {
+  choiceObjectiveSchema,
+  choicePolicySchema,
+  type ChoiceObjective,
+  type ChoicePolicy,
+} from "./documents/choice-policy.ts";
+export {
+  candidateVerdictSchema,
+  choiceCandidateSchema,
+  slotChoiceSchema,
+  type CandidateVerdict,
+  type ChoiceCandidate,
+  type SlotChoice,
+} from "./documents/choice.ts";
+export {
   signatureSchema,
   releaseSchema,
   signedReleaseSchema,

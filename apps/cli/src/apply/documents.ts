@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import {
   buildTargetSchema,
+  choicePolicySchema,
   classificationSchema,
   createTokenRequestSchema,
   deviceIdSchema,
@@ -32,6 +33,7 @@ const modelVersionDocument = z.strictObject({
     golden: path.nullable().default(null),
     classification: classificationSchema.nullable().default(null),
     latencyP95Ms: z.number().positive().max(600_000).nullable().default(null),
+    choice: choicePolicySchema.nullable().default(null),
     /** Also sign a release. */
     release: z.boolean().default(false),
   }),

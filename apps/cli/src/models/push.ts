@@ -2,6 +2,7 @@ import { ClientError, type Client } from "@fairlead/client";
 import {
   registerVersionRequestSchema,
   type BuildTarget,
+  type ChoicePolicy,
   type Classification,
   type ModelVersionDetail,
   type RegisterVersionRequest,
@@ -18,6 +19,8 @@ export interface PushPlan {
   readonly golden: string | null;
   readonly classification: Classification | null;
   readonly latencyP95Ms: number | null;
+  /** How a device chooses among several builds that it can run; null leaves it to the device. */
+  readonly choice: ChoicePolicy | null;
 }
 
 export interface PushUi {
@@ -49,7 +52,9 @@ export function isSameVersion(detail: ModelVersionDetail, request: RegisterVersi
     (content.selfTest.golden?.digest ?? null) === request.selfTest.goldenDigest &&
     content.selfTest.latencyP95Ms === request.selfTest.latencyP95Ms &&
     content.description === request.description &&
-    JSON.stringify(content.classification) === JSON.stringify(request.classification)
+    JSON.stringify(content.classification) === JSON.stringify(request.classification) &&
+    content.choice?.objective === request.choice?.objective &&
+    content.choice?.accuracyFloor === request.choice?.accuracyFloor
   );
 }
 
@@ -66,6 +71,7 @@ export async function planVersion(
     classification: plan.classification,
     builds: builds.map(({ artifact, target }) => ({ digest: artifact.digest, target })),
     selfTest: { goldenDigest: golden?.digest ?? null, latencyP95Ms: plan.latencyP95Ms },
+    ...(plan.choice === null ? {} : { choice: plan.choice }),
   });
   if (!parsed.success)
     throw toUsageError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));

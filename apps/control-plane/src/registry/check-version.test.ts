@@ -1,7 +1,13 @@
 import { registerVersionRequestSchema, type GoldenSet, type Inspection } from "@fairlead/protocol";
 import type { ArtifactRow } from "@fairlead/store";
 import { describe, expect, test } from "vitest";
-import { requireDistinctTargets, requireFittingGolden, requireOneInterface, toModelVersion } from "./check-version.ts";
+import {
+  requireDistinctTargets,
+  requireFittingGolden,
+  requireMeasurableChoice,
+  requireOneInterface,
+  toModelVersion,
+} from "./check-version.ts";
 
 const digestA = `sha256:${"a".repeat(64)}`;
 const digestB = `sha256:${"b".repeat(64)}`;
@@ -60,11 +66,33 @@ describe("a version", () => {
     expect(() => toModelVersion("reader", request, [toRow(digestA)])).toThrow(invalid);
   });
 
-  test("is refused when two builds claim the same target, and both are named", () => {
-    const request = toRequest(twoBuilds({ arch: ["x64"] }, { arch: ["x64", "arm64"] }));
-    const content = toModelVersion("reader", request, [toRow(digestA), toRow(digestB)]);
+  test("is refused when one file is listed twice for the same target, and both are named", () => {
+    const builds = [
+      { digest: digestA, target: { arch: ["x64"] } },
+      { digest: digestA, target: { arch: ["x64", "arm64"] } },
+    ];
+    const content = toModelVersion("reader", toRequest({ builds }), [toRow(digestA)]);
     expect(() => requireDistinctTargets(content)).toThrow(expect.objectContaining({ code: "duplicate_target" }));
     expect(() => requireDistinctTargets(content)).toThrow(/builds\.0 .* and builds\.1 /u);
+  });
+
+  test("may have different builds for the same target, between which the device chooses by the version's policy", () => {
+    const choice = { objective: "energy", accuracyFloor: 0.9 };
+    const request = toRequest({ ...twoBuilds({}, {}), choice, selfTest: { goldenDigest: digestG } });
+    const content = toModelVersion("reader", request, [toRow(digestA), toRow(digestB), golden]);
+    requireDistinctTargets(content);
+    requireMeasurableChoice(content);
+    expect(content.choice).toEqual(choice);
+  });
+
+  test("cannot ask for accuracy without a golden set", () => {
+    for (const choice of [
+      { objective: "accuracy", accuracyFloor: null },
+      { objective: "latency", accuracyFloor: 0.9 },
+    ]) {
+      const content = toModelVersion("reader", toRequest({ choice }), [toRow(digestA)]);
+      expect(() => requireMeasurableChoice(content)).toThrow("has no golden set");
+    }
   });
 
   test("may have one build for each architecture", () => {

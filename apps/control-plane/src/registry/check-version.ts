@@ -70,6 +70,7 @@ export function toModelVersion(
       latencyP95Ms,
       repeats,
     },
+    ...(request.choice === undefined ? {} : { choice: request.choice }),
   });
   if (parsed.success) return parsed.data;
   refuseFields(
@@ -79,9 +80,13 @@ export function toModelVersion(
   throw parsed.error;
 }
 
-/** @throws CodedError `duplicate_target`, naming both builds and what they share */
+/**
+ * Different builds may claim one target: the device then chooses by measuring. The same file twice leaves nothing to choose.
+ * @throws CodedError `duplicate_target`, naming both builds and what they share
+ */
 export function requireDistinctTargets({ builds }: Pick<ModelVersion, "builds">): void {
-  const [duplicate] = findDuplicateTargets(builds);
+  const digestOf = (index: number): string | undefined => builds[index]?.artifact.digest;
+  const duplicate = findDuplicateTargets(builds).find(({ first, second }) => digestOf(first) === digestOf(second));
   if (duplicate === undefined) return;
   const describe = (index: number): string => {
     const build = builds[index];
@@ -89,12 +94,17 @@ export function requireDistinctTargets({ builds }: Pick<ModelVersion, "builds">)
   };
   throw new CodedError<HttpErrorCode>(
     "duplicate_target",
-    `${describe(duplicate.first)} and ${describe(duplicate.second)} claim the same target`,
-    {
-      hint: "give each build another arch, profile or execution provider, or remove one",
-      details: { ...duplicate },
-    },
+    `${describe(duplicate.first)} and ${describe(duplicate.second)} are the same file for the same target`,
+    { hint: "remove one of them", details: { ...duplicate } },
   );
+}
+
+/** A policy that asks for accuracy needs something to measure it by; on a device it would refuse every build. */
+export function requireMeasurableChoice({ choice, selfTest }: ModelVersion): void {
+  if (choice === undefined || selfTest.golden !== null) return;
+  if (choice.objective !== "accuracy" && choice.accuracyFloor === null) return;
+  const message = "asks for accuracy, and the version has no golden set";
+  refuseFields([{ path: "choice", message }], "add a golden set, or choose by latency or energy without a floor");
 }
 
 /** Every build must be usable in place of every other, and the class labels must fit what the model puts out. */

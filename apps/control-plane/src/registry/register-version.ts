@@ -10,7 +10,13 @@ import {
 } from "@fairlead/protocol";
 import type { ModelVersionRow, Repositories } from "@fairlead/store";
 import type { ArtifactFiles } from "./artifact-files.ts";
-import { requireDistinctTargets, requireFittingGolden, requireOneInterface, toModelVersion } from "./check-version.ts";
+import {
+  requireDistinctTargets,
+  requireFittingGolden,
+  requireMeasurableChoice,
+  requireOneInterface,
+  toModelVersion,
+} from "./check-version.ts";
 import { parseGoldenSet } from "./inspect-upload.ts";
 import type { RegistryContext } from "./store-artifact.ts";
 
@@ -60,7 +66,7 @@ export interface RegisterRequest {
 }
 
 /**
- * Registers one version: every file is known, no two builds claim one target, all have one interface, and the labels
+ * Registers one version: every file is known, no file is listed twice for one target, all have one interface, and the labels
  * and the golden set fit it. The same request again changes nothing.
  * @throws CodedError `artifact_unknown` · `duplicate_target` · `validation_failed` · `version_exists`
  */
@@ -76,6 +82,7 @@ export async function registerVersion(
   const content = toModelVersion(model, body, await context.store.read.artifacts.listOf([...new Set(wanted)]));
   requireDistinctTargets(content);
   requireOneInterface(content);
+  requireMeasurableChoice(content);
   const { golden } = content.selfTest;
   if (golden !== null) requireFittingGolden(content, await loadGolden(files, golden));
   const { version } = content;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { digestSchema, modelNameSchema, profileNameSchema, versionSchema } from "../ids.ts";
 import { limits } from "../limits.ts";
+import { choicePolicySchema } from "./choice-policy.ts";
 
 export const tensorInfoSchema = z.strictObject({
   name: z.string().min(1).max(256),
@@ -61,6 +62,8 @@ export const modelVersionSchema = z.strictObject({
   classification: classificationSchema.nullable().default(null),
   builds: z.array(buildSchema).min(1).max(32),
   selfTest: selfTestSchema,
+  /** How a device chooses among several builds that it can run; absent: the fastest. */
+  choice: choicePolicySchema.optional(),
 });
 
 export type TensorInfo = z.infer<typeof tensorInfoSchema>;

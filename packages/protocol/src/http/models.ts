@@ -7,6 +7,7 @@ import {
   quantizationSchema,
   tensorInfoSchema,
 } from "../documents/manifest.ts";
+import { choicePolicySchema } from "../documents/choice-policy.ts";
 import { signedReleaseSchema } from "../documents/signed.ts";
 import { digestSchema, modelNameSchema, timestampMsSchema, versionSchema } from "../ids.ts";
 
@@ -51,6 +52,7 @@ export const registerVersionRequestSchema = z.strictObject({
       repeats: z.int().min(1).max(1_000).default(20),
     })
     .prefault({}),
+  choice: choicePolicySchema.optional(),
 });
 
 export const modelSummarySchema = z.object({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { slotChoiceSchema } from "../documents/choice.ts";
 import { digestSchema, idSchema, modelNameSchema, slotNameSchema, timestampMsSchema, versionSchema } from "../ids.ts";
 
 /** The device job's states (vocabulary: "device job"); the ends follow the last working state. */
@@ -47,6 +48,8 @@ export const slotReportSchema = z.strictObject({
   /** Why the slot does not serve, null while it does. */
   notServingReason: z.string().max(256).nullable(),
   placement: placementSchema.nullable(),
+  /** How the build was chosen; absent or null when the release left nothing to choose. */
+  choice: slotChoiceSchema.nullable().optional(),
   job: z
     .strictObject({
       releaseId: idSchema.nullable(),

@@ -1,6 +1,7 @@
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { inferClassification, parseClassification } from "../../models/classification.ts";
+import { parseChoicePolicy } from "../../models/choice-policy.ts";
 import { parseTarget } from "../../models/parse-target.ts";
 import { pushVersion } from "../../models/push.ts";
 import { describeVersion } from "./view.ts";
@@ -25,6 +26,15 @@ export const pushModel: Command = {
     },
     { flags: "--labels <labels>", description: "labels alone, when only one output fits: cat,dog or @labels.txt" },
     { flags: "--latency-p95-ms <ms>", description: "self-test bound" },
+    {
+      flags: "--objective <objective>",
+      description: "how a device chooses among several builds that it can run, by measuring them",
+      choices: ["latency", "energy", "accuracy"],
+    },
+    {
+      flags: "--accuracy-floor <ratio>",
+      description: "least share of golden cases (0..1) that a build must reproduce to be chosen",
+    },
     { flags: "--description <text>", description: "what this version is", default: "" },
   ],
   async run({ client, out, streams, signal }, input) {
@@ -51,6 +61,7 @@ export const pushModel: Command = {
               : await inferClassification(labels, input.args[0] ?? "")
             : parseClassification(classification),
         latencyP95Ms: latency === undefined ? null : Number(latency),
+        choice: parseChoicePolicy(input.text("objective"), input.text("accuracyFloor")),
       },
       { streams, quiet: out.quiet, signal, say: (text) => out.message(text) },
     );
