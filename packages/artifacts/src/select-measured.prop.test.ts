@@ -20,7 +20,7 @@ const measurement = (name: string): fc.Arbitrary<BuildMeasurement> =>
     agreementRatio: ratio,
     failure: fc.constantFrom(null, null, null, "crash"),
   });
-const measurements = fc.subarray([..."abcd"]).chain((names) => fc.tuple(...names.map(measurement)));
+const measurements = fc.subarray(["a", "b", "c", "d"]).chain((names) => fc.tuple(...names.map(measurement)));
 const policy: fc.Arbitrary<ResolvedChoicePolicy> = fc.record({
   objective: fc.constantFrom("latency", "energy", "accuracy"),
   accuracyFloor: fc.constantFrom(null, 0, 0.5, 1),
