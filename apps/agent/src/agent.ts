@@ -83,7 +83,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const capabilities = {
     arch,
     profile: profile.metadata.name,
-    executionProviders: ["cpu" as const],
+    executionProviders: config.inference.providers,
     formats: ["onnx" as const],
   };
   const httpsAgent = new HttpsAgent({

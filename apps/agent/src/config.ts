@@ -1,5 +1,5 @@
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
-import { profileNameSchema } from "@fairlead/protocol";
+import { executionProviderSchema, profileNameSchema } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -16,6 +16,8 @@ export const agentConfigSchema = z.strictObject({
       /** 0 takes any free port. */
       port: z.int().min(0).max(65_535).default(8_700),
       threads: z.int().min(1).max(64).default(1),
+      /** What models may run on here, the preferred one first; without "cpu" nothing falls back to it. */
+      providers: z.array(executionProviderSchema).min(1).max(8).default(["cpu"]),
       /** Longest time of one run; beyond it the serving process counts as hung. */
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
     })

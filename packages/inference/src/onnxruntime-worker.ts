@@ -1,6 +1,7 @@
 import { isMarkedAsUntransferable, parentPort } from "node:worker_threads";
 import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from "onnxruntime-node";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import { measureShares, ProfileFolder, runOnZeros } from "./placement/warm-up.ts";
 import type { Placement } from "./port.ts";
 import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
 
@@ -49,7 +50,7 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
     return null;
   }
   try {
-    const session = await InferenceSession.create(request.model, toSessionOptions(providers, request.threads));
+    const { session, placement } = await openSession(request);
     const inputs = session.inputMetadata.map(toSpec);
     const outputs = session.outputMetadata.map(toSpec);
     const odd = [...inputs, ...outputs].find((spec) => typeof spec === "string");
@@ -58,7 +59,7 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
       return null;
     }
     const specs = { inputs: inputs as TensorSpec[], outputs: outputs as TensorSpec[] };
-    post({ kind: "loaded", ...specs, placement: toPlacement(providers) });
+    post({ kind: "loaded", ...specs, placement });
     return { session, outputs: specs.outputs };
   } catch (error) {
     post({ kind: "load-failed", code: "model_load_failed", message: toMessage(error) });
@@ -66,7 +67,71 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
   }
 }
 
-function toSessionOptions(providers: readonly string[], threads: number): InferenceSession.SessionOptions {
+interface Opened {
+  readonly session: InferenceSession;
+  readonly placement: Placement;
+}
+
+type SessionRequest = Pick<Extract<WorkerRequest, { kind: "load" }>, "model" | "providers" | "threads">;
+
+/** Opens the session in the way that lets its placement be proved; see `Placement`. */
+async function openSession(request: SessionRequest): Promise<Opened> {
+  const requestedProviders = [...request.providers];
+  if (!requestedProviders.includes("cpu")) {
+    const session = await InferenceSession.create(request.model, toSessionOptions(request));
+    const [only] = requestedProviders;
+    const shares = requestedProviders.length === 1 && only !== undefined ? { [only]: 1 } : null;
+    return { session, placement: { requestedProviders, shares, proof: "created with the fallback to cpu forbidden" } };
+  }
+  if (requestedProviders.length === 1) return await openOnCpu(request);
+  try {
+    return await openProfiled(request);
+  } catch (error) {
+    const { session, placement } = await openOnCpu(request);
+    const proof = `the cpu stands in: ${requestedProviders[0]} failed: ${toMessage(error)}`.slice(0, 500);
+    return { session, placement: { ...placement, requestedProviders, proof } };
+  }
+}
+
+async function openOnCpu(request: SessionRequest): Promise<Opened> {
+  const session = await InferenceSession.create(request.model, toSessionOptions({ ...request, providers: ["cpu"] }));
+  return { session, placement: { requestedProviders: ["cpu"], shares: { cpu: 1 }, proof: "cpu was asked for" } };
+}
+
+/** A session that may use the cpu too tells by its profile where its nodes ran. @throws when the accelerator fails */
+async function openProfiled(request: SessionRequest): Promise<Opened> {
+  using profiles = new ProfileFolder();
+  const profiling = { enableProfiling: true, profileFilePrefix: profiles.prefix };
+  const session = await InferenceSession.create(request.model, { ...toSessionOptions(request), ...profiling });
+  const requestedProviders = [...request.providers];
+  try {
+    const shares = await measureShares(session, profiles);
+    const proof = shares === null ? "the profile of the warm-up run names no node" : "profiled warm-up run";
+    return { session, placement: { requestedProviders, shares, proof } };
+  } catch (error) {
+    if (await runsOnCpu(request)) {
+      await session.release();
+      throw error;
+    }
+    // The model does not bear made-up inputs, so nothing is said about the accelerator.
+    const proof = `no proof: the warm-up run failed: ${toMessage(error)}`.slice(0, 500);
+    return { session, placement: { requestedProviders, shares: null, proof } };
+  }
+}
+
+async function runsOnCpu(request: SessionRequest): Promise<boolean> {
+  const { session } = await openOnCpu(request);
+  try {
+    await runOnZeros(session);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await session.release();
+  }
+}
+
+function toSessionOptions({ providers, threads }: Omit<SessionRequest, "model">): InferenceSession.SessionOptions {
   return {
     executionProviders: [...providers],
     intraOpNumThreads: threads,
@@ -81,27 +146,6 @@ function toSessionOptions(providers: readonly string[], threads: number): Infere
       },
     },
   };
-}
-
-/** Without "cpu" in the list the session was created with the fallback forbidden, so its existence is the proof. */
-function toPlacement(providers: readonly string[]): Placement {
-  const requestedProviders = [...providers];
-  const only = providers.length === 1 ? (providers[0] ?? null) : null;
-  if (only === "cpu") {
-    return {
-      requestedProviders,
-      provedProvider: "cpu",
-      proof: "cpu was the only provider asked for, and it is built in",
-    };
-  }
-  if (only !== null) {
-    return {
-      requestedProviders,
-      provedProvider: only,
-      proof: "the session was created with the fallback to cpu forbidden",
-    };
-  }
-  return { requestedProviders, provedProvider: null, proof: "several providers were asked for; none is proved" };
 }
 
 function toSpec(metadata: InferenceSession.ValueMetadata): TensorSpec | string {

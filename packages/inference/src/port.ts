@@ -9,11 +9,15 @@ export interface LoadOptions {
   readonly loadDeadlineMs?: number;
 }
 
-/** What is known about where the model runs. A request proves nothing: runtimes drop providers silently. */
+/**
+ * What is known about where the model runs. A request proves nothing: runtimes drop providers silently. Proofs are: a
+ * session that was created with the fallback to the cpu forbidden, or the node times of a profiled warm-up run.
+ */
 export interface Placement {
   readonly requestedProviders: readonly string[];
-  /** The provider that executes every node; null when nothing proves it. */
-  readonly provedProvider: string | null;
+  /** Share of node time per provider, 0..1, together 1; a provider that is absent ran nothing. Null: nothing proves it. */
+  readonly shares: Readonly<Record<string, number>> | null;
+  /** How it is known, or why it is not, or why another provider stands in; at most 500 characters. */
   readonly proof: string;
 }
 

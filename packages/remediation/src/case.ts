@@ -33,6 +33,8 @@ export interface SlotObservation {
   readonly previousBuildDigest: string | null;
   /** False while the device itself still watches the build (its job has not ended): then it reverts by itself. */
   readonly confirmed: boolean;
+  /** The provider that was wanted and on which not one node ran, and why; null when all is as wanted or not known. */
+  readonly missedPlacement: { readonly wanted: string; readonly reason: string } | null;
 }
 
 export interface CommandOutcome {

@@ -37,6 +37,7 @@ test("any history settles, touches a device once at a time and never more than t
                 activeBuildDigest: newBuild,
                 previousBuildDigest: oldBuild,
                 confirmed: true,
+                missedPlacement: null,
               },
             ],
           }),

@@ -97,6 +97,7 @@ describe("a crash loop", () => {
     activeBuildDigest: newBuild,
     previousBuildDigest: oldBuild,
     confirmed: true,
+    missedPlacement: null,
   };
 
   test("goes back to the previous build, and its desired state follows", () => {
@@ -104,7 +105,7 @@ describe("a crash loop", () => {
     const crashes = [1, 2, 3].map((ago) => crash(plane.nowMs - ago * 60_000));
     plane.change("a", { crashes: crashes.slice(1), slots: [running] });
     expect(plane.settle()).toEqual([]);
-    plane.change("a", { crashes, slots: [{ ...running, confirmed: false }] });
+    plane.change("a", { crashes, slots: [{ ...running, confirmed: false, missedPlacement: null }] });
     expect(plane.settle()).toEqual([]);
     plane.change("a", { slots: [running] });
     expect(kinds(plane.settle())).toEqual(["open-case", "start-attempt", "withdraw-release", "issue-command"]);

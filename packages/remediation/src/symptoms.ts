@@ -69,6 +69,18 @@ export function toSymptoms(
       numbers: { crashes: crashes.length, windowMs: context.config.crashLoopWindowMs },
     });
   }
+  for (const { slot, missedPlacement } of observation.slots) {
+    if (missedPlacement === null) continue;
+    const { wanted, reason } = missedPlacement;
+    symptoms.push({
+      kind: "placement-missed",
+      subject: "slot",
+      code: "placement_missed",
+      reason: `slot ${slot} of ${device} wanted ${wanted} and runs nothing there: ${reason}`.slice(0, 500),
+      evidence: { slot, wanted, reason },
+      numbers: {},
+    });
+  }
   // Never seen counts as silent only once it was seen: before that there is nothing to compare with.
   const silentForMs = lastSeenMs === null ? 0 : context.nowMs - lastSeenMs;
   if (!online && silentForMs > context.config.silentAfterMs)

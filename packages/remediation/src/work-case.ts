@@ -48,6 +48,10 @@ export function isVerified({ current, rule, seen, config, nowMs }: CaseContext):
       const moved = slot?.activeBuildDigest !== undefined && slot.activeBuildDigest !== null;
       return moved && slot.serving && slot.activeBuildDigest !== current.evidence["buildDigest"];
     }
+    case "placement-missed": {
+      const slot = seen.slots.find((candidate) => candidate.slot === current.evidence["slot"]);
+      return slot !== undefined && slot.serving && slot.missedPlacement === null;
+    }
     case "device-silent":
       return seen.online || !toSymptoms(seen, { config, nowMs }).some(({ kind }) => kind === "device-silent");
   }

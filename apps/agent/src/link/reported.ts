@@ -19,10 +19,10 @@ function toNotServingReason({ record, trouble }: SlotView): string {
 
 function toPlacement(view: SlotView): SlotReport["placement"] {
   if (view.placement === null) return null;
-  const { requested, proved, proof } = view.placement;
+  const { requestedProviders, shares, proof } = view.placement;
   return {
-    requested: requested.slice(0, 8).map((name) => name.slice(0, 32)),
-    proved: proved === null ? null : { [proved.slice(0, 64)]: 1 },
+    requested: requestedProviders.slice(0, 8).map((name) => name.slice(0, 32)),
+    proved: shares === null ? null : { ...shares },
     reason: proof.slice(0, 200),
   };
 }

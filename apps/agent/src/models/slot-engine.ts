@@ -65,10 +65,7 @@ export class SlotEngine {
       record: this.#record,
       served: served?.build ?? null,
       progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
-      placement:
-        placement === null
-          ? null
-          : { requested: placement.requestedProviders, proved: placement.provedProvider, proof: placement.proof },
+      placement,
       trouble: this.#trouble,
     };
   }

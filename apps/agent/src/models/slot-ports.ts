@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@fairlead/kernel";
-import type { ArtifactReference, EventData } from "@fairlead/protocol";
-import type { ServingRequest, ServingResults } from "../serve/ipc.ts";
+import type { ArtifactReference, EventData, ExecutionProvider } from "@fairlead/protocol";
+import type { PlacementReport, ServingRequest, ServingResults } from "../serve/ipc.ts";
 import type { Saved } from "./saved.ts";
 import type { InstalledBuild, SlotRecord } from "./slot-record.ts";
 
@@ -28,6 +28,8 @@ export interface SlotPorts {
   readonly random: () => number;
   readonly logger: Logger;
   readonly threads: number;
+  /** What this device offers to models, the preferred one first. */
+  readonly providers: readonly ExecutionProvider[];
   readonly deadlineMs: number;
 }
 
@@ -35,10 +37,6 @@ export interface SlotView {
   readonly record: SlotRecord;
   readonly served: InstalledBuild | null;
   readonly progressRatio: number | null;
-  readonly placement: {
-    readonly requested: readonly string[];
-    readonly proved: string | null;
-    readonly proof: string;
-  } | null;
+  readonly placement: PlacementReport | null;
   readonly trouble: string | null;
 }

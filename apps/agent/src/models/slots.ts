@@ -47,7 +47,7 @@ export class Slots implements Service {
   #open(slot: string): SlotEngine {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
-    const { folder, serving, keeper, emit, clock, random, logger, threads, deadlineMs } = this.#options;
+    const { folder, serving, keeper, emit, clock, random, logger, threads, capabilities, deadlineMs } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
@@ -59,6 +59,7 @@ export class Slots implements Service {
       random,
       logger,
       threads,
+      providers: capabilities.executionProviders,
       deadlineMs,
     });
     this.#engines.set(slot, engine);

@@ -1,3 +1,4 @@
+import { toMissedPlacement, toProviders } from "./placement.ts";
 import { assertNever, hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { Step } from "./plan.ts";
 import type { SlotEngine } from "./slot-engine.ts";
@@ -88,11 +89,14 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         classification: build.classification,
         threads,
         deadlineMs,
-        providers: build.providers,
+        providers: toProviders(build.providers, slot.ports.providers),
       },
       loadTimeoutMs,
     );
     slot.addLoad({ loadId, digest, build, placement: result.placement });
+    const missed = toMissedPlacement(result.placement);
+    if (missed !== null)
+      slot.ports.emit({ kind: "placement-missed", slot: slot.record.slot, buildDigest: digest, ...missed });
     if (role === "candidate") slot.apply({ kind: "loaded" });
   } catch (error) {
     if (role === "candidate") failCandidate(slot, { error, loadId, code: "load_failed" });

@@ -47,8 +47,8 @@ export interface ClassificationTarget {
 
 export interface PlacementReport {
   readonly requestedProviders: readonly string[];
-  /** Provider that is known to execute the model; null when nothing proves it. */
-  readonly provedProvider: string | null;
+  /** Share of node time per provider; null when nothing proves it. */
+  readonly shares: Readonly<Record<string, number>> | null;
   readonly proof: string;
 }
 

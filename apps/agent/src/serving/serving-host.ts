@@ -45,7 +45,8 @@ interface Timings {
 const defaultTimings: Timings = { startMs: 30_000, pingEveryMs: 2_000, pingTimeoutMs: 6_000, steadyMs: 60_000 };
 const requestTimeoutMs = 30_000;
 /** Names that a runtime or its drivers need; nothing else of our environment reaches the process that runs models. */
-const passedOn = /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
+const passedOn =
+  /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
 /** A small heap, never the supervisor's own flags: what runs here for each request keeps its optimising compiler. */
 const servingFlags = [
   "--max-semi-space-size=1",

@@ -1,5 +1,11 @@
-import { isJobEnd } from "@fairlead/protocol";
-import type { DeviceObservation, FailingMeasurement, RemediationCase, ServingCrash } from "@fairlead/remediation";
+import { isJobEnd, type SlotReport } from "@fairlead/protocol";
+import type {
+  DeviceObservation,
+  FailingMeasurement,
+  RemediationCase,
+  ServingCrash,
+  SlotObservation,
+} from "@fairlead/remediation";
 import type { CommandRow, DesiredSlotRow, Device, EventRow, Repositories } from "@fairlead/store";
 import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
 
@@ -28,6 +34,13 @@ function toFailing(device: Device, rows: readonly DesiredSlotRow[]): FailingMeas
   });
 }
 
+function toMissedPlacement({ placement }: SlotReport): SlotObservation["missedPlacement"] {
+  const wanted = placement?.requested[0] ?? "cpu";
+  // What is not proved is not known, and an alert needs a fact.
+  if (placement === null || placement.proved === null || wanted === "cpu") return null;
+  return (placement.proved[wanted] ?? 0) > 0 ? null : { wanted, reason: placement.reason ?? "no reason was given" };
+}
+
 export function toObservation(device: Device, { rows, crashes, commands }: Facts): DeviceObservation {
   return {
     device: device.device,
@@ -46,6 +59,7 @@ export function toObservation(device: Device, { rows, crashes, commands }: Facts
       activeBuildDigest: report.active?.buildDigest ?? null,
       previousBuildDigest: report.previous?.buildDigest ?? null,
       confirmed: report.job === null || isJobEnd(report.job.state),
+      missedPlacement: toMissedPlacement(report),
     })),
     commands: commands.map(({ commandId, state, reason }) => ({ commandId, outcome: state, reason })),
   };

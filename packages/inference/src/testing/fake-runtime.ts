@@ -54,7 +54,7 @@ function createFakeModel(model: FakeModel): LoadedModel {
   return {
     inputs: model.inputs,
     outputs: model.outputs,
-    placement: { requestedProviders: ["cpu"], provedProvider: "cpu", proof: "the fake runs in this thread" },
+    placement: { requestedProviders: ["cpu"], shares: { cpu: 1 }, proof: "the fake runs in this thread" },
     get pending() {
       return pending;
     },

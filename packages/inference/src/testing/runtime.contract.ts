@@ -4,6 +4,8 @@ import type { Tensor } from "../tensor.ts";
 
 export interface RuntimeContract {
   createRuntime(): InferenceRuntime;
+  /** What loads ask for; default ["cpu"]. */
+  readonly providers?: readonly string[];
   /** `x` FP32 [-1, 4] → `y` FP32 [-1, 4] = x + x. */
   doublingModel(): Uint8Array<ArrayBuffer>;
   /** Same edge; one run takes between 0.3 and 4 seconds. */
@@ -23,17 +25,19 @@ const ample = { deadlineMs: 10_000 };
 
 /** What every runtime must do; the fake included, or tests that use it would prove nothing. */
 export function describeRuntimeContract(name: string, contract: RuntimeContract): void {
+  const providers = contract.providers ?? ["cpu"];
+  const load = (model: Uint8Array<ArrayBuffer>) => contract.createRuntime().load(model, { providers });
   describe(`runtime ${name}`, () => {
     it("tells inputs, outputs and placement of a loaded model", async () => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       expect(model.inputs).toEqual([{ name: "x", datatype: "FP32", shape: [-1, 4] }]);
       expect(model.outputs).toEqual([{ name: "y", datatype: "FP32", shape: [-1, 4] }]);
-      expect(model.placement).toMatchObject({ requestedProviders: ["cpu"], provedProvider: "cpu" });
+      expect(model.placement).toMatchObject({ requestedProviders: providers, shares: { [providers[0] ?? "cpu"]: 1 } });
       await model.close();
     });
 
     it("computes, keeps order and answers any batch", async () => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       const order: number[] = [];
       const runs = Array.from({ length: 50 }, async (_, index) => {
         const result = await model.infer([x(Array.from({ length: 4 * (1 + (index % 3)) }, () => index))], ample);
@@ -53,7 +57,7 @@ export function describeRuntimeContract(name: string, contract: RuntimeContract)
     });
 
     it("reads a view that starts inside its buffer", async () => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       const data = new Float32Array(10).fill(9).subarray(3, 7);
       const { outputs } = await model.infer([{ ...x([0, 0, 0, 0]), data }], ample);
       expect([...(outputs[0]?.data ?? [])]).toEqual([18, 18, 18, 18]);
@@ -69,7 +73,7 @@ export function describeRuntimeContract(name: string, contract: RuntimeContract)
       ["no input", []],
       ["one input too many", [x([1, 2, 3, 4]), { ...x([1, 2, 3, 4]), name: "z" }]],
     ])("refuses %s as input and goes on", async (_, inputs) => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       await expect(model.infer(inputs, ample)).rejects.toThrow(code("input_invalid"));
       await expect(model.infer([x([1, 2, 3, 4])], ample)).resolves.toBeDefined();
       await model.close();
@@ -84,14 +88,14 @@ export function describeRuntimeContract(name: string, contract: RuntimeContract)
     });
 
     it("reports a run that fails and goes on", async () => {
-      const model = await contract.createRuntime().load(contract.failingModel());
+      const model = await load(contract.failingModel());
       await expect(model.infer([x([1, 2, 3, 4], [4])], ample)).rejects.toThrow(code("inference_failed"));
       await expect(model.infer([x([1, 2, 3, 4], [4])], ample)).rejects.toThrow(code("inference_failed"));
       await model.close();
     });
 
     it("gives up a run at its deadline, refuses those behind it and calls the model hung", async () => {
-      const model = await contract.createRuntime().load(contract.slowModel());
+      const model = await load(contract.slowModel());
       const first = model.infer([x([1, 2, 3, 4])], { deadlineMs: 50 });
       const second = model.infer([x([1, 2, 3, 4])], { deadlineMs: 50 });
       await expect(first).rejects.toThrow(code("inference_deadline"));
@@ -101,14 +105,14 @@ export function describeRuntimeContract(name: string, contract: RuntimeContract)
     });
 
     it("does not count the time in line against the deadline", async () => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       const runs = Array.from({ length: 200 }, () => model.infer([x([1, 2, 3, 4])], { deadlineMs: 1_000 }));
       await expect(Promise.all(runs)).resolves.toHaveLength(200);
       await model.close();
     });
 
     it("closes after pending runs and refuses later ones", async () => {
-      const model = await contract.createRuntime().load(contract.doublingModel());
+      const model = await load(contract.doublingModel());
       const run = model.infer([x([1, 2, 3, 4])], ample);
       const closed = model.close();
       await expect(model.infer([x([1, 2, 3, 4])], ample)).rejects.toThrow(code("model_closed"));

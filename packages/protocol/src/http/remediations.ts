@@ -11,7 +11,7 @@ export const remediationStateSchema = z.enum([
   "failed",
   "suppressed",
 ]);
-export const symptomKindSchema = z.enum(["integrity-failed", "crash-loop", "device-silent"]);
+export const symptomKindSchema = z.enum(["integrity-failed", "crash-loop", "device-silent", "placement-missed"]);
 
 export const remediationSchema = z.object({
   remediationId: idSchema,

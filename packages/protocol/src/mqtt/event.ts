@@ -22,6 +22,14 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("integrity-restored"), ...build, name: z.string().max(256) }),
   z.strictObject({ kind: z.literal("serving-crashed"), ...build, exit: z.string().max(64), restarts: z.int().min(0) }),
   z.strictObject({ kind: z.literal("serving-hung"), ...build, sinceMs: z.number().min(0) }),
+  /** Not one node of the build ran on the provider that was wanted first. */
+  z.strictObject({
+    kind: z.literal("placement-missed"),
+    ...build,
+    wanted: z.string().max(32),
+    share: z.number().min(0).max(1).nullable(),
+    reason: z.string().max(256),
+  }),
   z.strictObject({ kind: z.literal("reverted"), ...build, reason: z.string().max(256) }),
   z.strictObject({
     kind: z.literal("refused"),

@@ -28,7 +28,16 @@ export function toObservation(device: string, changes: Partial<DeviceObservation
     lastSeenMs: startMs,
     integrity: { state: "verified", evidenceAtMs: startMs, failing: [] },
     crashes: [],
-    slots: [{ slot: "reader", serving: true, activeBuildDigest: oldBuild, previousBuildDigest: null, confirmed: true }],
+    slots: [
+      {
+        slot: "reader",
+        serving: true,
+        activeBuildDigest: oldBuild,
+        previousBuildDigest: null,
+        confirmed: true,
+        missedPlacement: null,
+      },
+    ],
     commands: [],
     ...changes,
   };

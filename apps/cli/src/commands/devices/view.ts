@@ -1,4 +1,4 @@
-import type { DeviceDetail, DeviceSummary, Labels } from "@fairlead/protocol";
+import type { DeviceDetail, DeviceSummary, Labels, Placement } from "@fairlead/protocol";
 import type { ListView, Output } from "../../output/output.ts";
 
 export const toLabelText = (labels: Labels): string =>
@@ -37,6 +37,14 @@ const toCelsius = (detail: DeviceDetail): string => {
   return reading === undefined || reading.value === null ? "unknown" : `${reading.value} °C`;
 };
 
+function toPlacementText({ requested, proved, reason }: Placement): string {
+  const shares = Object.entries(proved ?? {})
+    .toSorted(([, left], [, right]) => right - left)
+    .map(([provider, share]) => `${provider} ${Math.round(share * 1_000) / 10} %`);
+  const where = proved === null ? "not proved" : `proved: ${shares.join(", ")} of node time`;
+  return `${where}; asked for ${requested.join(", ")}${reason === null ? "" : ` (${reason})`}`;
+}
+
 export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   const lines = [
     `device       ${detail.device}`,
@@ -58,6 +66,8 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     lines.push(
       `slot         ${slot.slot}: wants ${desired}, runs ${running}${slot.serving ? "" : " (not serving)"}, ${slot.status}`,
     );
+    const placement = detail.reported?.slots.find((report) => report.slot === slot.slot)?.placement ?? null;
+    if (placement !== null) lines.push(`             placement ${toPlacementText(placement)}`);
     if (slot.job !== null)
       lines.push(
         `             job ${slot.job.state}${slot.job.code === null ? "" : ` ${slot.job.code}`}${slot.job.reason === null ? "" : `: ${slot.job.reason}`}`,

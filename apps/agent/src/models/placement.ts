@@ -1,0 +1,27 @@
+import type { ExecutionProvider } from "@fairlead/protocol";
+import type { PlacementReport } from "../serve/ipc.ts";
+
+/** What a build is loaded with: the providers that it names and this device offers, in this device's order. */
+export function toProviders(
+  wanted: readonly ExecutionProvider[],
+  offered: readonly ExecutionProvider[],
+): readonly ExecutionProvider[] {
+  const both = offered.filter((provider) => wanted.includes(provider));
+  // A build that was chosen before the configuration changed keeps what it asks for, and its load says what is wrong.
+  return both.length > 0 ? both : wanted;
+}
+
+export interface MissedPlacement {
+  readonly wanted: string;
+  /** Share of node time on the wanted provider; null when nothing proves it. */
+  readonly share: number | null;
+  readonly reason: string;
+}
+
+/** The provider that was wanted first, when not one node ran on it; the cpu is never missed. */
+export function toMissedPlacement({ requestedProviders, shares, proof }: PlacementReport): MissedPlacement | null {
+  const wanted = requestedProviders[0] ?? "cpu";
+  const share = shares === null ? null : (shares[wanted] ?? 0);
+  if (wanted === "cpu" || (share !== null && share > 0)) return null;
+  return { wanted: wanted.slice(0, 32), share, reason: proof.slice(0, 256) };
+}

@@ -1,0 +1,89 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Alert, RolloutStatus } from "@fairlead/protocol";
+import Database from "better-sqlite3";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, runCliJson } from "../support/cli.ts";
+import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { digitModelPath } from "../support/digits.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestPlane } from "../support/plane.ts";
+import { toSwiftShader, whyNoSwiftShader } from "../support/swiftshader.ts";
+
+const reason = whyNoSwiftShader();
+const dir = mkdtempSync(join(tmpdir(), "fairlead-placement-"));
+const plane = new TestPlane({ dir: join(dir, "plane") });
+
+async function openDevice(name: string, env: Record<string, string>): Promise<TestDevice> {
+  const device = new TestDevice({ name, dir: join(dir, name), labels: { name }, telemetryWindowMs: 500, env });
+  await device.enrol(plane, await createEnrolmentToken(plane, 1));
+  mkdirSync(device.dataDir, { recursive: true });
+  writeFileSync(
+    join(device.dataDir, "config.yaml"),
+    "inference: { providers: [webgpu, cpu], threads: 1, deadlineMs: 60000 }\n",
+  );
+  device.run();
+  await eventually("the device is online", async () => (await plane.device(name)).online);
+  return device;
+}
+
+async function rollOut(name: string): Promise<void> {
+  const target = ["--model", "digit-reader", "--version", "1.1.0", "--slot", "reader", "--selector", `name=${name}`];
+  const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"];
+  const { rolloutId } = await runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy], plane.cliEnv);
+  await eventually("it succeeds", async () => (await plane.rollout(rolloutId)).state === "succeeded", 60_000);
+}
+
+const readPlacement = async (name: string) => (await plane.device(name)).reported?.slots[0]?.placement ?? undefined;
+
+beforeAll(async () => {
+  await plane.start();
+  const push = [
+    ...["models", "push", digitModelPath("digit-reader-1.1.0-fp32.onnx"), "--model", "digit-reader"],
+    ...["--version", "1.1.0", "--target", "ep=webgpu+cpu"],
+  ];
+  const pushed = await runCli(push, plane.cliEnv);
+  expect(pushed.stderr).not.toContain("error");
+  expect(pushed.code).toBe(0);
+  expect((await runCli(["releases", "sign", "digit-reader", "1.1.0"], plane.cliEnv)).code).toBe(0);
+});
+afterAll(async () => {
+  await plane[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+describe("a model that is wanted on an accelerator", () => {
+  it("runs on the cpu where there is none, and the device, its event and an alert say so", async () => {
+    await using _device = await openDevice("bare-1", { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "" });
+    await rollOut("bare-1");
+    const placement = await eventually("the placement is reported", () => readPlacement("bare-1"));
+    expect(placement).toMatchObject({ requested: ["webgpu", "cpu"], proved: { cpu: 1 } });
+    expect(placement.reason).toContain("the cpu stands in: webgpu failed");
+    const described = await runCli(["devices", "describe", "bare-1"], plane.cliEnv);
+    expect(described.stdout).toContain("proved: cpu 100 % of node time; asked for webgpu, cpu");
+    const alert = await eventually("an alert fires", async () => {
+      const { items } = await plane.get<{ items: Alert[] }>("/api/v1/alerts");
+      return items.find(({ device, kind }) => device === "bare-1" && kind === "alert-missed-placement");
+    });
+    expect(alert.summary).toContain("wanted webgpu and runs nothing there");
+    const store = new Database(join(plane.dir, "data", "plane.db"), { readonly: true });
+    const stored = () => store.prepare("select event from events where device = 'bare-1'").all() as { event: string }[];
+    await eventually("the event is stored", () => stored().some(({ event }) => event.includes("placement-missed")));
+    store.close();
+  }, 120_000);
+
+  it.skipIf(reason !== undefined)(
+    `runs there, and the node times of its warm-up prove it${reason === undefined ? "" : ` (skipped: ${reason})`}`,
+    async () => {
+      await using _device = await openDevice("gpu-1", toSwiftShader());
+      await rollOut("gpu-1");
+      const placement = await eventually("the placement is reported", () => readPlacement("gpu-1"));
+      expect(placement).toMatchObject({ requested: ["webgpu", "cpu"], reason: "profiled warm-up run" });
+      expect(placement.proved?.["webgpu"]).toBeGreaterThan(0.5);
+      const { items } = await plane.get<{ items: Alert[] }>("/api/v1/alerts");
+      expect(items.filter(({ device }) => device === "gpu-1")).toEqual([]);
+    },
+    120_000,
+  );
+});
