@@ -9,6 +9,9 @@ const names: ReadonlyMap<string, string> = new Map([
   ["QNNExecutionProvider", "qnn"],
 ]);
 
+/** A day: no node of a warm-up takes longer, and sums stay finite. */
+const maxNodeUs = 86_400_000_000;
+
 interface NodeEvent {
   readonly provider: string;
   readonly durationUs: number;
@@ -17,7 +20,7 @@ interface NodeEvent {
 function toNodeEvent(event: unknown): NodeEvent | null {
   if (typeof event !== "object" || event === null) return null;
   const { cat, dur, args } = event as { cat?: unknown; dur?: unknown; args?: unknown };
-  if (cat !== "Node" || typeof dur !== "number" || !Number.isFinite(dur) || dur < 0) return null;
+  if (cat !== "Node" || typeof dur !== "number" || !(dur >= 0 && dur <= maxNodeUs)) return null;
   const provider = typeof args === "object" && args !== null ? (args as { provider?: unknown }).provider : undefined;
   return typeof provider === "string" && provider !== "" ? { provider, durationUs: dur } : null;
 }
