@@ -28,11 +28,16 @@ async function openDevice(name: string, env: Record<string, string>): Promise<Te
   return device;
 }
 
-async function rollOut(name: string): Promise<void> {
+async function rollOut(name: string, gates: readonly string[] = []): Promise<string> {
   const target = ["--model", "digit-reader", "--version", "1.1.0", "--slot", "reader", "--selector", `name=${name}`];
   const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"];
-  const { rolloutId } = await runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy], plane.cliEnv);
+  const { rolloutId } = await runCliJson<RolloutStatus>(
+    ["rollouts", "create", ...target, ...policy, ...gates],
+    plane.cliEnv,
+  );
+  if (gates.length > 0) return rolloutId;
   await eventually("it succeeds", async () => (await plane.rollout(rolloutId)).state === "succeeded", 60_000);
+  return rolloutId;
 }
 
 const readPlacement = async (name: string) => (await plane.device(name)).reported?.slots[0]?.placement ?? undefined;
@@ -62,6 +67,12 @@ describe("a model that is wanted on an accelerator", () => {
     expect(placement.reason).toContain("the cpu stands in: webgpu failed");
     const described = await runCli(["devices", "describe", "bare-1"], plane.cliEnv);
     expect(described.stdout).toContain("proved: cpu 100 % of node time; asked for webgpu, cpu");
+    const gated = await rollOut("bare-1", ["--gate", "placement>=50%"]);
+    const failed = await eventually("the gate fails", async () => {
+      const status = await plane.rollout(gated);
+      return status.state === "failed" || status.state === "rolled_back" ? status : undefined;
+    });
+    expect(failed.reason).toContain("share of node time on the wanted provider is 0");
     const alert = await eventually("an alert fires", async () => {
       const { items } = await plane.get<{ items: Alert[] }>("/api/v1/alerts");
       return items.find(({ device, kind }) => device === "bare-1" && kind === "alert-missed-placement");

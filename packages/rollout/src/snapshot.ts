@@ -25,6 +25,8 @@ export interface FleetDevice {
   readonly job: DeviceJob | null;
   /** The release that the slot runs by the device's last report; null = nothing, or never reported. */
   readonly running: ReleaseReference | null;
+  /** Share of node time that what runs has on the provider it wanted first; null = not proved. */
+  readonly wantedShare: number | null;
 }
 
 /**
@@ -47,6 +49,8 @@ export interface CohortEvidence {
   /** Devices whose self-test passed, and devices that ran it. */
   readonly selfTestPassed: number;
   readonly selfTestTotal: number;
+  /** Per device of the cohort: share of node time on the provider it wanted first, 0..1; null = not proved yet. */
+  readonly wantedShares: readonly (number | null)[];
 }
 
 /** Evidence for the stage that is being judged. The treatment counts only windows of the offered version. */

@@ -155,7 +155,7 @@ interface Means {
 
 /** Why no evidence can ever feed the gate, and what to do instead. */
 function toObstacles(gate: GateSpec, { others, soakMs, labels }: Means): readonly { message: string; hint: string }[] {
-  if (gate.kind === "self-test") return [];
+  if (gate.kind === "self-test" || gate.kind === "placement") return [];
   const obstacles: { message: string; hint: string }[] = [];
   if (gate.against === "control" && others === 0)
     obstacles.push({

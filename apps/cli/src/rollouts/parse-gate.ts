@@ -8,7 +8,7 @@ export interface ParsedGate {
 }
 
 export const gateGrammar =
-  "[STAGE,…:]METRIC<=BOUND[@REQUESTS] with self-test>=R errors<=R errors-increase<=R confidence>=R confidence-drop<=R " +
+  "[STAGE,…:]METRIC<=BOUND[@REQUESTS] with self-test>=R placement>=R errors<=R errors-increase<=R confidence>=R confidence-drop<=R " +
   "latency-pNN<=MS latency-pNN-ratio<=X drift<=D; ratios as 0.01 or 1%";
 
 const form =
@@ -32,6 +32,7 @@ const rest = ({ minRequests }: Parts) => (minRequests === undefined ? {} : { min
 /** Metric names say the cohort: `…-increase`, `…-drop`, `…-ratio` and `drift` compare with the control. */
 const metrics: Readonly<Record<string, MetricForm>> = {
   "self-test": { op: ">=", units: ratio, toSpec: ({ bound }) => ({ kind: "self-test", minPassedRatio: bound }) },
+  placement: { op: ">=", units: ratio, toSpec: ({ bound }) => ({ kind: "placement", minShare: bound }) },
   errors: {
     op: "<=",
     units: ratio,

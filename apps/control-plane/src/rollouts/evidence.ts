@@ -12,7 +12,12 @@ import { summarizeCohort, toQuantile } from "@fairlead/telemetry";
 /** What telemetry says of one cohort, in the words of the gates: the one place where the two meet. */
 export function toCohortEvidence(
   rows: readonly SlotWindowRow[],
-  about: { readonly devices: number; readonly quantiles: readonly number[]; readonly selfTests: readonly boolean[] },
+  about: {
+    readonly devices: number;
+    readonly quantiles: readonly number[];
+    readonly selfTests: readonly boolean[];
+    readonly wantedShares: CohortEvidence["wantedShares"];
+  },
 ): CohortEvidence {
   const summary = summarizeCohort(rows.map((row) => row.window));
   const latencyMs = about.quantiles.map((quantile) => {
@@ -28,6 +33,7 @@ export function toCohortEvidence(
     classCounts: summary.classCounts,
     selfTestPassed: about.selfTests.filter(Boolean).length,
     selfTestTotal: about.selfTests.length,
+    wantedShares: about.wantedShares,
   };
 }
 
@@ -41,6 +47,18 @@ function toSelfTests(record: RolloutRecord, fleet: readonly FleetDevice[], treat
       const passed = device.outcome?.selfTestPassed ?? own;
       return passed === null ? [] : [passed];
     });
+}
+
+/** What a device proved for another release says nothing about this one. */
+function toWantedShares(
+  { releaseId }: RolloutRecord,
+  fleet: readonly FleetDevice[],
+  treatment: ReadonlySet<string>,
+): (number | null)[] {
+  return [...treatment].map((device) => {
+    const seen = fleet.find((candidate) => candidate.device === device);
+    return seen?.running?.releaseId === releaseId ? seen.wantedShare : null;
+  });
 }
 
 /** Evidence for the stage under judgement; null when none is judged. */
@@ -67,11 +85,16 @@ export async function loadEvidence(
     ...{ stageIndex, sinceMs },
     treatment: toCohortEvidence(
       inStage.filter((row) => treatment.has(row.device) && isOffered(row)),
-      { devices: treatment.size, quantiles, selfTests: toSelfTests(record, fleet, treatment) },
+      {
+        devices: treatment.size,
+        quantiles,
+        selfTests: toSelfTests(record, fleet, treatment),
+        wantedShares: toWantedShares(record, fleet, treatment),
+      },
     ),
     control: toCohortEvidence(
       inStage.filter((row) => control.has(row.device) && !isOffered(row)),
-      { devices: control.size, quantiles, selfTests: [] },
+      { devices: control.size, quantiles, selfTests: [], wantedShares: [] },
     ),
   };
 }

@@ -1,6 +1,12 @@
-import { isSelected, parseSelector } from "@fairlead/protocol";
+import { isSelected, parseSelector, type Placement } from "@fairlead/protocol";
 import type { FleetDevice, RolloutRecord } from "@fairlead/rollout";
 import type { DesiredSlotRow, Device, Repositories } from "@fairlead/store";
+
+function toWantedShare(placement: Placement | null): number | null {
+  const wanted = placement?.requested[0];
+  if (placement === null || placement.proved === null || wanted === undefined) return null;
+  return placement.proved[wanted] ?? 0;
+}
 
 /** One device as a rollout sees it: through one slot. */
 export function toFleetDevice(
@@ -34,6 +40,7 @@ export function toFleetDevice(
             selfTestPassed: job.selfTest?.passed ?? null,
           },
     running: active === null ? null : { releaseId: active.releaseId, version: active.version },
+    wantedShare: toWantedShare(report?.placement ?? null),
   };
 }
 

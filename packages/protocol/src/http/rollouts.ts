@@ -19,6 +19,8 @@ const minRequests = z.int().min(1).max(1_000_000_000).default(50);
 export const gateSpecSchema = z.union([
   /** Share of the stage's devices whose self-test passed. */
   z.strictObject({ kind: z.literal("self-test"), minPassedRatio: ratioSchema }),
+  /** Each device proves at least this share of node time on the execution provider that it wanted first. */
+  z.strictObject({ kind: z.literal("placement"), minShare: ratioSchema }),
   z.strictObject({ kind: z.literal("errors"), against: z.literal("absolute"), maxRatio: ratioSchema, minRequests }),
   /** Allowed increase of the error ratio over the control cohort, in ratio points. */
   z.strictObject({ kind: z.literal("errors"), against: z.literal("control"), maxIncrease: ratioSchema, minRequests }),

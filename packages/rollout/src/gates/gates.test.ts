@@ -16,6 +16,7 @@ const latency = gate({ kind: "latency", minRequests: 50, against: "control", qua
 describe("gates", () => {
   test.each([
     ["self-test", gate({ kind: "self-test", minPassedRatio: 1 }), { selfTestPassed: 1 }, "self_test_failed"],
+    ["placement", gate({ kind: "placement", minShare: 0.9 }), { wantedShares: [null, 0.2] }, "placement_missed"],
     [
       "errors",
       gate({ kind: "errors", minRequests: 50, against: "absolute", maxRatio: 0.01 }),

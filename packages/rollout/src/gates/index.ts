@@ -5,6 +5,7 @@ import { judgeDrift } from "./drift.ts";
 import { judgeErrors } from "./errors.ts";
 import type { GateContext } from "./gate.ts";
 import { judgeLatency } from "./latency.ts";
+import { judgePlacement } from "./placement.ts";
 import { judgeSelfTest } from "./self-test.ts";
 
 /** Asks one gate. Total: whatever the evidence holds, the answer is a verdict. */
@@ -12,6 +13,8 @@ export function judgeGate(gate: GateSpec, context: GateContext): Verdict {
   switch (gate.kind) {
     case "self-test":
       return judgeSelfTest(gate, context);
+    case "placement":
+      return judgePlacement(gate, context);
     case "errors":
       return judgeErrors(gate, context);
     case "latency":

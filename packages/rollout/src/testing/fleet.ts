@@ -43,6 +43,7 @@ export function toDevice(device: string, changes: Partial<FleetDevice> = {}): Fl
     desiredSeen: true,
     job: null,
     running: oldRelease,
+    wantedShare: 1,
     ...changes,
   };
 }
@@ -57,6 +58,7 @@ export function toCohort(changes: Partial<CohortEvidence> = {}): CohortEvidence 
     classCounts: { "0": 500, "1": 500 },
     selfTestPassed: 2,
     selfTestTotal: 2,
+    wantedShares: [1, 1],
     ...changes,
   };
 }
