@@ -80,10 +80,12 @@ describe("gates", () => {
       classCounts: fc.option(fc.dictionary(fc.constantFrom("0", "1", "9"), number)),
       selfTestPassed: number,
       selfTestTotal: number,
+      wantedShares: fc.array(fc.option(number), { maxLength: 3 }),
     });
     const specs = fc.constantFrom(
       latency,
       gate({ kind: "self-test", minPassedRatio: 0.5 }),
+      gate({ kind: "placement", minShare: 0.5 }),
       gate({ kind: "errors", minRequests: 50, against: "control", maxIncrease: 0.01 }),
       gate({ kind: "confidence", minRequests: 50, against: "absolute", minMean: 0.8 }),
       gate({ kind: "drift", minRequests: 50, against: "control", maxDivergence: 0.1 }),
