@@ -12,6 +12,14 @@ export { toInferResponse, type InferResponse } from "./open-inference/infer-resp
 export { parseJsonData } from "./open-inference/json-data.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
 export type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
+export { createRuntimes, type Runtimes, type RuntimesOptions } from "./runtimes.ts";
+export {
+  createOpenInferenceRuntime,
+  type OpenInferenceRuntimeOptions,
+  type SidecarRuntime,
+} from "./sidecar/open-inference-runtime.ts";
+export { parseSidecarUrl, type SidecarAddress } from "./sidecar/sidecar-address.ts";
+export type { SidecarEvent } from "./sidecar/sidecar-process.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
 export { decideAdmission, estimateLoadBytes, type Admission, type MemoryState } from "./scheduler/admission.ts";
 export {

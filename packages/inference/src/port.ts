@@ -7,6 +7,8 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Longest time that loading may take. Default 60,000. */
   readonly loadDeadlineMs?: number;
+  /** Which of several runtimes; absent for the one in this process. */
+  readonly runtime?: string;
 }
 
 /**
@@ -41,13 +43,18 @@ export interface LoadedModel {
   /** Runs that were asked for and have no answer yet. */
   readonly pending: number;
   /**
+   * True when a run past its deadline is ended with the server that it ran in, which starts again and takes the model
+   * back: nobody has to kill this process for it.
+   */
+  readonly recovers?: boolean;
+  /**
    * Runs the model; runs on one model happen one after the other, in order.
    * The tensors are consumed: their memory moves to the runtime, do not touch it again.
    * Rejects with RuntimeError: `input_invalid`, `inference_failed`, `inference_deadline` (the run goes on and cannot be
    * stopped; from here on the model is hung), `model_hung`, `model_closed`, `runtime_crashed`.
    */
   infer(inputs: readonly Tensor[], options: InferOptions): Promise<InferResult>;
-  /** Waits for pending runs, then frees the model. A hung model cannot be closed: rejects with `model_hung`. */
+  /** Waits for pending runs, then frees the model. A hung model cannot be closed, unless it recovers: rejects with `model_hung`. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,9 @@ export type RuntimeErrorCode =
   | "inference_deadline"
   | "model_hung"
   | "model_closed"
-  | "runtime_crashed";
+  | "runtime_crashed"
+  | "runtime_unknown"
+  | "runtime_config_invalid";
 
 const hints: Record<RuntimeErrorCode, string> = {
   model_load_failed: "Inspect the model and export it again; the message names what the runtime refused.",
@@ -21,7 +23,9 @@ const hints: Record<RuntimeErrorCode, string> = {
   inference_deadline: "The run cannot be stopped: kill and restart the serving process, or allow a longer deadline.",
   model_hung: "An earlier run never ended: kill and restart the serving process.",
   model_closed: "Load the model again.",
-  runtime_crashed: "The runtime's thread ended: restart the serving process.",
+  runtime_crashed: "The runtime's thread or server ended: it starts again by itself, or with the serving process.",
+  runtime_unknown: "Name a runtime of this device's configuration.",
+  runtime_config_invalid: "Correct the runtime in the device's configuration.",
 };
 
 export class RuntimeError extends CodedError<RuntimeErrorCode> {

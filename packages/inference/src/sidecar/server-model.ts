@@ -1,0 +1,132 @@
+import { isDatatype, type Datatype, type TensorSpec } from "../tensor.ts";
+import type { OnnxInspection } from "../onnx/inspect.ts";
+import type { TensorInfo } from "../onnx/value-info.ts";
+import type { Placement } from "../port.ts";
+import { RuntimeError } from "../runtime-error.ts";
+
+export interface ModelEdge {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+const datatypes: Readonly<Record<string, Datatype>> = {
+  bool: "BOOL",
+  uint8: "UINT8",
+  uint16: "UINT16",
+  uint32: "UINT32",
+  uint64: "UINT64",
+  int8: "INT8",
+  int16: "INT16",
+  int32: "INT32",
+  int64: "INT64",
+  float16: "FP16",
+  bfloat16: "BF16",
+  float32: "FP32",
+  float64: "FP64",
+};
+
+/** Inputs and outputs as the file itself states them. @throws RuntimeError `tensor_type_unsupported` */
+export function toFileEdge({ inputs, outputs }: OnnxInspection): ModelEdge {
+  return { inputs: inputs.map(toSpec), outputs: outputs.map(toSpec) };
+}
+
+function toSpec({ name, elementType, shape }: TensorInfo): TensorSpec {
+  const datatype = datatypes[elementType];
+  if (datatype === undefined)
+    throw new RuntimeError("tensor_type_unsupported", `'${name}' has the type ${elementType}`);
+  const dimensions = shape.map((size) => (typeof size === "number" && size >= 0 ? size : -1));
+  return { name, datatype, shape: dimensions };
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * What the model takes and gives on this server, in the file's order: the server's metadata must name the same tensors
+ * with the same types, and may fix dimensions that the file leaves free.
+ * @param metadata the answer to GET v2/models/{model}/versions/{version}
+ * @throws RuntimeError `model_load_failed` when the server serves something else than the file
+ */
+export function checkMetadata(model: string, edge: ModelEdge, metadata: unknown): ModelEdge {
+  if (!isObject(metadata)) throw wrong("it is no JSON object");
+  if (metadata["name"] !== model) throw wrong(`it is of the model ${show(metadata["name"])}`);
+  return {
+    inputs: checkTensors("inputs", edge.inputs, metadata["inputs"]),
+    outputs: checkTensors("outputs", edge.outputs, metadata["outputs"]),
+  };
+}
+
+function checkTensors(what: "inputs" | "outputs", specs: readonly TensorSpec[], value: unknown): TensorSpec[] {
+  if (!Array.isArray(value) || value.length > 1_024) throw wrong(`it has no array '${what}'`);
+  if (value.length !== specs.length) throw wrong(`it has ${value.length} ${what}, the file has ${specs.length}`);
+  return specs.map((spec) => {
+    const said: unknown = value.find((item) => isObject(item) && item["name"] === spec.name);
+    if (!isObject(said)) throw wrong(`'${spec.name}' is not among its ${what}`);
+    const { datatype, shape } = said;
+    if (typeof datatype !== "string" || !isDatatype(datatype) || datatype !== spec.datatype)
+      throw wrong(`'${spec.name}' is ${show(datatype)}, the file says ${spec.datatype}`);
+    return { ...spec, shape: narrow(spec, shape) };
+  });
+}
+
+function narrow({ name, shape }: TensorSpec, said: unknown): number[] {
+  const refuse = () => wrong(`'${name}' has the shape ${show(said)}, the file says [${shape.join(",")}]`);
+  if (!Array.isArray(said) || !said.every((size) => Number.isSafeInteger(size) && Number(size) >= -1)) throw refuse();
+  // A server whose models have no scalars offers them as one element.
+  if (shape.length === 0 && said.length === 1 && said[0] === 1) return [1];
+  if (said.length !== shape.length) throw refuse();
+  return shape.map((size, axis) => {
+    const other = Number(said[axis]);
+    if (size !== -1 && other !== -1 && size !== other) throw refuse();
+    return size === -1 ? other : size;
+  });
+}
+
+/** Triton's ModelInstanceGroup.Kind; an automatic or a model's own choice says nothing. */
+const kinds: Readonly<Record<string, string>> = { KIND_CPU: "cpu", KIND_GPU: "cuda" };
+
+/**
+ * Where the server says that the model runs.
+ * @param config the answer to GET v2/models/{model}/config (model configuration extension); null when there is none
+ */
+export function toSidecarPlacement(requested: readonly string[], config: unknown): Placement {
+  const unknown = (proof: string): Placement => ({ requestedProviders: requested, provedProvider: null, proof });
+  if (!isObject(config))
+    return unknown("the server does not tell a model's configuration, so nothing proves where it runs");
+  const groups = config["instance_group"];
+  if (!Array.isArray(groups) || groups.length === 0 || !groups.every(isObject))
+    return unknown("the server's configuration of the model names no instances, so nothing proves where it runs");
+  const named = new Set(groups.map((group) => String(group["kind"]).slice(0, 64)));
+  const [kind = ""] = named;
+  const provider = named.size === 1 ? kinds[kind] : undefined;
+  if (provider === undefined)
+    return unknown(`the server's configuration says ${[...named].join(", ").slice(0, 200)}, which proves no provider`);
+  const accelerator = provider === "cuda" ? findAccelerator(config["optimization"]) : null;
+  if (accelerator !== null)
+    return unknown(
+      `the server was told ${kind} with the accelerator ${accelerator}; it does not say which nodes ran there`,
+    );
+  return {
+    requestedProviders: requested,
+    provedProvider: provider,
+    proof: `the server's configuration of the running model says ${kind} for every instance`,
+  };
+}
+
+function findAccelerator(optimization: unknown): string | null {
+  const accelerators = isObject(optimization) ? optimization["execution_accelerators"] : undefined;
+  const listed = isObject(accelerators) ? accelerators["gpu_execution_accelerator"] : undefined;
+  const first: unknown = Array.isArray(listed) ? listed[0] : undefined;
+  return isObject(first) ? String(first["name"]).slice(0, 64) : null;
+}
+
+function show(value: unknown): string {
+  return String(JSON.stringify(value)).slice(0, 120);
+}
+
+function wrong(message: string): RuntimeError {
+  return new RuntimeError("model_load_failed", `the server's metadata does not fit the file: ${message}`);
+}

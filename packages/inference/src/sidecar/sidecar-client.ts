@@ -1,0 +1,160 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Placement } from "../port.ts";
+import { RuntimeError } from "../runtime-error.ts";
+import type { Tensor } from "../tensor.ts";
+import { parseInferAnswer } from "./infer-answer.ts";
+import { toInferBody } from "./infer-body.ts";
+import { checkMetadata, toSidecarPlacement, type ModelEdge } from "./server-model.ts";
+import { SidecarHttpError, type SidecarAnswer, type SidecarHttp } from "./sidecar-http.ts";
+
+export interface ServedModel {
+  readonly edge: ModelEdge;
+  readonly placement: Placement;
+}
+
+interface NamedModel {
+  readonly name: string;
+  readonly version: number;
+}
+
+interface Wanted {
+  readonly edge: ModelEdge;
+  readonly providers: readonly string[];
+  readonly untilMs: number;
+}
+
+export interface SidecarClientOptions {
+  readonly http: SidecarHttp;
+  readonly control: "explicit" | "poll";
+  readonly maxAnswerBytes: number;
+}
+
+const healthTimeoutMs = 1_000;
+const maxDocumentBytes = 1_048_576;
+const pollMs = { first: 10, longest: 200 } as const;
+
+/** The Open Inference Protocol (v2, HTTP) as its client, with its binary tensor and model repository extensions. */
+export class SidecarClient {
+  readonly #options: SidecarClientOptions;
+  #nextId = 1;
+
+  constructor(options: SidecarClientOptions) {
+    this.#options = options;
+  }
+
+  async isHealthy(which: "live" | "ready"): Promise<boolean> {
+    try {
+      return (await this.#get(`/v2/health/${which}`, healthTimeoutMs)).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Loads a model that lies in the repository, waits until it is ready and checks what it is. */
+  async load(model: NamedModel, { edge, providers, untilMs }: Wanted): Promise<ServedModel> {
+    const leftMs = () => Math.max(1, untilMs - performance.now());
+    if (this.#options.control === "explicit") await this.#control(model.name, "load", leftMs());
+    const path = `/v2/models/${model.name}/versions/${model.version}`;
+    let waitMs: number = pollMs.first;
+    for (;;) {
+      const { status } = await this.#get(`${path}/ready`, leftMs());
+      if (status === 200) break;
+      if (untilMs - performance.now() < waitMs)
+        throw new RuntimeError(
+          "model_load_failed",
+          `the server did not have the model ready in time (status ${status})`,
+        );
+      await delay(waitMs);
+      waitMs = Math.min(pollMs.longest, waitMs * 1.5);
+    }
+    const metadata = await this.#get(path, leftMs());
+    if (metadata.status !== 200)
+      throw new RuntimeError("model_load_failed", `the server tells no metadata: ${toReason(metadata)}`);
+    const served = checkMetadata(model.name, edge, toDocument(metadata));
+    const config = await this.#get(`${path}/config`, leftMs());
+    const known = config.status === 200 ? toDocument(config) : null;
+    return { edge: served, placement: toSidecarPlacement(providers, known) };
+  }
+
+  /** Best effort: a server that does not let go keeps a model that nobody asks for until it is started again. */
+  async unload(name: string, timeoutMs: number): Promise<void> {
+    if (this.#options.control === "explicit") await this.#control(name, "unload", timeoutMs).catch(() => undefined);
+  }
+
+  /** @throws SidecarHttpError · RuntimeError `inference_failed` */
+  async infer(
+    model: NamedModel & { readonly edge: ModelEdge },
+    inputs: readonly Tensor[],
+    timeoutMs: number,
+  ): Promise<readonly Tensor[]> {
+    const id = String(this.#nextId++);
+    const body = toInferBody(id, inputs, model.edge.outputs);
+    const answer = await this.#options.http.call({
+      method: "POST",
+      path: `/v2/models/${model.name}/versions/${model.version}/infer`,
+      headers: {
+        "content-type": "application/octet-stream",
+        "inference-header-content-length": String(body.jsonBytes),
+      },
+      parts: body.parts,
+      timeoutMs,
+      maxBytes: this.#options.maxAnswerBytes,
+    });
+    if (answer.status !== 200) throw new RuntimeError("inference_failed", toReason(answer));
+    return parseInferAnswer({ id, model: model.name, outputs: model.edge.outputs }, answer);
+  }
+
+  isLate(error: unknown): boolean {
+    return error instanceof SidecarHttpError && error.kind === "late";
+  }
+
+  /** A load that is late is a failed one: `inference_deadline` would say that a thread of this process is stuck. */
+  toLoadError(error: unknown): RuntimeError {
+    if (error instanceof RuntimeError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof SidecarHttpError && error.kind === "lost")
+      return new RuntimeError("runtime_crashed", `the server ended while it loaded the model: ${message}`, error);
+    return new RuntimeError("model_load_failed", message, error);
+  }
+
+  async #control(name: string, verb: "load" | "unload", timeoutMs: number): Promise<void> {
+    const answer = await this.#options.http.call({
+      method: "POST",
+      path: `/v2/repository/models/${name}/${verb}`,
+      headers: { "content-type": "application/json" },
+      parts: [Buffer.from("{}")],
+      timeoutMs,
+      maxBytes: maxDocumentBytes,
+    });
+    if (answer.status !== 200) throw new RuntimeError("model_load_failed", toReason(answer));
+  }
+
+  #get(path: string, timeoutMs: number): Promise<SidecarAnswer> {
+    return this.#options.http.call({ method: "GET", path, timeoutMs, maxBytes: maxDocumentBytes });
+  }
+}
+
+function toDocument({ bytes }: SidecarAnswer): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new RuntimeError("model_load_failed", "the server's description of the model is no JSON", error);
+  }
+}
+
+/** `{"error": "…"}` of the protocol, or as much as the server said instead; it may be anything. */
+function toReason({ status, bytes }: SidecarAnswer): string {
+  const text = new TextDecoder().decode(bytes.subarray(0, 4_096));
+  let said = text;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && "error" in value) said = String(value.error);
+  } catch {
+    said = text;
+  }
+  const printable = said
+    .replaceAll(/\p{Cc}+/gu, " ")
+    .trim()
+    .slice(0, 1_000);
+  return `the server answered with status ${status}: ${printable === "" ? "(nothing)" : printable}`;
+}
