@@ -106,8 +106,8 @@ function describe(metadata: readonly InferenceSession.ValueMetadata[]): Descript
 function checkTensors(field: string, configured: readonly TextMessage[], real: readonly Description[]): void {
   const fits = real.map(({ name, datatype, shape }, index) => {
     const { name: [said] = [], data_type: [type] = [], dims = [] }: Partial<TextMessage> = configured[index] ?? {};
-    const sameShape =
-      dims.length === shape.length && shape.every((size, axis) => ["-1", `${size}`].includes(`${dims[axis]}`));
+    const fitsAt = (size: number, axis: number) => dims[axis] === "-1" || dims[axis] === String(size);
+    const sameShape = dims.length === shape.length && shape.every(fitsAt);
     return said === name && type === `TYPE_${datatype}` && sameShape;
   });
   if (configured.length !== real.length || fits.includes(false))
@@ -124,7 +124,7 @@ async function loadModel(name: string): Promise<void> {
   if (fault.name === "load-crashes") process.exit(7);
   try {
     const config = parseModelConfig(readFileSync(join(repository, name, "config.pbtxt"), "utf8"));
-    if (config["name"]?.[0] !== name) throw new Error(`the configuration is of '${String(config["name"]?.[0])}'`);
+    if (config["name"]?.[0] !== name) throw new Error("the configuration is of another model");
     const bytes = readFileSync(join(repository, name, "1", "model.onnx"));
     const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 4 });
     for (const [field, metadata] of [

@@ -47,11 +47,13 @@ describe("the parser of answers", () => {
   it("reads what a right answer says, bit for bit, in any order of the outputs", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.float(), { maxLength: 20 }).filter(({ length }) => length % 2 === 0),
-        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
-        fc.array(fc.boolean(), { maxLength: 20 }),
-        fc.shuffledSubarray([0, 1, 2], { minLength: 3 }),
-        (y, n, b, order) => {
+        fc.record({
+          y: fc.array(fc.float(), { maxLength: 20 }).filter(({ length }) => length % 2 === 0),
+          n: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+          b: fc.array(fc.boolean(), { maxLength: 20 }),
+          order: fc.shuffledSubarray([0, 1, 2], { minLength: 3 }),
+        }),
+        ({ y, n, b, order }) => {
           const data = [Float32Array.from(y), BigInt64Array.of(n), Uint8Array.from(b, Number)];
           const shapes = [[y.length / 2, 2], [], [b.length]];
           const heads = order.map((index) => toHead(outputs[index]!, shapes[index]!));

@@ -85,42 +85,36 @@ function narrow({ name, shape }: TensorSpec, said: unknown): number[] {
   });
 }
 
-/** Triton's ModelInstanceGroup.Kind; an automatic or a model's own choice says nothing. */
-const kinds: Readonly<Record<string, string>> = { KIND_CPU: "cpu", KIND_GPU: "cuda" };
-
 /**
- * Where the server says that the model runs.
+ * Where the server says that the model runs. Only "on the processor, with no accelerator" leaves nothing open: an instance
+ * on an accelerator gives the nodes that it cannot run back to the processor, and no part of the protocol says which.
  * @param config the answer to GET v2/models/{model}/config (model configuration extension); null when there is none
  */
 export function toSidecarPlacement(requested: readonly string[], config: unknown): Placement {
-  const unknown = (proof: string): Placement => ({ requestedProviders: requested, provedProvider: null, proof });
+  const unproved = (proof: string): Placement => ({ requestedProviders: requested, shares: null, proof });
   if (!isObject(config))
-    return unknown("the server does not tell a model's configuration, so nothing proves where it runs");
+    return unproved("the server does not tell a model's configuration: nothing proves where it runs");
   const groups = config["instance_group"];
   if (!Array.isArray(groups) || groups.length === 0 || !groups.every(isObject))
-    return unknown("the server's configuration of the model names no instances, so nothing proves where it runs");
-  const named = new Set(groups.map((group) => String(group["kind"]).slice(0, 64)));
-  const [kind = ""] = named;
-  const provider = named.size === 1 ? kinds[kind] : undefined;
-  if (provider === undefined)
-    return unknown(`the server's configuration says ${[...named].join(", ").slice(0, 200)}, which proves no provider`);
-  const accelerator = provider === "cuda" ? findAccelerator(config["optimization"]) : null;
-  if (accelerator !== null)
-    return unknown(
-      `the server was told ${kind} with the accelerator ${accelerator}; it does not say which nodes ran there`,
-    );
-  return {
-    requestedProviders: requested,
-    provedProvider: provider,
-    proof: `the server's configuration of the running model says ${kind} for every instance`,
-  };
+    return unproved("the server's configuration of the model names no instances: nothing proves where it runs");
+  const kinds = [...new Set(groups.map((group) => String(group["kind"]).slice(0, 64)))].join(", ").slice(0, 200);
+  const accelerators = listAccelerators(config["optimization"]);
+  if (kinds === "KIND_CPU" && accelerators === "") {
+    const proof =
+      "the server's configuration of the running model says KIND_CPU for every instance, and no accelerator";
+    return { requestedProviders: requested, shares: { cpu: 1 }, proof };
+  }
+  const said = accelerators === "" ? kinds : `${kinds} with ${accelerators}`;
+  return unproved(`the server's configuration of the model says ${said}; it does not say which nodes ran there`);
 }
 
-function findAccelerator(optimization: unknown): string | null {
-  const accelerators = isObject(optimization) ? optimization["execution_accelerators"] : undefined;
-  const listed = isObject(accelerators) ? accelerators["gpu_execution_accelerator"] : undefined;
-  const first: unknown = Array.isArray(listed) ? listed[0] : undefined;
-  return isObject(first) ? String(first["name"]).slice(0, 64) : null;
+function listAccelerators(optimization: unknown): string {
+  const groups = isObject(optimization) ? optimization["execution_accelerators"] : undefined;
+  const listed = isObject(groups) ? Object.values(groups).flat() : [];
+  return listed
+    .map((item: unknown) => (isObject(item) ? String(item["name"]) : "unknown"))
+    .join(", ")
+    .slice(0, 200);
 }
 
 function show(value: unknown): string {
