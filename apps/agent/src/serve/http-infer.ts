@@ -27,6 +27,7 @@ export async function handleInfer(
   exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
 ): Promise<void> {
   const jsonBytes = parseJsonLength(exchange.request.headers["inference-header-content-length"]);
+  const client = parseClient(exchange.request.headers["x-fairlead-client"]);
   const bytes = await readBody(exchange.request, { maxBytes: context.maxBodyBytes, jsonBytes, memory: context.memory });
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
@@ -34,7 +35,7 @@ export async function handleInfer(
     if (stoppedReason !== null) {
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
-    const answer = await infer(context, load, { bytes, jsonBytes });
+    const answer = await infer(context, load, { bytes, jsonBytes, client });
     send(exchange.response, answer);
   } catch (error) {
     load.recordFailure(error, (performance.now() - startedMs) * 1_000);
@@ -45,7 +46,7 @@ export async function handleInfer(
 async function infer(
   context: InferContext,
   load: Load,
-  body: { readonly bytes: Uint8Array; readonly jsonBytes: number | null },
+  body: { readonly bytes: Uint8Array; readonly jsonBytes: number | null; readonly client: string | null },
 ): Promise<InferResponse> {
   const startedMs = performance.now();
   const request = parseInferRequest(load.target, body);
@@ -54,9 +55,9 @@ async function infer(
   const parsedMs = performance.now();
   const { outputs, runUs, shareUs, queueUs, batchRows, leads } = await load.infer(request.inputs, {
     memory: context.memory,
-    priority: "normal",
-    timeoutMs: null,
-    client: null,
+    priority: request.priority ?? load.settings.priority,
+    timeoutMs: request.timeoutMs,
+    client: body.client,
   });
   const ranMs = performance.now();
   recordOutputs(load.accumulator, load.classificationOutput, outputs);
@@ -79,6 +80,16 @@ function parseJsonLength(header: string | string[] | undefined): number | null {
   if (header === undefined) return null;
   if (typeof header === "string" && /^\d{1,10}$/u.test(header)) return Number(header);
   throw new ServeError("request_invalid", "Inference-Header-Content-Length is no number");
+}
+
+/** Names whose quota the request uses. Whoever reaches the endpoint may claim any: it divides, it does not protect. */
+function parseClient(header: string | string[] | undefined): string | null {
+  if (header === undefined) return null;
+  if (typeof header === "string" && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u.test(header)) return header;
+  throw new ServeError(
+    "request_invalid",
+    "X-Fairlead-Client is no name of at most 64 letters, digits, '.', '_' and '-'",
+  );
 }
 
 function send(response: ServerResponse, answer: InferResponse): void {

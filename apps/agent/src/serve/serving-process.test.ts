@@ -34,6 +34,22 @@ function toBinary(rows: number): { body: Buffer; headers: Record<string, string>
 }
 
 describe("the serving process", { timeout: 20_000 }, () => {
+  it("takes priority, timeout and client from a request, and refuses what is none", async () => {
+    await using harness = new ServingHarness();
+    await harness.event("ready");
+    await harness.serve(harness.toLoad("a", digitModel(good), { classification }));
+    const ask = (parameters: object, headers = {}) =>
+      harness.http({ path: inferPath, body: JSON.stringify({ inputs: [image(1)], parameters }), headers });
+    for (const parameters of [{ priority: "batch" }, { priority: 7 }, { priority: 0, timeout: 500_000 }])
+      expect((await ask(parameters, { "X-Fairlead-Client": "camera-1" })).status).toBe(200);
+    for (const parameters of [{ priority: "first" }, { priority: -1 }, { timeout: -5 }, { timeout: "soon" }]) {
+      const answer = await ask(parameters);
+      expect(answer.status).toBe(400);
+      expect((json(answer.bytes) as { error: string }).error).toMatch(/parameter '(?:priority|timeout)'/u);
+    }
+    expect((await ask({}, { "X-Fairlead-Client": "a b" })).status).toBe(400);
+  });
+
   it("reads digits by JSON and by binary tensors, plain and compressed, with equal results", async () => {
     await using harness = new ServingHarness();
     await harness.event("ready");

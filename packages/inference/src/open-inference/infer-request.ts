@@ -7,6 +7,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from "../tensor.ts";
+import type { Priority } from "../scheduler/settings.ts";
 import { parseJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
@@ -34,6 +35,10 @@ export interface InferRequest {
   readonly inputs: readonly Tensor[];
   /** In the order in which they are answered; every output of the model unless the request chose. */
   readonly outputs: readonly RequestedOutput[];
+  /** How urgent it is; null when the request does not say. */
+  readonly priority: Priority | null;
+  /** How long it may wait before its run begins; null when the request does not say. */
+  readonly timeoutMs: number | null;
 }
 
 export const maxTensorElements = 2 ** 31 - 1;
@@ -49,7 +54,14 @@ export function parseInferRequest(model: TargetModel, body: RequestBody): InferR
   }
   const request = parseObject(body.bytes.subarray(0, jsonBytes));
   const inputs = parseInputs(request["inputs"], body.bytes.subarray(jsonBytes));
-  return { id: parseId(request["id"]), inputs, outputs: parseOutputs(model, request) };
+  const parameters = parseParameters(request);
+  return {
+    id: parseId(request["id"]),
+    inputs,
+    outputs: parseOutputs(model, request),
+    priority: parsePriority(parameters["priority"]),
+    timeoutMs: parseTimeout(parameters["timeout"]),
+  };
 }
 
 /** JSON length 0: the whole body is the model's only input (binary tensor extension, "Raw Binary Request"). */
@@ -68,7 +80,8 @@ function parseRawBinary(model: TargetModel, bytes: Uint8Array): InferRequest {
   const shape = spec.shape.map((dimension) => (dimension === -1 ? rows : dimension));
   const data = viewTensorData(spec.datatype, bytes);
   const outputs = model.outputs.map(({ name }) => ({ name, binary: true }));
-  return { id: null, inputs: [{ name: spec.name, datatype: spec.datatype, shape, data }], outputs };
+  const inputs = [{ name: spec.name, datatype: spec.datatype, shape, data }];
+  return { id: null, inputs, outputs, priority: null, timeoutMs: null };
 }
 
 function parseObject(bytes: Uint8Array): JsonObject {
@@ -173,6 +186,24 @@ function parseOutputs(model: TargetModel, request: JsonObject): RequestedOutput[
     outputs.push({ name, binary: parseFlag(parameters, "binary_data") ?? all });
   }
   return outputs;
+}
+
+/** A name, or Triton's number: 0 is the model's default, 1 the most urgent, and every larger one is less urgent. */
+function parsePriority(value: unknown): Priority | null {
+  if (value === undefined || value === 0) return null;
+  if (value === 1 || value === "realtime") return "realtime";
+  if (value === 2 || value === "normal") return "normal";
+  if (value === "batch" || (Number.isSafeInteger(value) && Number(value) > 2)) return "batch";
+  throw malformed("parameter 'priority' is none of realtime, normal, batch, 0, 1, 2 …");
+}
+
+/** Microseconds, as Triton's parameter of this name; 0 is no limit. */
+function parseTimeout(value: unknown): number | null {
+  if (value === undefined || value === 0) return null;
+  if (!Number.isSafeInteger(value) || Number(value) < 0 || Number(value) > 3_600_000_000) {
+    throw malformed("parameter 'timeout' is no count of microseconds up to an hour");
+  }
+  return Number(value) / 1_000;
 }
 
 function parseFlag(parameters: JsonObject, name: string): boolean | undefined {
