@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import { FolderJob } from "./batch/folder-job.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -259,6 +260,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     onWindow: createThrottleEvents(emit),
   });
   desired.restore();
+  const jobs = config.batch.map((job) => new FolderJob({ ...job, address: () => serving.address, random, logger }));
   const close = (name: string, end: () => void | Promise<void>): Service => ({
     name,
     start: async () => undefined,
@@ -275,5 +277,6 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     telemetry,
     integrity,
     inbox,
+    ...jobs,
   ]);
 }

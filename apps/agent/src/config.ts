@@ -1,7 +1,7 @@
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
-import { executionProviderSchema, profileNameSchema } from "@fairlead/protocol";
+import { executionProviderSchema, modelNameSchema, profileNameSchema } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { z } from "zod";
 
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
@@ -22,6 +22,18 @@ export const agentConfigSchema = z.strictObject({
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
     })
     .prefault({}),
+  /** Inference over folders of files, in the idle gaps of the device; see batch/folder-job.ts. */
+  batch: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and hyphens"),
+        model: modelNameSchema,
+        folder: z.string().max(4_096).refine(isAbsolute, "not an absolute path"),
+        parallel: z.int().min(1).max(16).default(1),
+      }),
+    )
+    .max(16)
+    .default([]),
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),

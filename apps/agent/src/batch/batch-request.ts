@@ -1,0 +1,70 @@
+import { z } from "zod";
+
+const specSchema = z.object({
+  name: z.string().max(1_024),
+  datatype: z.enum([
+    ...(["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"] as const),
+    ...(["FP16", "BF16", "FP32", "FP64"] as const),
+  ]),
+  shape: z.array(z.int().min(-1)).max(16),
+});
+/** What the endpoint says of a model (Open Inference Protocol, "Model Metadata"). */
+export const modelDocumentSchema = z.object({ inputs: z.array(specSchema).max(256) });
+export type ModelDocument = z.infer<typeof modelDocumentSchema>;
+
+const elementBytes = { BOOL: 1, UINT8: 1, INT8: 1, UINT16: 2, INT16: 2, FP16: 2, BF16: 2 } as const;
+const toElementBytes = (datatype: ModelDocument["inputs"][number]["datatype"]): number =>
+  datatype in elementBytes ? elementBytes[datatype as keyof typeof elementBytes] : datatype.endsWith("64") ? 8 : 4;
+
+export interface BatchRequest {
+  readonly body: Buffer;
+  /** Value of Inference-Header-Content-Length; null when all of the body is JSON. */
+  readonly jsonBytes: number | null;
+}
+
+export type BatchRequestResult =
+  | { readonly kind: "request"; readonly request: BatchRequest }
+  | { readonly kind: "unusable"; readonly reason: string };
+
+const unusable = (reason: string): BatchRequestResult => ({ kind: "unusable", reason });
+const urgency = { priority: "batch" } as const;
+
+/** A `.json` file is a request of the protocol; it travels as it is, except that it may not be urgent. */
+function fromJson(bytes: Buffer): BatchRequestResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return unusable("the file is no JSON");
+  }
+  const parsed = z.looseObject({ parameters: z.looseObject({}).optional() }).safeParse(value);
+  if (!parsed.success) return unusable("the file is no inference request");
+  const request = { ...parsed.data, parameters: { ...parsed.data.parameters, ...urgency } };
+  return { kind: "request", request: { body: Buffer.from(JSON.stringify(request)), jsonBytes: null } };
+}
+
+/** Any other file is the little-endian content of the model's only input; a free first dimension follows from its size. */
+function fromBytes(bytes: Buffer, { inputs }: ModelDocument): BatchRequestResult {
+  const [input] = inputs;
+  if (input === undefined || inputs.length !== 1)
+    return unusable(`the model has ${inputs.length} inputs, so a file of bytes cannot be its input`);
+  const free = input.shape.filter((size) => size === -1).length;
+  if (free > 1) return unusable(`the shape [${input.shape.join(",")}] does not follow from a file's size`);
+  const rowBytes = input.shape.reduce(
+    (product, size) => product * (size === -1 ? 1 : size),
+    toElementBytes(input.datatype),
+  );
+  const rows = bytes.length / rowBytes;
+  if (!Number.isSafeInteger(rows) || rows < 1 || (free === 0 && rows !== 1))
+    return unusable(`the file has ${bytes.length} bytes, the input ${input.name} takes ${rowBytes}`);
+  const shape = input.shape.map((size) => (size === -1 ? rows : size));
+  const { name, datatype } = input;
+  const head = { name, datatype, shape, parameters: { binary_data_size: bytes.length } };
+  const json = Buffer.from(JSON.stringify({ parameters: urgency, inputs: [head] }));
+  return { kind: "request", request: { body: Buffer.concat([json, bytes]), jsonBytes: json.length } };
+}
+
+/** The inference request that a file stands for. */
+export function toBatchRequest(fileName: string, bytes: Buffer, model: ModelDocument): BatchRequestResult {
+  return fileName.endsWith(".json") ? fromJson(bytes) : fromBytes(bytes, model);
+}
