@@ -1,5 +1,6 @@
 import { isMarkedAsUntransferable, Worker } from "node:worker_threads";
 import { checkInputs } from "./check-inputs.ts";
+import { ExclusiveDevice } from "./exclusive-device.ts";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
 import { RuntimeError } from "./runtime-error.ts";
@@ -13,10 +14,27 @@ export interface OnnxRuntimeOptions {
 /** ONNX Runtime: one thread per loaded model. */
 export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): InferenceRuntime {
   const workerUrl = options.workerUrl ?? new URL("./onnxruntime-worker.ts", import.meta.url);
-  return { name: "onnxruntime", load: (model, loadOptions = {}) => loadModel(workerUrl, model, loadOptions) };
+  const webgpu = new ExclusiveDevice();
+  return {
+    name: "onnxruntime",
+    load: async (model, loadOptions = {}) => {
+      if (!(loadOptions.providers ?? ["cpu"]).includes("webgpu")) return await loadModel(workerUrl, model, loadOptions);
+      const release = await webgpu.acquire();
+      try {
+        return await loadModel(workerUrl, model, { ...loadOptions, device: webgpu });
+      } finally {
+        release();
+      }
+    },
+  };
 }
 
-async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options: LoadOptions): Promise<LoadedModel> {
+interface ThreadOptions extends LoadOptions {
+  /** What only one session may use at a time: two at once on WebGPU take the process down. */
+  readonly device?: ExclusiveDevice;
+}
+
+async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options: ThreadOptions): Promise<LoadedModel> {
   const worker = new Worker(workerUrl, {
     name: "onnxruntime",
     execArgv: [],
@@ -32,7 +50,7 @@ async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options
   const loaded = waitForLoad(worker, options.loadDeadlineMs ?? 60_000);
   worker.postMessage(request, isTransferable(model.buffer) ? [model.buffer] : []);
   const response = await loaded;
-  if (response.kind === "loaded") return new OnnxRuntimeModel(worker, response);
+  if (response.kind === "loaded") return new OnnxRuntimeModel(worker, response, options.device ?? null);
   worker.postMessage({ kind: "close" } satisfies WorkerRequest);
   if (response.kind === "load-failed") throw new RuntimeError(response.code, response.message);
   throw new RuntimeError("runtime_crashed", `the thread answered ${response.kind} to a load`);
@@ -63,6 +81,9 @@ function waitForLoad(worker: Worker, deadlineMs: number): Promise<WorkerResponse
   });
 }
 
+/** A run that waits for its device is looked at this often. */
+const maxWatchMs = 1_000;
+
 interface PendingRun {
   readonly deadlineMs: number;
   /** When the run became the first in line; runs are answered in order. */
@@ -78,13 +99,20 @@ class OnnxRuntimeModel implements LoadedModel {
   readonly placement: Placement;
   readonly #worker: Worker;
   readonly #pending = new Map<number, PendingRun>();
+  readonly #device: ExclusiveDevice | null;
+  /** Gives the device back; null while this model does not hold it. */
+  #giveBack: (() => void) | null = null;
+  #asking = false;
+  /** Runs that were sent and have no answer, those included whose deadline passed: they still use the device. */
+  #sent = 0;
   #outbox: RunRequest[] = [];
   #sequence = 0;
   #state: "open" | "closing" | "hung" | "ended" = "open";
   #watch: NodeJS.Timeout | null = null;
   #onIdle: (() => void) | null = null;
 
-  constructor(worker: Worker, loaded: Extract<WorkerResponse, { kind: "loaded" }>) {
+  constructor(worker: Worker, loaded: Extract<WorkerResponse, { kind: "loaded" }>, device: ExclusiveDevice | null) {
+    this.#device = device;
     this.#worker = worker;
     this.inputs = loaded.inputs;
     this.outputs = loaded.outputs;
@@ -108,7 +136,9 @@ class OnnxRuntimeModel implements LoadedModel {
       if (!lone && this.#outbox.length === 0) setImmediate(() => this.#flush());
       this.#outbox.push({ sequence, inputs });
       const { deadlineMs, onReleased } = options;
-      this.#pending.set(sequence, { deadlineMs, onReleased, startedMs: performance.now(), resolve, reject });
+      // A run that still waits for the device has not begun.
+      const startedMs = this.#device === null ? performance.now() : Number.POSITIVE_INFINITY;
+      this.#pending.set(sequence, { deadlineMs, onReleased, startedMs, resolve, reject });
       if (lone) this.#flush();
       if (this.#watch === null) this.#armWatch(options.deadlineMs);
     });
@@ -121,9 +151,11 @@ class OnnxRuntimeModel implements LoadedModel {
     if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     if (this.#watch !== null) clearTimeout(this.#watch);
     if (this.#stateNow() !== "closing") throw this.#refusal();
+    const giveBack = await this.#device?.acquire();
     const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
     this.#worker.postMessage({ kind: "close" } satisfies WorkerRequest);
     await exited;
+    giveBack?.();
   }
 
   /** The state may change while `close` waits; the compiler does not see that. */
@@ -133,11 +165,34 @@ class OnnxRuntimeModel implements LoadedModel {
 
   /** Requests that arrived in the same turn of the event loop travel in one message; a lone one does not wait for company. */
   #flush(): void {
+    if (this.#device === null) return this.#send();
+    if (this.#asking || this.#giveBack !== null) return;
+    this.#asking = true;
+    void this.#device.acquire().then((giveBack) => {
+      this.#asking = false;
+      this.#giveBack = giveBack;
+      const startedMs = performance.now();
+      for (const run of this.#pending.values()) run.startedMs = startedMs;
+      this.#send();
+      this.#checkDevice();
+    });
+  }
+
+  /** Gives the device back when nothing of this model runs on it, and asks again when more has come meanwhile. */
+  #checkDevice(): void {
+    if (this.#giveBack === null || (this.#sent > 0 && this.#state !== "ended")) return;
+    this.#giveBack();
+    this.#giveBack = null;
+    if (this.#outbox.length > 0 && this.#state !== "ended") this.#flush();
+  }
+
+  #send(): void {
     const runs = this.#outbox;
     this.#outbox = [];
     if (this.#state === "ended") return;
     try {
       this.#worker.postMessage({ kind: "run", runs } satisfies WorkerRequest, toTransferList(runs));
+      this.#sent += runs.length;
     } catch (error) {
       // Memory that is already gone, for instance two runs that were given the same: none of the batch was sent.
       const message = "the inputs cannot move to the runtime's thread";
@@ -157,8 +212,10 @@ class OnnxRuntimeModel implements LoadedModel {
   #onResponse(response: WorkerResponse): void {
     if (response.kind !== "ran") return;
     for (const result of response.results) this.#settle(result);
+    this.#sent -= response.results.length;
+    this.#checkDevice();
     const next = this.#first();
-    if (next !== undefined) next.startedMs = performance.now();
+    if (next !== undefined && next.startedMs !== Number.POSITIVE_INFINITY) next.startedMs = performance.now();
     this.#checkIdle();
   }
 
@@ -184,7 +241,7 @@ class OnnxRuntimeModel implements LoadedModel {
 
   /** One timer per model, looked at when it fires: most runs end long before, and a timer per run would cost more. */
   #armWatch(delayMs: number): void {
-    this.#watch = setTimeout(() => this.#checkDeadline(), Math.max(1, delayMs)).unref();
+    this.#watch = setTimeout(() => this.#checkDeadline(), Math.min(Math.max(1, delayMs), maxWatchMs)).unref();
   }
 
   #checkDeadline(): void {
@@ -199,6 +256,7 @@ class OnnxRuntimeModel implements LoadedModel {
     this.#state = "hung";
     const runs = [...this.#pending.values()];
     this.#pending.clear();
+    this.#outbox = [];
     for (const run of runs) {
       run.reject(
         run === first
@@ -216,6 +274,7 @@ class OnnxRuntimeModel implements LoadedModel {
       run.reject(new RuntimeError("runtime_crashed", "the runtime's thread ended during the run", cause));
     }
     this.#pending.clear();
+    this.#checkDevice();
     this.#checkIdle();
   }
 }
