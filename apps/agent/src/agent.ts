@@ -22,6 +22,7 @@ import { createTrustedTime } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore } from "./models/artifact-store.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
+import { listProviders, type DeviceOffers } from "./models/load-target.ts";
 import { Slots } from "./models/slots.ts";
 import { createForwarder } from "./outbox/forwarder.ts";
 import { toEventBody } from "./outbox/outbox-message.ts";
@@ -30,6 +31,7 @@ import type { DataPaths } from "./paths.ts";
 import { ownFolder, profilesFolder, readAgentVersion, servingEntry } from "./places.ts";
 import { openSavedState } from "./saved-state.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
+import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
@@ -81,10 +83,14 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
   );
   const arch = toArch();
+  const offers: DeviceOffers = {
+    providers: config.inference.providers,
+    runtimes: Object.entries(config.runtimes).map(([name, { providers, slots }]) => ({ name, providers, slots })),
+  };
   const capabilities = {
     arch,
     profile: profile.metadata.name,
-    executionProviders: config.inference.providers,
+    executionProviders: listProviders(offers).slice(0, 8),
     formats: ["onnx" as const],
   };
   const httpsAgent = new HttpsAgent({
@@ -105,7 +111,11 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const { host, port, threads, deadlineMs } = config.inference;
   const serving = new ServingHost({
     entry: servingEntry,
-    config: { address: { kind: "tcp", host, port }, inflightPath },
+    config: {
+      address: { kind: "tcp", host, port },
+      inflightPath,
+      runtimes: toSidecarConfigs(config.runtimes, paths.root),
+    },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
     clock,
     logger,
@@ -125,6 +135,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     serving,
     keeper,
     capabilities,
+    offers,
     emit,
     onChange: () => link.report(),
     clock,

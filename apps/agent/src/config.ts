@@ -3,6 +3,7 @@ import { executionProviderSchema, modelNameSchema, profileNameSchema } from "@fa
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { runtimesSchema } from "./serving/runtime-config.ts";
 
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
 export const agentConfigSchema = z.strictObject({
@@ -34,6 +35,8 @@ export const agentConfigSchema = z.strictObject({
     )
     .max(16)
     .default([]),
+  /** Other servers that run models here, by name. */
+  runtimes: runtimesSchema,
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from "@fairlead/kernel";
-import type { ArtifactReference, EventData, ExecutionProvider } from "@fairlead/protocol";
+import type { ArtifactReference, EventData } from "@fairlead/protocol";
 import type { PlacementReport, ServingRequest, ServingResults } from "../serve/ipc.ts";
+import type { DeviceOffers } from "./load-target.ts";
 import type { Saved } from "./saved.ts";
 import type { InstalledBuild, SlotRecord } from "./slot-record.ts";
 
@@ -28,8 +29,8 @@ export interface SlotPorts {
   readonly random: () => number;
   readonly logger: Logger;
   readonly threads: number;
-  /** What this device offers to models, the preferred one first. */
-  readonly providers: readonly ExecutionProvider[];
+  /** What this device offers to models, and by which runtime. */
+  readonly offers: DeviceOffers;
   readonly deadlineMs: number;
 }
 

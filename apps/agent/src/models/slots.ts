@@ -7,6 +7,7 @@ import { openSavedState } from "../saved-state.ts";
 import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
 import type { ArtifactKeeper } from "./artifact-keeper.ts";
 import { toWish } from "./desired.ts";
+import type { DeviceOffers } from "./load-target.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotView } from "./slot-ports.ts";
@@ -17,6 +18,7 @@ export interface SlotsOptions {
   readonly serving: Pick<ServingHost, "ready" | "request">;
   readonly keeper: ArtifactKeeper;
   readonly capabilities: BuildCapabilities;
+  readonly offers: DeviceOffers;
   readonly emit: (data: EventData) => void;
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -47,7 +49,7 @@ export class Slots implements Service {
   #open(slot: string): SlotEngine {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
-    const { folder, serving, keeper, emit, clock, random, logger, threads, capabilities, deadlineMs } = this.#options;
+    const { folder, serving, keeper, emit, clock, random, logger, threads, offers, deadlineMs } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
@@ -59,7 +61,7 @@ export class Slots implements Service {
       random,
       logger,
       threads,
-      providers: capabilities.executionProviders,
+      offers,
       deadlineMs,
     });
     this.#engines.set(slot, engine);

@@ -1,4 +1,5 @@
-import { toMissedPlacement, toProviders } from "./placement.ts";
+import { toLoadTarget } from "./load-target.ts";
+import { toMissedPlacement } from "./placement.ts";
 import { assertNever, hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { Step } from "./plan.ts";
 import type { SlotEngine } from "./slot-engine.ts";
@@ -89,7 +90,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         classification: build.classification,
         threads,
         deadlineMs,
-        providers: toProviders(build.providers, slot.ports.providers),
+        ...toLoadTarget(identity.slot, build.providers, slot.ports.offers),
       },
       loadTimeoutMs,
     );

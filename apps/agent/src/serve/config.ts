@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
 import { ServeError } from "./serving-error.ts";
+import { parseSidecars } from "./sidecars.ts";
 
 export type ResolvedServingConfig = Required<ServingConfig>;
 
@@ -16,6 +17,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     maxBodyBytes: parseCount(value, "maxBodyBytes", 67_108_864),
     maxQueue: parseCount(value, "maxQueue", 64),
     maxSockets: parseCount(value, "maxSockets", 256),
+    runtimes: parseSidecars(value["runtimes"]),
     lanes: parseCount(value, "lanes", availableParallelism()),
     memoryBudgetBytes: (value["memoryBudgetBytes"] ?? null) === null ? null : parseCount(value, "memoryBudgetBytes", 1),
     memoryReserveBytes: parseCount(value, "memoryReserveBytes", 16_777_216),

@@ -10,6 +10,21 @@ export type ServingAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly socketPath: string };
 
+/** A server that runs models for this process, as a process of its own. */
+export interface SidecarConfig {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly url: string;
+  /** Absolute; where the process is noted while it lives. */
+  readonly folder: string;
+  readonly repository: string;
+  readonly control: "explicit" | "poll";
+  readonly providers: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly readyTimeoutMs: number;
+  readonly memoryLimitBytes: number | null;
+}
+
 /** First command-line argument of the process, as JSON. Port 0 asks the system for a free port. */
 export interface ServingConfig {
   readonly address: ServingAddress;
@@ -21,6 +36,8 @@ export interface ServingConfig {
   readonly maxQueue?: number;
   /** Default 256. */
   readonly maxSockets?: number;
+  /** Runtimes beside the one in the process, each started with its first load. Default none. */
+  readonly runtimes?: readonly SidecarConfig[];
   /** Runs that may execute at the same time on this device: 1 for one accelerator. Default: the cores of the machine. */
   readonly lanes?: number;
   /** Most memory that this process may take; a load that needs more is refused. Default null: what the device has. */
@@ -90,6 +107,8 @@ export interface LoadRequest {
   readonly deadlineMs: number;
   /** Default ["cpu"]. A name that this machine's runtime does not know is refused. */
   readonly providers?: readonly string[];
+  /** Name of one of the process's runtimes; absent for its own. */
+  readonly runtime?: string;
   readonly scheduling?: LoadScheduling;
 }
 
@@ -254,6 +273,13 @@ export type ServingEvent =
     }
   /** A load that nobody asked was given up for another; its id means nothing any more. */
   | { readonly kind: "unloaded"; readonly loadId: string; readonly slot: string; readonly reason: string }
+  /** A server that runs models for this process started, ended, printed something, or did not take a model back. */
+  | {
+      readonly kind: "runtime";
+      readonly runtime: string;
+      readonly severity: "info" | "warn";
+      readonly message: string;
+    }
   | {
       readonly kind: "model-warning";
       readonly loadId: string;

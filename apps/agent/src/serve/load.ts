@@ -117,6 +117,8 @@ export class Load {
 
   #onRunFailed(error: unknown, sinceMs: number): void {
     if (!hasErrorCode(error, "inference_deadline") || this.#hung) return;
+    // Its own server was ended for it and starts again: nothing of this process is stuck.
+    if (this.#parts.models.every((model) => model.recovers === true)) return;
     this.#hung = true;
     this.#parts.onHung(sinceMs);
   }

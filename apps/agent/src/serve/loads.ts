@@ -157,8 +157,12 @@ export class Loads {
     bytes: Uint8Array<ArrayBuffer>,
     instances: number,
   ): Promise<[LoadedModel, ...LoadedModel[]]> {
-    const { threads, providers } = request;
-    const options = { threads, ...(providers === undefined ? {} : { providers }) };
+    const { threads, providers, runtime } = request;
+    const options = {
+      threads,
+      ...(providers === undefined ? {} : { providers }),
+      ...(runtime === undefined ? {} : { runtime }),
+    };
     const copies = Array.from({ length: instances - 1 }, () => () => bytes.slice());
     const rest: LoadedModel[] = [];
     try {

@@ -1,4 +1,4 @@
-import { createOnnxRuntime, DeviceScheduler } from "@fairlead/inference";
+import { createOnnxRuntime, createRuntimes, DeviceScheduler } from "@fairlead/inference";
 import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
 import { openHttpServer } from "./http-server.ts";
@@ -7,10 +7,11 @@ import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
 import { readMemory } from "./process-memory.ts";
+import { createSidecars } from "./sidecars.ts";
 
 /*
  * The serving process: composition root. It is forked by the supervisor, takes its configuration as one argument, and
- * ends when the supervisor does. It opens no connection to anywhere.
+ * ends when the supervisor does. It opens no connection to anywhere but to its own sidecars on this machine.
  */
 
 const config = parseServingConfig(process.argv[2]);
@@ -24,13 +25,16 @@ function send(message: ServingMessage, onSent?: () => void): void {
  * or abort; SIGKILL does neither, and the in-flight file still names the run.
  */
 function leave(busy: boolean): void {
+  runtime.kill();
   if (busy) process.kill(process.pid, "SIGKILL");
   else process.exit(0);
 }
 
 // A bundle has no .ts beside it: the build emits the thread's entry next to this file.
 const bundled = !import.meta.url.endsWith(".ts");
-const runtime = createOnnxRuntime(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {});
+const own = createOnnxRuntime(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {});
+const runtime = createRuntimes({ own, sidecars: createSidecars(config.runtimes, (event) => send({ event })) });
+process.on("exit", () => runtime.kill());
 const inflight = openInflightFile(config.inflightPath);
 const loads = new Loads({
   runtime,

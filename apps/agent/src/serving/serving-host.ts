@@ -204,6 +204,9 @@ export class ServingHost implements Service {
         });
         this.#options.onUnloaded?.(event);
         return;
+      case "runtime":
+        this.#options.logger[event.severity]("a runtime reports", { runtime: event.runtime, reason: event.message });
+        return;
       case "model-warning":
         this.#options.logger.warn("the model's runtime warns", {
           slot: event.slot,
