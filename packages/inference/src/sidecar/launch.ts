@@ -32,8 +32,7 @@ export async function toLaunch(command: readonly string[], memoryLimitBytes: num
   if (memoryLimitBytes !== null) {
     if (await works("prlimit", [`--data=${memoryLimitBytes}`, "--", "true"]))
       words = ["prlimit", `--data=${memoryLimitBytes}`, "--", ...words];
-    else
-      notes.push("no prlimit here: the memory of the server is looked at every two seconds, and not bounded between");
+    else notes.push("no prlimit here: the memory of the server is looked at now and then, and not bounded between");
   }
   if (await works("setpriv", ["--pdeathsig", "KILL", "--", "true"]))
     words = ["setpriv", "--pdeathsig", "KILL", "--", ...words];

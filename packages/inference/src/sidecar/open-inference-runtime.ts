@@ -40,6 +40,8 @@ export interface OpenInferenceRuntimeOptions {
   readonly readyTimeoutMs?: number;
   /** Bytes of private memory that the server may have; null (the default) for as many as there are. */
   readonly memoryLimitBytes?: number | null;
+  /** How often the server's health and memory are looked at. Default 2,000. */
+  readonly watchMs?: number;
   /** Default 67,108,864. */
   readonly maxAnswerBytes?: number;
   readonly onEvent?: (event: SidecarEvent) => void;
@@ -98,6 +100,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
       recordPath: join(options.folder, "process.json"),
       readyTimeoutMs: options.readyTimeoutMs ?? 30_000,
       memoryLimitBytes: options.memoryLimitBytes ?? null,
+      watchMs: options.watchMs ?? 2_000,
       isReady: () => this.#client.isHealthy("ready"),
       isAlive: () => this.#client.isHealthy("live"),
       isBusy: () => this.#loading > 0 || [...this.#models].some(({ model }) => model.pending > 0),
@@ -116,7 +119,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
     const providers = this.#toProviders(options.providers);
     const edge = toFileEdge(inspect(bytes));
     const untilMs = performance.now() + (options.loadDeadlineMs ?? reloadDeadlineMs);
-    await (this.#opened ??= this.#repository.open());
+    await this.#open();
     await this.#process.whenUp(Math.max(1, untilMs - performance.now()));
     const threads = options.threads ?? 1;
     const identity = this.#repository.toNewName(bytes);
@@ -130,7 +133,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
         throw new RuntimeError("runtime_crashed", "the server ended while it loaded the model");
       return this.#hold(stored, providers, served);
     } catch (error) {
-      await this.#drop(stored);
+      await this.#drop(stored).catch(() => undefined);
       throw error;
     }
   }
@@ -143,6 +146,17 @@ class OpenInferenceRuntime implements SidecarRuntime {
     for (const { model } of this.#models) model.goDown("the runtime is closed");
     await this.#process.close();
     this.#http.close();
+  }
+
+  /** Once; again when it failed. */
+  async #open(): Promise<void> {
+    this.#opened ??= this.#repository.open();
+    try {
+      await this.#opened;
+    } catch (error) {
+      this.#opened = null;
+      throw error;
+    }
   }
 
   #toProviders(asked: readonly string[] | undefined): readonly string[] {

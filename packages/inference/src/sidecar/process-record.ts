@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { hasErrorCode } from "@fairlead/kernel";
 
 /** A process and the group that it leads, told apart from any later one of the same number. */
 export interface ProcessRecord {
@@ -77,12 +78,12 @@ function findMembers(record: ProcessRecord): number[] {
     });
 }
 
-/** Ends the whole group; nothing when it is gone. */
+/** Ends the whole group; nothing when it is gone, or when what is left of it has made itself another user's. */
 export function killGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    if (!hasErrorCode(error, "ESRCH") && !hasErrorCode(error, "EPERM")) throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { fork } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LoadedModel } from "../port.ts";
@@ -156,6 +156,30 @@ describe("the server's process", () => {
     expect(JSON.parse(readFileSync(recordPath, "utf8"))).toMatchObject({ pid: sidecar.runtime.pid });
     await sidecar.runtime.close();
     expect(existsSync(recordPath)).toBe(false);
+  });
+
+  it("is started again when it answers nothing, though no run waits for it", async () => {
+    const sidecar = open([], { watchMs: 50 });
+    const loaded = await sidecar.runtime.load(model());
+    process.kill(sidecar.runtime.pid ?? 0, "SIGSTOP");
+    const down = await until("it is given up", () => sidecar.events.find(({ kind }) => kind === "down"), 4_500);
+    expect(down).toMatchObject({ reason: "it does not answer when asked for its health" });
+    let answered = 0;
+    await until("it answers", () => {
+      void run(loaded).then(
+        ({ length }) => (answered = length),
+        () => undefined,
+      );
+      return answered > 0;
+    });
+  }, 10_000);
+
+  it("is not started a second time when its process cannot be noted", async () => {
+    const sidecar = open([], { random: () => 0 });
+    mkdirSync(join(sidecar.folder, "runtime/process.json/held"), { recursive: true });
+    await expect(sidecar.runtime.load(model())).rejects.toThrow(code("runtime_crashed", "process.json"));
+    rmSync(join(sidecar.folder, "runtime/process.json"), { recursive: true });
+    expect(await run(await sidecar.runtime.load(model()))).toHaveLength(4);
   });
 
   it("has the memory limit that it was given", async () => {

@@ -27,6 +27,8 @@ export interface SidecarProcessOptions {
   readonly recordPath: string;
   readonly readyTimeoutMs: number;
   readonly memoryLimitBytes: number | null;
+  /** How often its health and its memory are looked at. */
+  readonly watchMs: number;
   readonly isReady: () => Promise<boolean>;
   readonly isAlive: () => Promise<boolean>;
   /** While runs or loads are in progress their own deadlines watch the server, which may answer nothing else. */
@@ -51,7 +53,6 @@ interface Running {
   endedFor: string | null;
 }
 
-const watchMs = 2_000;
 const maxMisses = 3;
 const steadyMs = 60_000;
 const repeatedMs = 60_000;
@@ -165,7 +166,9 @@ export class SidecarProcess {
       if (this.#stopped()) killGroup(running.pid, "SIGKILL");
       else await this.#waitForReady(running, launch);
     } catch (error) {
-      if (!this.#stopped()) this.#onEnd(toErrorMessage(error), []);
+      const message = toErrorMessage(error);
+      if (this.#running !== null) this.restart(message);
+      else if (!this.#stopped()) this.#onEnd(message, []);
     }
   }
 
@@ -188,7 +191,6 @@ export class SidecarProcess {
       stream.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const running: Running = { child, pid, log, startedMs: performance.now(), endedFor: null };
     this.#running = running;
-    noteProcess(recordPath, pid);
     child.on("error", () => undefined);
     child.once("exit", (code, signal) => {
       // What the leader leaves of its group must not hold the address or the device.
@@ -201,6 +203,7 @@ export class SidecarProcess {
         if (!this.#stopped()) this.#onEnd(running.endedFor ?? exit, log.tail());
       });
     });
+    noteProcess(recordPath, pid);
     return running;
   }
 
@@ -213,7 +216,7 @@ export class SidecarProcess {
         if (this.#running !== running || this.#stopped()) return;
         this.#state = "up";
         this.#misses = 0;
-        this.#watch = setInterval(() => void this.#look(running), watchMs).unref();
+        this.#watch = setInterval(() => void this.#look(running), this.#options.watchMs).unref();
         const startMs = performance.now() - running.startedMs;
         onEvent({ kind: "up", pid: running.pid, startMs, notes: launch.notes });
         onUp();
@@ -230,7 +233,7 @@ export class SidecarProcess {
   }
 
   async #look(running: Running): Promise<void> {
-    const { memoryLimitBytes, isAlive, isBusy } = this.#options;
+    const { memoryLimitBytes, watchMs, isAlive, isBusy } = this.#options;
     const resident = readResidentBytes(running.pid);
     if (memoryLimitBytes !== null && resident !== null && resident > memoryLimitBytes) {
       this.restart(`it holds ${resident} bytes of memory, over its limit of ${memoryLimitBytes}`);

@@ -10,7 +10,18 @@ export const tensorInfoSchema = z.strictObject({
   shape: z.array(z.union([z.int().min(0), z.string().max(128)])).max(32),
 });
 
-export const executionProviderSchema = z.enum(["cpu", "webgpu", "cuda", "tensorrt", "coreml", "dml", "qnn"]);
+export const executionProviderSchema = z.enum([
+  "cpu",
+  "webgpu",
+  "cuda",
+  "tensorrt",
+  "coreml",
+  "dml",
+  "qnn",
+  "openvino",
+  "vitisai",
+  "rknpu",
+]);
 export const precisionSchema = z.enum(["fp32", "fp16", "bf16", "int8", "int4", "mixed"]);
 export const quantizationSchema = z.enum(["none", "qdq", "qlinear", "dynamic", "weight-only-4bit"]);
 
