@@ -6,6 +6,7 @@ import { digitModelPath, loadDigits } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
 import { SteadyLoad } from "../support/load.ts";
 import { TestPlane } from "../support/plane.ts";
+import { configureBatch } from "./batch.ts";
 import { narrator } from "./narrator.ts";
 
 /** Two sites; three devices carry a role in the rollouts, the other three are ordinary. */
@@ -45,6 +46,7 @@ export class DemoFleet implements AsyncDisposable {
     for (let index = 0; index < this.devices.length; index += 2) {
       await Promise.all(this.devices.slice(index, index + 2).map((device) => device.enrol(this.plane, token)));
     }
+    configureBatch(this.devices);
     for (const device of this.devices) device.run();
     await eventually(
       "all agents are online",

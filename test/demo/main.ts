@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { fillGaps } from "./batch.ts";
 import { Claims } from "./claims.ts";
 import { DemoFleet } from "./fleet.ts";
 import { narrator } from "./narrator.ts";
@@ -21,6 +22,7 @@ try {
   await fleet.start();
   await installEverywhere(fleet, claims);
   await promoteBetter(fleet, claims);
+  await fillGaps(fleet, claims);
   const stopped = await stopBad(fleet, claims);
   const heal = await healTampered(fleet, claims);
   await fleet.stopLoad();

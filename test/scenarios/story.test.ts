@@ -16,6 +16,8 @@ describe("the story of npm run demo", () => {
     "1.0.0 is installed on all six devices",
     "1.1.0 passed its gates in three stages",
     "every stage of 1.1.0 was judged on live requests",
+    "an archive was read in the idle gaps, and not one live request failed for it",
+    "every device proves where its model runs",
     "1.2.0 was stopped in its first stage by the confidence gate",
     "no later stage of 1.2.0 began",
     "all touched devices are back on 1.1.0",
