@@ -28,8 +28,12 @@ const datatypeOf: Readonly<Partial<Record<OrtType, Datatype>>> = {
 };
 const ortTypeOf = new Map(Object.entries(datatypeOf).map(([type, datatype]) => [datatype, type as OrtType]));
 
+/** While a model loads its warnings are worth reading; whoever owns the process condenses them. */
+const warningSeverity = 2;
 /** Fatal only: every other failure comes back as a rejected run, and a client must not be able to fill the log. */
 const fatalSeverity = 4;
+
+const runOptions = { logSeverityLevel: fatalSeverity } as const;
 
 interface Session {
   readonly session: InferenceSession;
@@ -137,7 +141,7 @@ function toSessionOptions({ providers, threads }: Omit<SessionRequest, "model">)
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
-    logSeverityLevel: fatalSeverity,
+    logSeverityLevel: warningSeverity,
     extra: {
       session: {
         intra_op: { allow_spinning: "0" },
@@ -232,7 +236,7 @@ function createRunner(owned: Session): (runs: readonly RunRequest[]) => void {
     try {
       const feeds: Record<string, OrtTensor> = {};
       for (const input of inputs) feeds[input.name] = toFeed(input);
-      const outputs = collectOutputs(owned, await owned.session.run(feeds));
+      const outputs = collectOutputs(owned, await owned.session.run(feeds, runOptions));
       // Runs do not overlap on this thread: this one began when it was asked for or when the one before it ended.
       const runUs = (performance.now() - Math.max(startedMs, lastEndMs)) * 1_000;
       response = { kind: "done", sequence, outputs, runUs, released: toReleased(inputs, outputs) };
