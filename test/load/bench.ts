@@ -5,11 +5,13 @@ import { benchOverhead, benchThroughput } from "./inference-bench.ts";
 import { benchIngest } from "./ingest-bench.ts";
 import type { Row } from "./measure.ts";
 import { benchRecovery } from "./recovery-bench.ts";
+import { benchSharing } from "./runtime-bench.ts";
 
 const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   overhead: benchOverhead,
   throughput: benchThroughput,
   ingest: benchIngest,
+  runtime: benchSharing,
   recovery: benchRecovery,
   idle: benchIdle,
 };

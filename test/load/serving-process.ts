@@ -16,8 +16,9 @@ export class ServingProcess implements AsyncDisposable {
   #id = 0;
   port = 0;
 
-  async start(): Promise<this> {
-    const config = { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, inflightPath: join(this.#dir, "inflight") };
+  async start(parts: { readonly lanes?: number } = {}): Promise<this> {
+    const address = { kind: "tcp", host: "127.0.0.1", port: 0 };
+    const config = { address, inflightPath: join(this.#dir, "inflight"), ...parts };
     const child = fork(new URL("../../apps/agent/src/serve/main.ts", import.meta.url), [JSON.stringify(config)], {
       serialization: "advanced",
     });
@@ -51,13 +52,13 @@ export class ServingProcess implements AsyncDisposable {
   }
 
   /** Loads the bytes as a model of that name and lets it answer; gives the path of the file. */
-  async serve(model: string, bytes: Uint8Array): Promise<string> {
+  async serve(model: string, bytes: Uint8Array, scheduling: object = {}): Promise<string> {
     const path = join(this.#dir, `${model}.onnx`);
     writeFileSync(path, bytes);
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
     await this.request({
       ...{ kind: "load", loadId: model, slot: model, path, digest, sizeBytes: bytes.length, model, version: "1.0.0" },
-      ...{ classification: null, threads: 1, deadlineMs: 30_000 },
+      ...{ classification: null, threads: 1, deadlineMs: 30_000, scheduling },
     });
     await this.request({ kind: "activate", slot: model, loadId: model });
     return path;

@@ -22,6 +22,7 @@ export type WorkerRequest =
       readonly model: Uint8Array<ArrayBuffer>;
       readonly providers: readonly string[];
       readonly threads: number;
+      readonly background: boolean;
     }
   | { readonly kind: "run"; readonly runs: readonly RunRequest[] }
   | { readonly kind: "close" };

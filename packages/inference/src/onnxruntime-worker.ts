@@ -1,3 +1,4 @@
+import { constants, platform, setPriority } from "node:os";
 import { isMarkedAsUntransferable, parentPort } from "node:worker_threads";
 import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from "onnxruntime-node";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
@@ -44,8 +45,17 @@ function post(response: WorkerResponse, transfer: ArrayBuffer[] = []): void {
   parentPort?.postMessage(response, transfer);
 }
 
+/**
+ * Linux counts niceness by thread, and threads that the session starts inherit it (setpriority(2), "C library/kernel
+ * differences"); elsewhere it would be that of the whole process.
+ */
+function goToBackground(): void {
+  if (platform() === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
+}
+
 async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<Session | null> {
   const { providers } = request;
+  if (request.background) goToBackground();
   const offered = listSupportedBackends().map((backend) => backend.name);
   const unknown = providers.filter((provider) => !offered.includes(provider));
   if (unknown.length > 0 || providers.length === 0) {

@@ -46,6 +46,7 @@ async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options
     model,
     providers: options.providers ?? ["cpu"],
     threads: options.threads ?? 1,
+    background: options.background ?? false,
   };
   const loaded = waitForLoad(worker, options.loadDeadlineMs ?? 60_000);
   worker.postMessage(request, isTransferable(model.buffer) ? [model.buffer] : []);

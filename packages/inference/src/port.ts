@@ -5,6 +5,8 @@ export interface LoadOptions {
   readonly providers?: readonly string[];
   /** Threads of one run. Default 1. */
   readonly threads?: number;
+  /** Runs at the system's lowest priority, where the system can: everything else on the device goes first. Default false. */
+  readonly background?: boolean;
   /** Longest time that loading may take. Default 60,000. */
   readonly loadDeadlineMs?: number;
   /** Which of several runtimes; absent for the one in this process. */

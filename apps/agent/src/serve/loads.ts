@@ -138,7 +138,8 @@ export class Loads {
     inspectOnnxBytes(bytes);
     mark.set("loading");
     const before = memory.read().rssBytes;
-    const models = await this.#loadInstances(request, bytes, instances);
+    const background = settings.priority === "batch";
+    const models = await this.#loadInstances({ request, bytes, instances, background });
     mark.set(null);
     const output = request.classification?.output;
     if (output !== undefined && !models[0].outputs.some((spec) => spec.name === output)) {
@@ -152,14 +153,16 @@ export class Loads {
   }
 
   /** One after the other, so that the file is in memory once besides what the runtime keeps. */
-  async #loadInstances(
-    request: LoadRequest,
-    bytes: Uint8Array<ArrayBuffer>,
-    instances: number,
-  ): Promise<[LoadedModel, ...LoadedModel[]]> {
-    const { threads, providers, runtime } = request;
+  async #loadInstances(parts: {
+    readonly request: LoadRequest;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly instances: number;
+    readonly background: boolean;
+  }): Promise<[LoadedModel, ...LoadedModel[]]> {
+    const { bytes, instances, background } = parts;
+    const { threads, providers, runtime } = parts.request;
     const options = {
-      threads,
+      ...{ threads, background },
       ...(providers === undefined ? {} : { providers }),
       ...(runtime === undefined ? {} : { runtime }),
     };
