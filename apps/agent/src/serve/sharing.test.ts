@@ -17,7 +17,11 @@ function ask(harness: ServingHarness, model: string, values: readonly number[]):
 
 const toOutput = (answer: HttpAnswer) => (json(answer.bytes) as { outputs: { data: number[] }[] }).outputs[0]!.data;
 
-function toLoad(harness: ServingHarness, id: string, rest: Partial<LoadRequest> = {}, bytes = heavy): LoadRequest {
+function toLoad(
+  harness: ServingHarness,
+  id: string,
+  { bytes = heavy, ...rest }: Partial<LoadRequest> & { readonly bytes?: typeof heavy } = {},
+): LoadRequest {
   return harness.toLoad(id, bytes, { slot: id, model: id, ...rest });
 }
 
@@ -89,7 +93,7 @@ describe("the serving process shares the device", { timeout: 20_000 }, () => {
     await using harness = new ServingHarness();
     await harness.event("ready");
     await harness.serve(toLoad(harness, "served"));
-    for (const id of ["first", "second"]) await harness.must(toLoad(harness, id, {}, heavy));
+    for (const id of ["first", "second"]) await harness.must(toLoad(harness, id, { bytes: heavy }));
     const { rssBytes } = await harness.must({ kind: "ping" });
     await using tight = new ServingHarness({ memoryBudgetBytes: rssBytes + 20 * 1_048_576, unloadIdleMs: 1 });
     await tight.event("ready");
@@ -108,8 +112,8 @@ describe("the serving process shares the device", { timeout: 20_000 }, () => {
   it("holds batch slots still while the device throttles and runs them at the system's lowest priority", async () => {
     await using harness = new ServingHarness();
     await harness.event("ready");
-    await harness.serve(toLoad(harness, "live", {}, light));
-    await harness.serve(toLoad(harness, "archive", { scheduling: { priority: "batch" } }, light));
+    await harness.serve(toLoad(harness, "live", { bytes: light }));
+    await harness.serve(toLoad(harness, "archive", { scheduling: { priority: "batch" }, bytes: light }));
     await harness.must({ kind: "throttle", throttled: true });
     let answered = false;
     const held = ask(harness, "archive", [1]).then((answer) => {
