@@ -16,7 +16,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     inflightPath,
     maxBodyBytes: parseCount(value, "maxBodyBytes", 67_108_864),
     maxQueue: parseCount(value, "maxQueue", 64),
-    maxSockets: parseCount(value, "maxSockets", 256),
+    maxSockets: parseCount(value, "maxSockets", 2_048),
     runtimes: parseSidecars(value["runtimes"]),
     lanes: parseCount(value, "lanes", availableParallelism()),
     memoryBudgetBytes: (value["memoryBudgetBytes"] ?? null) === null ? null : parseCount(value, "memoryBudgetBytes", 1),

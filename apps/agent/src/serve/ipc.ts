@@ -34,7 +34,7 @@ export interface ServingConfig {
   readonly maxBodyBytes?: number;
   /** Requests that may wait or run on one load before others are refused with 503. Default 64. */
   readonly maxQueue?: number;
-  /** Default 256. */
+  /** Default 2,048. */
   readonly maxSockets?: number;
   /** Runtimes beside the one in the process, each started with its first load. Default none. */
   readonly runtimes?: readonly SidecarConfig[];
