@@ -8,6 +8,8 @@ import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { FolderJob } from "./batch/folder-job.ts";
+import { readFingerprint } from "./bench/fingerprint.ts";
+import { measureBuild } from "./bench/measure-build.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -20,7 +22,9 @@ import { PlaneLink } from "./link/plane-link.ts";
 import { toReported } from "./link/reported.ts";
 import { createTrustedTime } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
-import { openArtifactStore } from "./models/artifact-store.ts";
+import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
+import { choicesSchema } from "./models/choice/choice-record.ts";
+import { Chooser } from "./models/choice/chooser.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
 import { listProviders, type DeviceOffers } from "./models/load-target.ts";
 import { Slots } from "./models/slots.ts";
@@ -93,6 +97,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     executionProviders: listProviders(offers).slice(0, 8),
     formats: ["onnx" as const],
   };
+  const memoryBytes = totalmem();
   const httpsAgent = new HttpsAgent({
     ca: identity.caPem,
     cert: identity.certificatePem,
@@ -130,11 +135,29 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       link.report();
     },
   });
+  const { benchmarkMs: durationMs, ...choicePolicy } = config.choice;
+  const bench = { threads, deadlineMs, durationMs, profile };
+  const toPath = (digest: string) => keeper.toPath(digest);
+  const measuring = { folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length, clock, logger };
+  const chooser = new Chooser({
+    saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
+    fingerprint: await readFingerprint(bench),
+    policy: choicePolicy,
+    fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
+    freeBytes: () => readFreeBytes(paths.downloads),
+    measure: (request, build, signal) =>
+      measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
+    onChange: () => link.report(),
+    clock,
+    random,
+    logger,
+  });
   const slots = new Slots({
     folder: paths.slots,
     serving,
     keeper,
-    capabilities,
+    chooser,
+    capabilities: { ...capabilities, memoryBytes },
     offers,
     emit,
     onChange: () => link.report(),
@@ -202,7 +225,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       tsMs: Math.max(1_000_000_000_000, clock.nowMs()),
       agentVersion,
       ...capabilities,
-      memoryTotalBytes: totalmem(),
+      memoryTotalBytes: memoryBytes,
       inventory: identity.inventory,
       epoch: outbox.epoch,
       lastSeq: outbox.lastSeq,
@@ -281,6 +304,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     close("outbox", () => outbox.close()),
     close("hardware", () => probe.close()),
     close("downloads", () => httpsAgent.destroy()),
+    close("chooser", () => chooser.close()),
     serving,
     slots,
     link,

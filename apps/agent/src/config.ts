@@ -1,5 +1,5 @@
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
-import { executionProviderSchema, modelNameSchema, profileNameSchema } from "@fairlead/protocol";
+import { choiceObjectiveSchema, executionProviderSchema, modelNameSchema, profileNameSchema } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
@@ -37,6 +37,15 @@ export const agentConfigSchema = z.strictObject({
     .default([]),
   /** Other servers that run models here, by name. */
   runtimes: runtimesSchema,
+  /** What this device wants of its builds, before what a release says. The floor can only be raised here. */
+  choice: z
+    .strictObject({
+      objective: choiceObjectiveSchema.nullable().default(null),
+      accuracyFloor: z.number().min(0).max(1).nullable().default(null),
+      /** How long each candidate is run. */
+      benchmarkMs: z.int().min(100).max(60_000).default(1_000),
+    })
+    .prefault({}),
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),

@@ -13,9 +13,9 @@ export interface BuildCapabilities {
 /** Share of the device's memory that one model may be estimated to need. */
 const memoryShare = 0.8;
 
-/** Bytes that a loaded build needs at least: the file while it is checked, and the weights that the runtime keeps. */
+/** Bytes that a build is expected to take while it loads; measured: three times the file and a thread with its session. */
 export function toMemoryEstimateBytes(build: Pick<Build, "artifact">): number {
-  return 2 * build.artifact.sizeBytes + 16 * 1_048_576;
+  return 3 * build.artifact.sizeBytes + 24 * 1_048_576;
 }
 
 function fitsMemory(build: Build, { memoryBytes }: BuildCapabilities): boolean {

@@ -113,7 +113,7 @@ describe("the choice among measured builds", () => {
       toBuild({ target: { executionProviders: ["cuda"] } }),
     ];
     expect(listCandidates({ builds }, device).map(({ artifact }) => artifact.digest[7])).toEqual(["b", "a"]);
-    const small = { ...device, memoryBytes: 64 * 1_048_576 };
+    const small = { ...device, memoryBytes: 96 * 1_048_576 };
     expect(listCandidates({ builds }, small).map(({ artifact }) => artifact.digest[7])).toEqual(["b"]);
     expect(selectBuild({ builds: [builds[0]!] }, small)).toBeNull();
   });

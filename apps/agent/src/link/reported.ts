@@ -37,6 +37,7 @@ export function toSlotReport(view: SlotView): SlotReport {
     serving,
     notServingReason: serving ? null : toNotServingReason(view),
     placement: toPlacement(view),
+    choice: view.choice ?? null,
     job: record.job === null ? null : { ...record.job, progressRatio: toRatio(view.progressRatio) },
   };
 }

@@ -2,7 +2,7 @@ import { createHasher } from "@fairlead/artifacts";
 import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import type { ArtifactReference } from "@fairlead/protocol";
 import { createReadStream } from "node:fs";
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { discardPart } from "./download.ts";
 
@@ -27,6 +27,12 @@ export async function measureFile(path: string): Promise<{ readonly digest: stri
     hasher.update(chunk);
   const { sizeBytes } = hasher;
   return { digest: hasher.finish(), sizeBytes };
+}
+
+/** Bytes that may be written to the file system of the folder. */
+export async function readFreeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
 
 async function syncPath(path: string): Promise<void> {

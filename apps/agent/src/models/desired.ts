@@ -1,4 +1,10 @@
-import { selectBuild, verifyDesiredState, type BuildCapabilities, type TrustRoots } from "@fairlead/artifacts";
+import {
+  listCandidates,
+  selectBuild,
+  verifyDesiredState,
+  type BuildCapabilities,
+  type TrustRoots,
+} from "@fairlead/artifacts";
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
 import {
   digestSchema,
@@ -120,9 +126,21 @@ export function toWish(entry: DesiredSlot, capabilities: BuildCapabilities): Wis
   const job = { releaseId, rolloutId, attempt };
   if (release === null || releaseId === null) return { kind: "empty", job };
   const { content } = release.signed;
-  const build = selectBuild(content, capabilities);
-  if (build !== null) return { kind: "install", job, build: toInstalledBuild(releaseId, content, build), soakMs };
+  const candidates = listCandidates(content, capabilities);
+  const [build, ...others] = candidates;
+  if (build !== undefined && others.length > 0)
+    return { kind: "choose", job, request: { releaseId, content, candidates }, soakMs };
+  if (build !== undefined) return { kind: "install", job, build: toInstalledBuild(releaseId, content, build), soakMs };
   const { arch, profile, executionProviders, formats } = capabilities;
   const reason = `${content.model} ${content.version} has no build for ${arch}, ${profile}, ${executionProviders.join("/")}, ${formats.join("/")}`;
   return { kind: "refused", job, end: { state: "no_compatible_build", code: "no_compatible_build", reason } };
+}
+
+/** The choice by target alone, for a device that cannot measure. */
+export function toUnmeasured(wish: Wish, capabilities: BuildCapabilities): Wish {
+  if (wish.kind !== "choose") return wish;
+  const { job, soakMs, request } = wish;
+  const build = selectBuild(request.content, capabilities);
+  if (build === null) return wish;
+  return { kind: "install", job, build: toInstalledBuild(request.releaseId, request.content, build), soakMs };
 }

@@ -6,6 +6,7 @@ export type SlotEvent =
   | { readonly kind: "job-ended"; readonly job: JobKey; readonly end: JobVerdict }
   | { readonly kind: "begun"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number }
   | { readonly kind: "adopted"; readonly job: JobKey; readonly build: InstalledBuild }
+  | { readonly kind: "choosing"; readonly job: JobKey; readonly candidates: number }
   | { readonly kind: "waiting"; readonly code: string; readonly reason: string }
   | { readonly kind: "downloading" }
   | { readonly kind: "downloaded" }
@@ -90,6 +91,10 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
         candidate: { phase: "downloading", build: event.build, soakMs: event.soakMs, trialStarts: 0, verdict: null },
         job: toJob(event.job, { state: "downloading", code: null, reason: null }),
       };
+    case "choosing": {
+      const reason = `${event.candidates} builds can run here and are measured`;
+      return { ...record, job: toJob(event.job, { state: "waiting", code: "choosing", reason }) };
+    }
     case "waiting":
       return withJob(record, { state: "waiting", code: event.code, reason: cut(event.reason) });
     case "downloading":

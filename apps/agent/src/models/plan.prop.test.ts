@@ -131,6 +131,9 @@ class World {
         expect(step.loadId, "the served load stays").not.toBe(this.served);
         this.loads = this.loads.filter((load) => load.loadId !== step.loadId);
         return;
+      case "await-choice":
+        apply({ kind: "choosing", job: step.job, candidates: step.candidates });
+        return;
       case "drop":
         return void apply({ kind: "dropped" });
       case "adopt":

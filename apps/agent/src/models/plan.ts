@@ -1,4 +1,5 @@
 import { isJobEnd } from "@fairlead/protocol";
+import type { ChoiceRequest } from "./choice/choice-record.ts";
 import type { JobKey, JobVerdict } from "./life-cycle.ts";
 import { toServingTarget, type Candidate, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
 
@@ -6,6 +7,8 @@ import { toServingTarget, type Candidate, type InstalledBuild, type SlotRecord }
 export type Wish =
   | { readonly kind: "empty"; readonly job: JobKey }
   | { readonly kind: "refused"; readonly job: JobKey; readonly end: JobVerdict }
+  /** Several builds can run here: what is to be installed is known once they were measured. */
+  | { readonly kind: "choose"; readonly job: JobKey; readonly request: ChoiceRequest; readonly soakMs: number }
   | { readonly kind: "install"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number };
 
 export interface SlotLoad {
@@ -34,6 +37,7 @@ export type Step =
   | { readonly kind: "wait"; readonly untilMs: number }
   | { readonly kind: "end-job"; readonly job: JobKey; readonly end: JobVerdict }
   | { readonly kind: "adopt"; readonly job: JobKey; readonly build: InstalledBuild }
+  | { readonly kind: "await-choice"; readonly job: JobKey; readonly candidates: number }
   | { readonly kind: "remove"; readonly job: JobKey }
   | { readonly kind: "begin"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number }
   | { readonly kind: "drop" }
@@ -130,6 +134,10 @@ function planWish(wish: Wish, record: SlotRecord): Step {
       return { kind: "remove", job: wish.job };
     case "refused":
       return { kind: "end-job", job: wish.job, end: wish.end };
+    case "choose": {
+      const candidates = wish.request.candidates.length;
+      return isSameJob(record, wish.job) ? idle : { kind: "await-choice", job: wish.job, candidates };
+    }
     case "install": {
       const digest = wish.build.artifact.digest;
       if (record.active?.artifact.digest === digest && !record.distrusted.includes(digest))

@@ -1,5 +1,5 @@
 import type { Clock, Logger } from "@fairlead/kernel";
-import type { ArtifactReference, EventData } from "@fairlead/protocol";
+import type { ArtifactReference, EventData, SlotChoice } from "@fairlead/protocol";
 import type { PlacementReport, ServingRequest, ServingResults } from "../serve/ipc.ts";
 import type { DeviceOffers } from "./load-target.ts";
 import type { Saved } from "./saved.ts";
@@ -40,4 +40,6 @@ export interface SlotView {
   readonly progressRatio: number | null;
   readonly placement: PlacementReport | null;
   readonly trouble: string | null;
+  /** How the build was chosen; null or absent when there was nothing to choose. */
+  readonly choice?: SlotChoice | null;
 }

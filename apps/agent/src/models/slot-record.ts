@@ -30,6 +30,8 @@ export const installedBuildSchema = z.strictObject({
   repeats: z.int().min(1).max(1_000),
   classification: classificationSchema.nullable(),
   providers: z.array(executionProviderSchema).min(1).max(8),
+  /** Least share of golden cases that the release's policy asks for; absent: all. */
+  accuracyFloor: z.number().min(0).max(1).optional(),
 });
 
 /** The model life cycle between absent and active; a slot without a candidate has nothing on its way. */
@@ -99,6 +101,7 @@ export function toInstalledBuild(releaseId: string, content: ModelVersion, build
     repeats: content.selfTest.repeats,
     classification: content.classification,
     providers: build.target.executionProviders,
+    ...(typeof content.choice?.accuracyFloor === "number" ? { accuracyFloor: content.choice.accuracyFloor } : {}),
   };
 }
 

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { openSavedState } from "../saved-state.ts";
 import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
 import type { ArtifactKeeper } from "./artifact-keeper.ts";
-import { toWish } from "./desired.ts";
+import type { Chooser } from "./choice/chooser.ts";
+import { toUnmeasured, toWish } from "./desired.ts";
 import type { DeviceOffers } from "./load-target.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { TrialCounts } from "./trial-health.ts";
@@ -17,6 +18,7 @@ export interface SlotsOptions {
   readonly folder: string;
   readonly serving: Pick<ServingHost, "ready" | "request">;
   readonly keeper: ArtifactKeeper;
+  readonly chooser: Chooser;
   readonly capabilities: BuildCapabilities;
   readonly offers: DeviceOffers;
   readonly emit: (data: EventData) => void;
@@ -88,11 +90,19 @@ export class Slots implements Service {
   }
 
   get views(): readonly SlotView[] {
-    return this.all.map((engine) => engine.view);
+    return this.all.map((engine) => ({ ...engine.view, choice: this.#options.chooser.view(engine.record.slot) }));
   }
 
   setWishes(state: DesiredState): void {
-    for (const entry of state.slots) this.#open(entry.slot).setWish(toWish(entry, this.#options.capabilities));
+    const { chooser, capabilities, offers } = this.#options;
+    for (const entry of state.slots) {
+      const engine = this.#open(entry.slot);
+      const asked = toWish(entry, capabilities);
+      // A benchmark runs in a serving process of its own, which knows no other runtimes: with those the targets decide.
+      const wish = offers.runtimes.length > 0 ? toUnmeasured(asked, capabilities) : asked;
+      const { job } = engine.record;
+      engine.setWish(chooser.follow({ slot: entry.slot, wish, job, onDecided: (decided) => engine.setWish(decided) }));
+    }
   }
 
   /** The file under this digest is not what it claims to be: nothing loads it until it was fetched again. */
@@ -146,7 +156,9 @@ export class Slots implements Service {
     if (this.#closed) return;
     this.#cleanTimer ??= setTimeout(() => {
       this.#cleanTimer = undefined;
-      void this.#options.keeper.clean(() => new Set(this.all.flatMap(({ record }) => toKeptDigests(record))));
+      const { keeper, chooser } = this.#options;
+      const toKept = () => [...this.all.flatMap(({ record }) => toKeptDigests(record)), ...chooser.keptDigests];
+      void keeper.clean(() => new Set(toKept()));
     }, cleanAfterMs);
   }
 }

@@ -18,6 +18,7 @@ const executors: Executors = {
   wait: async () => undefined,
   "end-job": async (slot, step) => slot.apply({ kind: "job-ended", job: step.job, end: step.end }),
   adopt: async (slot, step) => slot.apply({ kind: "adopted", job: step.job, build: step.build }),
+  "await-choice": async (slot, step) => slot.apply({ kind: "choosing", job: step.job, candidates: step.candidates }),
   remove: async (slot, step) => slot.apply({ kind: "removed", job: step.job }),
   begin: async (slot, step) => slot.apply({ ...step, kind: "begun" }),
   drop: async (slot) => slot.apply({ kind: "dropped" }),
@@ -110,7 +111,13 @@ async function selfTest(slot: SlotEngine, build: InstalledBuild, loadId: string)
   const golden = { path: slot.ports.toPath(build.golden.digest), ...build.golden };
   try {
     const result = await slot.ports.serving.request(
-      { kind: "self-test", loadId, golden, limits: { latencyP95Ms: build.latencyP95Ms }, repeats: build.repeats },
+      {
+        kind: "self-test",
+        loadId,
+        golden,
+        limits: { latencyP95Ms: build.latencyP95Ms, minPassedRatio: build.accuracyFloor ?? 1 },
+        repeats: build.repeats,
+      },
       selfTestTimeoutMs,
     );
     if (result.passed) return slot.apply({ kind: "self-tested", latencyP95Us: result.latencyUs?.p95 ?? null });

@@ -1,6 +1,9 @@
+import { runBenchmark } from "./benchmark.ts";
 import type { HttpServer } from "./http-server.ts";
 import { parseGoldenSet } from "./golden.ts";
 import type {
+  BenchmarkRequest,
+  BenchmarkResult,
   SelfTestRequest,
   SelfTestResult,
   ServingRequest,
@@ -29,6 +32,7 @@ export function createIpcHandler(loads: Loads, server: HttpServer): IpcHandler {
   const handlers: Handlers = {
     load: (request) => loads.open(request),
     "self-test": (request) => selfTest(loads, request),
+    benchmark: (request) => benchmark(loads, request),
     activate: ({ slot, loadId }) => loads.activate(slot, loadId),
     async unload({ loadId }) {
       await loads.close(loadId);
@@ -69,5 +73,12 @@ async function dispatch(handlers: Handlers, request: ServingRequest): Promise<Se
 async function selfTest(loads: Loads, request: SelfTestRequest): Promise<SelfTestResult> {
   const load = loads.get(request.loadId);
   const cases = parseGoldenSet(await readVerifiedFile(request.golden, maxGoldenBytes));
-  return runSelfTest(load, cases, { latencyP95Ms: request.limits.latencyP95Ms, repeats: request.repeats });
+  const { latencyP95Ms, minPassedRatio = 1 } = request.limits;
+  return runSelfTest(load, cases, { latencyP95Ms, minPassedRatio, repeats: request.repeats });
+}
+
+async function benchmark(loads: Loads, { loadId, golden, durationMs }: BenchmarkRequest): Promise<BenchmarkResult> {
+  const load = loads.get(loadId);
+  const cases = golden === null ? null : parseGoldenSet(await readVerifiedFile(golden, maxGoldenBytes));
+  return runBenchmark(load, cases, durationMs);
 }

@@ -123,7 +123,8 @@ export interface SelfTestRequest {
   readonly kind: "self-test";
   readonly loadId: string;
   readonly golden: { readonly path: string; readonly digest: string; readonly sizeBytes: number };
-  readonly limits: { readonly latencyP95Ms: number | null };
+  /** `minPassedRatio`: least share of cases that must pass, 0..1. Default 1. */
+  readonly limits: { readonly latencyP95Ms: number | null; readonly minPassedRatio?: number };
   /** Timed runs over all cases, after the run that is compared; at least 1. */
   readonly repeats: number;
 }
@@ -144,6 +145,26 @@ export interface SelfTestResult {
   readonly cases: readonly SelfTestCase[];
   /** Null when no run succeeded. */
   readonly latencyUs: { readonly p50: number; readonly p95: number; readonly p99: number } | null;
+}
+
+/** Runs a load for a while and measures it; nothing passes or fails. Without a golden set its inputs are zeros. */
+export interface BenchmarkRequest {
+  readonly kind: "benchmark";
+  readonly loadId: string;
+  readonly golden: { readonly path: string; readonly digest: string; readonly sizeBytes: number } | null;
+  /** How long the timed runs go on. */
+  readonly durationMs: number;
+}
+export interface BenchmarkResult {
+  /** From asking to the answer, thread hop included, HTTP excluded. */
+  readonly latencyUs: { readonly p50: number; readonly p99: number };
+  readonly runs: number;
+  /** Of all runs, the untimed ones too. */
+  readonly inferences: number;
+  readonly busyUs: number;
+  readonly golden: { readonly cases: number; readonly withinTolerance: number } | null;
+  /** Rows of golden outputs with class probabilities; null without a classification. */
+  readonly topClass: { readonly rows: number; readonly agreeing: number } | null;
 }
 
 /** From the answer on, new requests for the slot's model go to this load; those in flight finish where they are. */
@@ -206,6 +227,7 @@ export interface ShutdownRequest {
 export type ServingRequest =
   | LoadRequest
   | SelfTestRequest
+  | BenchmarkRequest
   | ActivateRequest
   | UnloadRequest
   | StopServingRequest
@@ -218,6 +240,7 @@ export type ServingRequest =
 export interface ServingResults {
   readonly load: LoadResult;
   readonly "self-test": SelfTestResult;
+  readonly benchmark: BenchmarkResult;
   readonly activate: ActivateResult;
   readonly unload: Record<string, never>;
   readonly "stop-serving": Record<string, never>;

@@ -1,4 +1,4 @@
-import type { DeviceDetail, DeviceSummary, Labels, Placement } from "@fairlead/protocol";
+import type { DeviceDetail, DeviceSummary, Labels, Placement, SlotChoice } from "@fairlead/protocol";
 import type { ListView, Output } from "../../output/output.ts";
 
 export const toLabelText = (labels: Labels): string =>
@@ -73,5 +73,23 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
         `             job ${slot.job.state}${slot.job.code === null ? "" : ` ${slot.job.code}`}${slot.job.reason === null ? "" : `: ${slot.job.reason}`}`,
       );
   }
+  for (const { slot, choice } of detail.reported?.slots ?? []) if (choice) lines.push(...describeChoice(slot, choice));
   return lines;
+}
+
+function describeChoice(slot: string, choice: SlotChoice): string[] {
+  const { objective, accuracyFloor } = choice.policy;
+  const floor = accuracyFloor === null ? "no floor" : `accuracy at least ${accuracyFloor}`;
+  const source = choice.cached ? ", numbers of before" : "";
+  return [
+    `choice       ${slot}: ${choice.state} by ${objective}, ${floor} (${choice.policyFrom})${source}`,
+    ...choice.candidates.map((one) => {
+      const latency =
+        one.latencyUs === null ? "-" : `p50 ${one.latencyUs.p50.toFixed(1)} µs p99 ${one.latencyUs.p99.toFixed(1)} µs`;
+      const joules = one.joulesPerInference.value?.toPrecision(3) ?? "unknown";
+      const accuracy = one.accuracyRatio === null ? "-" : `${(one.accuracyRatio * 100).toFixed(1)} %`;
+      const energy = `${joules} J/inference ${one.energyMethod ?? ""}`.trimEnd();
+      return `             ${one.buildDigest.slice(7, 19)} ${one.precision}  ${latency}  ${energy}  accuracy ${accuracy}  ${one.verdict}: ${one.reason}`;
+    }),
+  ];
 }
