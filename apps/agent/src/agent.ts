@@ -7,9 +7,10 @@ import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { FolderJob } from "./batch/folder-job.ts";
 import { readFingerprint } from "./bench/fingerprint.ts";
 import { measureBuild } from "./bench/measure-build.ts";
+import { FolderJob } from "./sources/folder-job.ts";
+import { TopicJob } from "./sources/topic-job.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -294,7 +295,11 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     onWindow: createThrottleEvents(emit),
   });
   desired.restore();
-  const jobs = config.batch.map((job) => new FolderJob({ ...job, address: () => serving.address, random, logger }));
+  const source = { address: () => serving.address, random, logger };
+  const jobs: Service[] = [
+    ...config.batch.map((job) => new FolderJob({ ...job, ...source })),
+    ...config.pipelines.map((pipeline) => new TopicJob({ ...pipeline, ...source })),
+  ];
   const close = (name: string, end: () => void | Promise<void>): Service => ({
     name,
     start: async () => undefined,

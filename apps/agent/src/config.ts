@@ -1,3 +1,4 @@
+import { isLocalBroker } from "@fairlead/bus";
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
 import { choiceObjectiveSchema, executionProviderSchema, modelNameSchema, profileNameSchema } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
@@ -23,7 +24,7 @@ export const agentConfigSchema = z.strictObject({
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
     })
     .prefault({}),
-  /** Inference over folders of files, in the idle gaps of the device; see batch/folder-job.ts. */
+  /** Inference over folders of files, in the idle gaps of the device; see sources/folder-job.ts. */
   batch: z
     .array(
       z.strictObject({
@@ -46,6 +47,26 @@ export const agentConfigSchema = z.strictObject({
       benchmarkMs: z.int().min(100).max(60_000).default(1_000),
     })
     .prefault({}),
+  /** From a topic of a broker on this device to another; see sources/topic-job.ts. */
+  pipelines: z
+    .array(
+      z
+        .strictObject({
+          name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and hyphens"),
+          model: modelNameSchema,
+          broker: z.string().max(256).refine(isLocalBroker, "not mqtt:// on this device"),
+          input: z.string().min(1).max(256),
+          output: z
+            .string()
+            .min(1)
+            .max(256)
+            .regex(/^[^+#]+$/u, "no wildcards"),
+          priority: z.enum(["realtime", "normal", "batch"]).default("normal"),
+        })
+        .refine(({ input, output }) => input !== output, "input and output are one topic"),
+    )
+    .max(16)
+    .default([]),
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),

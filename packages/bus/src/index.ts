@@ -13,3 +13,4 @@ export type {
 export { createMemoryBus, type MemoryBus } from "./memory-bus.ts";
 export { createMqttBus, type MqttBusOptions } from "./mqtt-bus.ts";
 export { isCovered } from "./topic-filter.ts";
+export { isLocalBroker, openTopicPipe, type TopicPipe, type TopicPipeOptions } from "./topic-pipe.ts";

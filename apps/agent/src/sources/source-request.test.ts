@@ -1,28 +1,30 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { toBatchRequest, type ModelDocument } from "./batch-request.ts";
+import { toSourceRequest, type ModelDocument } from "./source-request.ts";
 
 const model = (shape: number[], datatype: "FP32" | "INT64" | "UINT8" = "FP32"): ModelDocument => ({
   inputs: [{ name: "x", datatype, shape }],
 });
-const readHead = (result: ReturnType<typeof toBatchRequest>) => {
+const toRequest = (name: string, bytes: Buffer, of: ModelDocument) =>
+  toSourceRequest({ form: name.endsWith(".json") ? "json" : "bytes", bytes }, of, "batch");
+const readHead = (result: ReturnType<typeof toSourceRequest>) => {
   if (result.kind !== "request") throw new Error(result.reason);
   const { body, jsonBytes } = result.request;
   return JSON.parse(body.subarray(0, jsonBytes ?? body.length).toString()) as Record<string, unknown>;
 };
 
-describe("the request of a batch file", () => {
+describe("the request of a file or message", () => {
   it("takes the rows of a file of bytes from its size", () => {
-    const result = toBatchRequest("a.bin", Buffer.alloc(3 * 4 * 8), model([-1, 8]));
+    const result = toRequest("a.bin", Buffer.alloc(3 * 4 * 8), model([-1, 8]));
     expect(readHead(result)).toEqual({
       parameters: { priority: "batch" },
       inputs: [{ name: "x", datatype: "FP32", shape: [3, 8], parameters: { binary_data_size: 96 } }],
     });
   });
 
-  it("is never urgent, whatever a JSON file says", () => {
+  it("is as urgent as its source, whatever its JSON says", () => {
     const text = JSON.stringify({ id: "7", inputs: [], parameters: { priority: "realtime", timeout: 5 } });
-    expect(readHead(toBatchRequest("a.json", Buffer.from(text), model([1])))).toEqual({
+    expect(readHead(toRequest("a.json", Buffer.from(text), model([1])))).toEqual({
       id: "7",
       inputs: [],
       parameters: { priority: "batch", timeout: 5 },
@@ -31,16 +33,16 @@ describe("the request of a batch file", () => {
 
   it("says why a file cannot be one", () => {
     const cases: readonly [string, Buffer, ModelDocument, string][] = [
-      ["a.bin", Buffer.alloc(7), model([-1, 8]), "the file has 7 bytes, the input x takes 32"],
-      ["a.bin", Buffer.alloc(0), model([-1, 8]), "the file has 0 bytes"],
-      ["a.bin", Buffer.alloc(64), model([8]), "the file has 64 bytes"],
-      ["a.bin", Buffer.alloc(64), model([-1, -1]), "does not follow from a file's size"],
+      ["a.bin", Buffer.alloc(7), model([-1, 8]), "it has 7 bytes, the input x takes 32"],
+      ["a.bin", Buffer.alloc(0), model([-1, 8]), "it has 0 bytes"],
+      ["a.bin", Buffer.alloc(64), model([8]), "it has 64 bytes"],
+      ["a.bin", Buffer.alloc(64), model([-1, -1]), "does not follow from a size"],
       ["a.bin", Buffer.alloc(64), { inputs: [] }, "the model has 0 inputs"],
-      ["a.json", Buffer.from("{"), model([8]), "the file is no JSON"],
-      ["a.json", Buffer.from("[1]"), model([8]), "the file is no inference request"],
+      ["a.json", Buffer.from("{"), model([8]), "it is no JSON"],
+      ["a.json", Buffer.from("[1]"), model([8]), "it is no inference request"],
     ];
     for (const [name, bytes, of, reason] of cases)
-      expect(toBatchRequest(name, bytes, of)).toMatchObject({
+      expect(toRequest(name, bytes, of)).toMatchObject({
         kind: "unusable",
         reason: expect.stringContaining(reason) as string,
       });
@@ -53,7 +55,7 @@ describe("the request of a batch file", () => {
         fc.array(fc.integer({ min: -1, max: 5 }), { maxLength: 4 }),
         fc.constantFrom("FP32" as const, "INT64" as const, "UINT8" as const),
         (bytes, shape, datatype) => {
-          const result = toBatchRequest("f", Buffer.from(bytes), model(shape, datatype));
+          const result = toRequest("f", Buffer.from(bytes), model(shape, datatype));
           if (result.kind === "unusable") return;
           const [input] = readHead(result)["inputs"] as { shape: number[] }[];
           const count = (input?.shape ?? []).reduce((product, size) => product * size, 1);

@@ -16,55 +16,65 @@ const elementBytes = { BOOL: 1, UINT8: 1, INT8: 1, UINT16: 2, INT16: 2, FP16: 2,
 const toElementBytes = (datatype: ModelDocument["inputs"][number]["datatype"]): number =>
   datatype in elementBytes ? elementBytes[datatype as keyof typeof elementBytes] : datatype.endsWith("64") ? 8 : 4;
 
-export interface BatchRequest {
+export type SourcePriority = "realtime" | "normal" | "batch";
+
+export interface SourceContent {
+  /** `json`: a request of the protocol; `bytes`: the little-endian content of the model's only input. */
+  readonly form: "json" | "bytes";
+  readonly bytes: Buffer;
+}
+
+export interface SourceRequest {
   readonly body: Buffer;
   /** Value of Inference-Header-Content-Length; null when all of the body is JSON. */
   readonly jsonBytes: number | null;
 }
 
-export type BatchRequestResult =
-  | { readonly kind: "request"; readonly request: BatchRequest }
+export type SourceRequestResult =
+  | { readonly kind: "request"; readonly request: SourceRequest }
   | { readonly kind: "unusable"; readonly reason: string };
 
-const unusable = (reason: string): BatchRequestResult => ({ kind: "unusable", reason });
-const urgency = { priority: "batch" } as const;
-
-/** A `.json` file is a request of the protocol; it travels as it is, except that it may not be urgent. */
-function fromJson(bytes: Buffer): BatchRequestResult {
+const unusable = (reason: string): SourceRequestResult => ({ kind: "unusable", reason });
+/** It travels as it is, except that it is as urgent as its source. */
+function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString("utf8"));
   } catch {
-    return unusable("the file is no JSON");
+    return unusable("it is no JSON");
   }
   const parsed = z.looseObject({ parameters: z.looseObject({}).optional() }).safeParse(value);
-  if (!parsed.success) return unusable("the file is no inference request");
-  const request = { ...parsed.data, parameters: { ...parsed.data.parameters, ...urgency } };
+  if (!parsed.success) return unusable("it is no inference request");
+  const request = { ...parsed.data, parameters: { ...parsed.data.parameters, priority } };
   return { kind: "request", request: { body: Buffer.from(JSON.stringify(request)), jsonBytes: null } };
 }
 
-/** Any other file is the little-endian content of the model's only input; a free first dimension follows from its size. */
-function fromBytes(bytes: Buffer, { inputs }: ModelDocument): BatchRequestResult {
+/** A free dimension follows from the size. */
+function fromBytes(bytes: Buffer, { inputs }: ModelDocument, priority: SourcePriority): SourceRequestResult {
   const [input] = inputs;
   if (input === undefined || inputs.length !== 1)
-    return unusable(`the model has ${inputs.length} inputs, so a file of bytes cannot be its input`);
+    return unusable(`the model has ${inputs.length} inputs, so bytes alone cannot be its input`);
   const free = input.shape.filter((size) => size === -1).length;
-  if (free > 1) return unusable(`the shape [${input.shape.join(",")}] does not follow from a file's size`);
+  if (free > 1) return unusable(`the shape [${input.shape.join(",")}] does not follow from a size`);
   const rowBytes = input.shape.reduce(
     (product, size) => product * (size === -1 ? 1 : size),
     toElementBytes(input.datatype),
   );
   const rows = bytes.length / rowBytes;
   if (!Number.isSafeInteger(rows) || rows < 1 || (free === 0 && rows !== 1))
-    return unusable(`the file has ${bytes.length} bytes, the input ${input.name} takes ${rowBytes}`);
+    return unusable(`it has ${bytes.length} bytes, the input ${input.name} takes ${rowBytes}`);
   const shape = input.shape.map((size) => (size === -1 ? rows : size));
   const { name, datatype } = input;
   const head = { name, datatype, shape, parameters: { binary_data_size: bytes.length } };
-  const json = Buffer.from(JSON.stringify({ parameters: urgency, inputs: [head] }));
+  const json = Buffer.from(JSON.stringify({ parameters: { priority }, inputs: [head] }));
   return { kind: "request", request: { body: Buffer.concat([json, bytes]), jsonBytes: json.length } };
 }
 
-/** The inference request that a file stands for. */
-export function toBatchRequest(fileName: string, bytes: Buffer, model: ModelDocument): BatchRequestResult {
-  return fileName.endsWith(".json") ? fromJson(bytes) : fromBytes(bytes, model);
+/** The inference request that a file or a message stands for. */
+export function toSourceRequest(
+  { form, bytes }: SourceContent,
+  model: ModelDocument,
+  priority: SourcePriority,
+): SourceRequestResult {
+  return form === "json" ? fromJson(bytes, priority) : fromBytes(bytes, model, priority);
 }

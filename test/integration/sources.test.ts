@@ -1,7 +1,10 @@
+import { createServer, type AddressInfo } from "node:net";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RolloutStatus } from "@fairlead/protocol";
+import { Aedes } from "aedes";
+import { connectAsync } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
@@ -23,12 +26,36 @@ function put(name: string, content: Uint8Array | string): void {
 const list = (part: string) => readdirSync(join(folder, part)).filter((name) => !name.endsWith(".part"));
 const toBytes = (pixels: ArrayLike<number>) => Buffer.from(Float32Array.from(pixels).buffer);
 
+/** A broker of the device itself, as cameras use. */
+class LocalBroker {
+  readonly #server = createServer((socket) => void this.#aedes?.handle(socket));
+  #aedes: Aedes | undefined;
+
+  async listen(): Promise<number> {
+    this.#aedes = await Aedes.createBroker();
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    return this.port;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  close(): void {
+    this.#aedes?.close();
+    this.#server.close();
+  }
+}
+const local = new LocalBroker();
+
 beforeAll(async () => {
   mkdirSync(join(folder, "in"), { recursive: true });
   await plane.start();
   await device.enrol(plane, await createEnrolmentToken(plane, 1));
   const job = `{ name: digits, model: digit-reader, folder: ${JSON.stringify(folder)}, parallel: 2 }`;
-  writeFileSync(join(device.dataDir, "config.yaml"), `batch: [${job}]\n`);
+  const broker = `mqtt://127.0.0.1:${await local.listen()}`;
+  const pipeline = `{ name: camera, model: digit-reader, broker: "${broker}", input: camera/in, output: camera/out }`;
+  writeFileSync(join(device.dataDir, "config.yaml"), `batch: [${job}]\npipelines: [${pipeline}]\n`);
   for (const [index, { pixels }] of digits.entries()) put(`${String(index).padStart(4, "0")}.f32`, toBytes(pixels));
   put("broken.json", "{");
   put("short.f32", Buffer.alloc(5));
@@ -38,6 +65,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await device[Symbol.asyncDispose]();
+  local.close();
   await plane[Symbol.asyncDispose]();
   rmSync(dir, { recursive: true, force: true });
 });
@@ -70,4 +98,26 @@ describe("a batch job over a folder", () => {
     });
     expect(right.length / digits.length).toBeGreaterThan(0.95);
   }, 150_000);
+});
+
+describe("a pipeline of a local broker", () => {
+  it("answers pixels and requests from one topic on another, and says what cannot be answered", async () => {
+    const client = await connectAsync(`mqtt://127.0.0.1:${local.port}`);
+    const heard: { outputs?: { data: number[] }[]; error?: string }[] = [];
+    client.on(
+      "message",
+      (_topic, payload) => void heard.push(JSON.parse(payload.toString()) as (typeof heard)[number]),
+    );
+    await client.subscribeAsync("camera/out", { qos: 1 });
+    const [digit] = digits;
+    const data = [...(digit?.pixels ?? [])];
+    const request = { inputs: [{ name: "image", datatype: "FP32", shape: [1, 1, 8, 8], data }] };
+    for (const payload of [toBytes(data), Buffer.from(JSON.stringify(request)), Buffer.from("junk")])
+      await client.publishAsync("camera/in", payload, { qos: 1 });
+    await eventually("three answers", () => heard.length === 3);
+    await client.endAsync();
+    const read = heard.slice(0, 2).map(({ outputs }) => outputs?.[0]?.data ?? []);
+    expect(read.map((scores) => scores.indexOf(Math.max(...scores)))).toEqual([digit?.label, digit?.label]);
+    expect(heard[2]?.error).toContain("it has 4 bytes");
+  }, 60_000);
 });

@@ -5,8 +5,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { installFile } from "../state/install-file.ts";
-import { modelDocumentSchema, toBatchRequest, type ModelDocument } from "./batch-request.ts";
-import { callEndpoint } from "./endpoint-client.ts";
+import { ModelAsker, PoisonedError } from "./model-asker.ts";
+import type { ModelDocument } from "./source-request.ts";
 
 export interface FolderJobOptions {
   readonly name: string;
@@ -25,12 +25,6 @@ const pollMs = 500;
 const maxFileBytes = 64 * 1_048_576;
 /** Files of one look, so that a folder with a million files is worked on from its first. */
 const maxFiles = 1_000;
-/** Nothing is wrong with a file that got one of these: the model is not there yet, or others are served first. */
-const laterStatuses: ReadonlySet<number> = new Set([404, 408, 429, 503, 504]);
-
-class Later extends Error {}
-class Poisoned extends Error {}
-
 /**
  * Inference over the files of a folder, in the idle gaps of the device: each file of `in` gets one answer
  * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, and a
@@ -40,12 +34,16 @@ class Poisoned extends Error {}
 export class FolderJob implements Service {
   readonly name: string;
   readonly #options: FolderJobOptions;
+  readonly #asker: ModelAsker;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: FolderJobOptions) {
     this.#options = options;
     this.name = `batch ${options.name}`;
+    const { model, address } = options;
+    const client = `batch-${options.name}`;
+    this.#asker = new ModelAsker({ model, address, client, priority: "batch", signal: this.#stop.signal });
   }
 
   async start(): Promise<void> {
@@ -86,7 +84,7 @@ export class FolderJob implements Service {
       .toSorted()
       .slice(0, maxFiles);
     if (names.length === 0) return 0;
-    const model = await this.#readModel();
+    const model = await this.#asker.readModel();
     const queue = names.values();
     const work = async (): Promise<void> => {
       for (const name of queue) {
@@ -107,43 +105,18 @@ export class FolderJob implements Service {
         () => false,
       );
       if (!known) {
-        const body = await this.#ask(name, source, model);
+        const form = name.endsWith(".json") ? "json" : "bytes";
+        const body = await this.#asker.ask({ form, bytes: await readBounded(source) }, model);
         await writeFile(`${answer}.part`, body);
         await installFile(`${answer}.part`, answer);
       }
       await unlink(source);
     } catch (error) {
-      if (!(error instanceof Poisoned)) throw error;
+      if (!(error instanceof PoisonedError)) throw error;
       await writeFile(join(folder, "failed", `${name}.reason.txt`), `${error.message}\n`);
       await rename(source, join(folder, "failed", name));
       this.#options.logger.warn("a file of a batch failed", { job: this.name, file: name, reason: error.message });
     }
-  }
-
-  async #readModel(): Promise<ModelDocument> {
-    const answer = await this.#call(`/v2/models/${encodeURIComponent(this.#options.model)}`);
-    if (answer.status !== 200) throw new Later(`the model answers ${answer.status}`);
-    return modelDocumentSchema.parse(JSON.parse(answer.body.toString("utf8")));
-  }
-
-  async #ask(name: string, source: string, model: ModelDocument): Promise<Buffer> {
-    const made = toBatchRequest(name, await readBounded(source), model);
-    if (made.kind === "unusable") throw new Poisoned(made.reason);
-    const path = `/v2/models/${encodeURIComponent(this.#options.model)}/infer`;
-    const { status, body } = await this.#call(path, made.request);
-    if (status === 200) return body;
-    const text = body.toString("utf8").slice(0, 500);
-    throw laterStatuses.has(status) ? new Later(`${status} ${text}`) : new Poisoned(`${status} ${text}`);
-  }
-
-  async #call(path: string, request?: Parameters<typeof callEndpoint>[1]["request"]) {
-    const address = this.#options.address();
-    if (address === null) throw new Later("the serving process is not ready");
-    const client = `batch-${this.#options.name}`;
-    return await callEndpoint(address, {
-      ...{ path, client, signal: this.#stop.signal },
-      ...(request === undefined ? {} : { request }),
-    });
   }
 }
 
@@ -151,7 +124,7 @@ async function readBounded(path: string): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const { size } = await file.stat();
-    if (size > maxFileBytes) throw new Poisoned(`the file is larger than ${maxFileBytes} bytes`);
+    if (size > maxFileBytes) throw new PoisonedError(`the file is larger than ${maxFileBytes} bytes`);
     return await file.readFile();
   } finally {
     await file.close();

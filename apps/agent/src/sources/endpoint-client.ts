@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 import type { ServingAddress } from "../serve/ipc.ts";
-import type { BatchRequest } from "./batch-request.ts";
+import type { SourceRequest } from "./source-request.ts";
 
 export interface EndpointAnswer {
   readonly status: number;
@@ -11,7 +11,7 @@ export interface EndpointCall {
   readonly path: string;
   readonly client: string;
   /** Absent: a GET. */
-  readonly request?: BatchRequest;
+  readonly request?: SourceRequest;
   readonly signal: AbortSignal;
 }
 
