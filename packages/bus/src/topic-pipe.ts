@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { callbackify } from "node:util";
 import { CodedError, toErrorMessage, type Logger } from "@fairlead/kernel";
 import { connect } from "mqtt";
 
@@ -53,15 +54,7 @@ export function openTopicPipe(options: TopicPipeOptions): TopicPipe {
     await publisher.publishAsync(output, Buffer.from(answer), { qos: 1 });
   };
   // The client takes the next packet, and acknowledges this one, when it is called back.
-  client.handleMessage = ({ payload }, done) => {
-    work(Buffer.from(payload)).then(
-      () => done(),
-      (error: unknown) => {
-        log(error);
-        done(error instanceof Error ? error : new Error(toErrorMessage(error)));
-      },
-    );
-  };
+  client.handleMessage = ({ payload }, done) => callbackify(work)(Buffer.from(payload), done);
   return {
     close: async () => {
       await client.endAsync(true);
