@@ -55,7 +55,10 @@ beforeAll(async () => {
   const job = `{ name: digits, model: digit-reader, folder: ${JSON.stringify(folder)}, parallel: 2 }`;
   const broker = `mqtt://127.0.0.1:${await local.listen()}`;
   const pipeline = `{ name: camera, model: digit-reader, broker: "${broker}", input: camera/in, output: camera/out }`;
-  writeFileSync(join(device.dataDir, "config.yaml"), `batch: [${job}]\npipelines: [${pipeline}]\n`);
+  writeFileSync(
+    join(device.dataDir, "config.yaml"),
+    `batch: [${job}]\npipelines: [${pipeline}]\nslots: { reader: { maxBatchSize: 8, priority: realtime } }\n`,
+  );
   for (const [index, { pixels }] of digits.entries()) put(`${String(index).padStart(4, "0")}.f32`, toBytes(pixels));
   put("broken.json", "{");
   put("short.f32", Buffer.alloc(5));

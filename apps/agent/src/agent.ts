@@ -1,7 +1,7 @@
 import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
 import { createMqttBus } from "@fairlead/bus";
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { CodedError, Lifecycle, type Logger, type Service } from "@fairlead/kernel";
+import { CodedError, Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import { limits, type Birth, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
@@ -113,6 +113,14 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     logger,
   });
 
+  let hot = false;
+  /** Batch work stands still on a hot device; a process that starts again has to be told anew. */
+  const tellThrottled = (): void =>
+    void serving
+      .request({ kind: "throttle", throttled: hot })
+      .catch((error: unknown) =>
+        logger.warn("the serving process was not told of the heat", { reason: toErrorMessage(error) }),
+      );
   const inflightPath = join(paths.run, "inflight");
   const { host, port, threads, deadlineMs } = config.inference;
   const serving = new ServingHost({
@@ -127,6 +135,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     logger,
     random,
     onReady: (address) => {
+      if (hot) tellThrottled();
       noteEndpoint(paths, address, logger);
       slots.onServingReady();
       link.report();
@@ -167,6 +176,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     logger,
     threads,
     deadlineMs,
+    scheduling: config.slots,
   });
 
   let refusal: Reported["refusal"] = null;
@@ -292,7 +302,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     hardware: probe,
     outbox: { append },
     trial: slots,
-    onWindow: createThrottleEvents(emit),
+    onWindow: createThrottleEvents(emit, (throttled) => {
+      hot = throttled;
+      tellThrottled();
+    }),
   });
   desired.restore();
   const source = { address: () => serving.address, random, logger };

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { runtimesSchema } from "./serving/runtime-config.ts";
+import { schedulingSchema } from "./serving/scheduling-config.ts";
 
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
 export const agentConfigSchema = z.strictObject({
@@ -38,6 +39,8 @@ export const agentConfigSchema = z.strictObject({
     .default([]),
   /** Other servers that run models here, by name. */
   runtimes: runtimesSchema,
+  /** How the slots of this device share it. */
+  slots: schedulingSchema,
   /** What this device wants of its builds, before what a release says. The floor can only be raised here. */
   choice: z
     .strictObject({

@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@fairlead/kernel";
 import type { ArtifactReference, EventData, SlotChoice } from "@fairlead/protocol";
-import type { PlacementReport, ServingRequest, ServingResults } from "../serve/ipc.ts";
+import type { LoadScheduling, PlacementReport, ServingRequest, ServingResults } from "../serve/ipc.ts";
 import type { DeviceOffers } from "./load-target.ts";
 import type { Saved } from "./saved.ts";
 import type { InstalledBuild, SlotRecord } from "./slot-record.ts";
@@ -32,6 +32,8 @@ export interface SlotPorts {
   /** What this device offers to models, and by which runtime. */
   readonly offers: DeviceOffers;
   readonly deadlineMs: number;
+  /** How the slot shares the device; undefined for the defaults. */
+  readonly scheduling: LoadScheduling | undefined;
 }
 
 export interface SlotView {

@@ -12,6 +12,7 @@ import type { DeviceOffers } from "./load-target.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotView } from "./slot-ports.ts";
+import type { LoadScheduling } from "../serve/ipc.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
 export interface SlotsOptions {
@@ -28,6 +29,8 @@ export interface SlotsOptions {
   readonly logger: Logger;
   readonly threads: number;
   readonly deadlineMs: number;
+  /** By the slot's name. */
+  readonly scheduling: Readonly<Record<string, LoadScheduling>>;
 }
 
 const cleanAfterMs = 2_000;
@@ -52,6 +55,7 @@ export class Slots implements Service {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
     const { folder, serving, keeper, emit, clock, random, logger, threads, offers, deadlineMs } = this.#options;
+    const { scheduling } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
@@ -65,6 +69,7 @@ export class Slots implements Service {
       threads,
       offers,
       deadlineMs,
+      scheduling: Object.hasOwn(scheduling, slot) ? scheduling[slot] : undefined,
     });
     this.#engines.set(slot, engine);
     return engine;

@@ -76,7 +76,7 @@ function onServingLost(slot: SlotEngine, error: unknown): void {
 
 async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" | "serve"): Promise<void> {
   const { digest, sizeBytes } = build.artifact;
-  const { threads, deadlineMs, toPath } = slot.ports;
+  const { threads, deadlineMs, scheduling, toPath } = slot.ports;
   const loadId = slot.toNewLoadId(digest);
   const identity = { slot: slot.record.slot, model: build.model, version: build.version };
   try {
@@ -92,6 +92,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         threads,
         deadlineMs,
         ...toLoadTarget(identity.slot, build.providers, slot.ports.offers),
+        ...(scheduling === undefined ? {} : { scheduling }),
       },
       loadTimeoutMs,
     );
