@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Build, ModelVersion } from "@fairlead/protocol";
 import { digitModelPath } from "../support/digits.ts";
+import { OwnedProcess } from "../support/process.ts";
 import { AgentHarness, device, toContent } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
 
@@ -48,6 +49,21 @@ describe("a device with several builds to choose from", () => {
     await agent.waitFor("the losers' files are gone", () =>
       losers.every((one) => !existsSync(toFile(one.buildDigest))),
     );
+
+    const bench = async (...args: string[]) => {
+      const entry = "apps/agent/src/main.ts";
+      await using shown = new OwnedProcess({ name: "bench", entry, args: ["bench", "--data", agent.data, ...args] });
+      return { code: await shown.exited(), output: shown.output };
+    };
+    const shown = await bench();
+    expect(shown.code).toBe(0);
+    expect(shown.output).toMatch(/slot reader: decided by latency/u);
+    for (const verdict of ["chosen:", "lost:", "excluded:"]) expect(shown.output).toContain(verdict);
+    expect(JSON.parse((await bench("--slot", "reader", "--json")).output)).toEqual({ reader: choice });
+    expect(await bench("--slot", "other")).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("nothing was measured"),
+    });
 
     await agent.process.kill("SIGKILL");
     const reports = plane.reported.length;

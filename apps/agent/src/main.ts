@@ -10,6 +10,7 @@ const usage = `fairlead-agent: serves models on this device and keeps them hones
   enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--data FOLDER]
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
+  bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
   doctor  [--data FOLDER]
 
 FOLDER holds everything that the agent knows; default ./agent. Its config.yaml may set what differs from the defaults.
@@ -51,6 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
       data: { type: "string", default: "./agent" },
       label: { type: "string", multiple: true, default: [] },
       json: { type: "boolean", default: false },
+      slot: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -84,12 +86,16 @@ async function main(argv: readonly string[]): Promise<number> {
       const { showStatus } = await import("./doctor/status.ts");
       return showStatus(data, values.json);
     }
+    case "bench": {
+      const { showBench } = await import("./bench/show-bench.ts");
+      return showBench(data, { slot: values.slot, json: values.json });
+    }
     case "doctor": {
       const { runDoctor } = await import("./doctor/doctor.ts");
       return runDoctor(data);
     }
     default:
-      throw new CodedError("usage", `unknown command ${command}`, { hint: "one of enrol, run, status, doctor" });
+      throw new CodedError("usage", `unknown command ${command}`, { hint: "one of enrol, run, status, bench, doctor" });
   }
 }
 
