@@ -13,15 +13,14 @@ export function toProviders(
 
 export interface MissedPlacement {
   readonly wanted: string;
-  /** Share of node time on the wanted provider; null when nothing proves it. */
-  readonly share: number | null;
+  /** Share of node time on the wanted provider; a miss is a fact, so this is always 0. */
+  readonly share: 0;
   readonly reason: string;
 }
 
-/** The provider that was wanted first, when not one node ran on it; the cpu is never missed. */
+/** The provider that was wanted first, when it is proved that not one node ran on it; the cpu is never missed. */
 export function toMissedPlacement({ requestedProviders, shares, proof }: PlacementReport): MissedPlacement | null {
   const wanted = requestedProviders[0] ?? "cpu";
-  const share = shares === null ? null : (shares[wanted] ?? 0);
-  if (wanted === "cpu" || (share !== null && share > 0)) return null;
-  return { wanted: wanted.slice(0, 32), share, reason: proof.slice(0, 256) };
+  if (wanted === "cpu" || shares === null || (shares[wanted] ?? 0) > 0) return null;
+  return { wanted: wanted.slice(0, 32), share: 0, reason: proof.slice(0, 256) };
 }

@@ -65,7 +65,11 @@ export async function measureShares(
   session: InferenceSession,
   profiles: ProfileFolder,
 ): Promise<Readonly<Record<string, number>> | null> {
-  await runOnZeros(session);
-  session.endProfiling();
+  try {
+    await runOnZeros(session);
+  } finally {
+    // The session may go on to serve: it must not go on to collect.
+    session.endProfiling();
+  }
   return toProviderShares(profiles.read());
 }
