@@ -53,7 +53,7 @@ function toReport(event: SidecarEvent): Report {
     case "output":
       return {
         severity: "info",
-        message: event.count === 1 ? event.line : `${event.line} (${event.count} times more)`,
+        message: event.count === 1 ? event.line : `${event.line} (${event.count} times)`,
       };
     case "model-lost":
       return { severity: "warn", message: `${event.model} is not loaded again: ${event.reason}` };

@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildOnnxModel, type WrittenTensor, type WrittenValue } from "@fairlead/inference/testing";
 import { silentLogger, type LogFields } from "@fairlead/kernel";
-import { afterEach, expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { servingEntry } from "../places.ts";
 import { systemClock } from "../system-clock.ts";
 import { ServingHost } from "./serving-host.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fairlead-host-"));
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 const weights = 40;
 
 /** Weights that are inputs too: the runtime warns about each of them. */
@@ -59,4 +59,32 @@ it("says once what the runtime says of every weight of a model, with the count",
   expect(about).toEqual([
     expect.objectContaining({ reason: expect.stringContaining("appears in graph inputs") as string, times: weights }),
   ]);
+}, 20_000);
+
+it("makes a few lines of a process that writes 100,000 different ones, and counts them all", async () => {
+  const said: LogFields[] = [];
+  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  const host = new ServingHost({
+    entry: new URL("./testing/flooding-process.ts", import.meta.url),
+    config: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, inflightPath: join(dir, "inflight") },
+    readInflight: () => [],
+    clock: systemClock,
+    logger: { ...silentLogger, warn: (_message, fields = {}) => void said.push(fields) },
+    random: () => 0.5,
+    onReady: () => resolve(),
+    onExit: () => undefined,
+  });
+  await host.start();
+  await ready;
+  const stderr = new Promise<void>((closed) => {
+    const untilSaid = () => (count() >= 100_000 ? closed() : setTimeout(untilSaid, 20));
+    untilSaid();
+  });
+  function count(): number {
+    return said.reduce((sum, { times = 1 }) => sum + Number(times), 0);
+  }
+  await host.stop();
+  await stderr;
+  expect(count()).toBe(100_000);
+  expect(said.length).toBeLessThanOrEqual(65);
 }, 20_000);

@@ -1,6 +1,5 @@
-import { CodedError, toBackoffDelayMs, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import { CodedError, CondensedOutput, toBackoffDelayMs, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { fork, type ChildProcess } from "node:child_process";
-import { LineCondenser, LineSplitter } from "./line-condenser.ts";
 import type {
   ServingAddress,
   ServingConfig,
@@ -45,8 +44,6 @@ interface Timings {
 
 const defaultTimings: Timings = { startMs: 30_000, pingEveryMs: 2_000, pingTimeoutMs: 6_000, steadyMs: 60_000 };
 const requestTimeoutMs = 30_000;
-/** Lines that come within this time are counted together. */
-const gatherLinesMs = 1_000;
 /** Names that a runtime or its drivers need; nothing else of our environment reaches the process that runs models. */
 const passedOn =
   /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
@@ -178,24 +175,22 @@ export class ServingHost implements Service {
 
   /** What the runtime and its process write on stderr, as one line per kind with its count. */
   #condense(child: ChildProcess): void {
-    const condenser = new LineCondenser();
-    const splitter = new LineSplitter();
-    let timer: NodeJS.Timeout | undefined;
-    const flush = () => {
-      clearTimeout(timer);
-      timer = undefined;
-      for (const { source, severity, text, count } of condenser.take()) {
+    const { clock, logger } = this.#options;
+    const output = new CondensedOutput({
+      nowMs: () => clock.monotonicMs(),
+      schedule: (run, afterMs) => {
+        const timer = setTimeout(run, afterMs).unref();
+        return () => clearTimeout(timer);
+      },
+      onLine: ({ source, severity, text, count }) => {
         const times = count === 1 ? {} : { times: count };
         const where = source === null ? {} : { source };
         const level = severity === "error" ? "error" : "warn";
-        this.#options.logger[level]("the serving process writes", { reason: text, ...where, ...times });
-      }
-    };
-    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
-      for (const line of splitter.push(chunk)) condenser.add(line);
-      timer ??= setTimeout(flush, gatherLinesMs);
+        logger[level]("the serving process writes", { reason: text, ...where, ...times });
+      },
     });
-    child.stderr?.once("close", flush);
+    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => output.push(chunk));
+    child.stderr?.once("close", () => output.end());
   }
 
   #accept(message: ServingMessage): void {

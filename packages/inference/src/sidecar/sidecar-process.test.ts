@@ -5,7 +5,6 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { LoadedModel } from "../port.ts";
 import { mlpModel } from "../testing/example-models.ts";
 import { TestSidecar } from "../testing/sidecar-server.ts";
-import { createLogCondenser } from "./log-condenser.ts";
 import { createOpenInferenceRuntime } from "./open-inference-runtime.ts";
 import { parseSidecarUrl } from "./sidecar-address.ts";
 
@@ -284,29 +283,3 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   return typeof address === "object" && address !== null ? address.port : 0;
 }
-
-describe("what a server prints", () => {
-  it("is passed on once per distinct line, and counted", () => {
-    const lines: string[] = [];
-    const log = createLogCondenser((line) => lines.push(line));
-    log.push("I1 start\nI2 st");
-    log.push("art\nW\u001b[31mred\u0000\n");
-    log.push("no end");
-    expect(lines).toEqual(["I1 start", "W[31mred"]);
-    expect(log.takeRepeated()).toEqual([{ line: "I1 start", count: 1 }]);
-    expect(log.takeRepeated()).toEqual([]);
-    expect(log.tail()).toEqual(["I1 start", "I2 start", "W[31mred", "no end"]);
-  });
-
-  it("is cut where lines have no end and where all are different", () => {
-    const lines: string[] = [];
-    const log = createLogCondenser((line) => lines.push(line));
-    log.push("x".repeat(10_000_000));
-    log.push("\n");
-    for (let count = 0; count < 10_000; count += 1)
-      log.push(`${"ab".repeat(count % 300)} ${String.fromCharCode(97 + (count % 26))}\n`);
-    expect(lines.length).toBeLessThanOrEqual(128);
-    expect(Math.max(...lines.map(({ length }) => length))).toBe(400);
-    expect(log.takeRepeated().reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(9_000);
-  });
-});

@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { toBackoffDelayMs, toErrorMessage } from "@fairlead/kernel";
+import { CondensedOutput, toBackoffDelayMs, toErrorMessage } from "@fairlead/kernel";
 import { RuntimeError } from "../runtime-error.ts";
 import { toLaunch, type Launch } from "./launch.ts";
-import { createLogCondenser, type LogCondenser } from "./log-condenser.ts";
 import { endLeftover, forgetProcess, killGroup, noteProcess, readResidentBytes } from "./process-record.ts";
 
 export type SidecarEvent =
@@ -47,7 +46,7 @@ interface Waiter {
 interface Running {
   readonly child: ChildProcess;
   readonly pid: number;
-  readonly log: LogCondenser;
+  readonly log: CondensedOutput;
   readonly startedMs: number;
   /** Why we ended it; null while nobody did. */
   endedFor: string | null;
@@ -55,7 +54,6 @@ interface Running {
 
 const maxMisses = 3;
 const steadyMs = 60_000;
-const repeatedMs = 60_000;
 const readyPollMs = { first: 15, longest: 150 } as const;
 
 /**
@@ -186,7 +184,14 @@ export class SidecarProcess {
     child.stdin.on("error", () => undefined);
     await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
     const pid = child.pid ?? 0;
-    const log = createLogCondenser((line) => onEvent({ kind: "output", line, count: 1 }));
+    const log = new CondensedOutput({
+      nowMs: () => performance.now(),
+      schedule: (run, afterMs) => {
+        const timer = setTimeout(run, afterMs).unref();
+        return () => clearTimeout(timer);
+      },
+      onLine: ({ text, count }) => onEvent({ kind: "output", line: text, count }),
+    });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const running: Running = { child, pid, log, startedMs: performance.now(), endedFor: null };
@@ -199,8 +204,9 @@ export class SidecarProcess {
       this.#running = null;
       const exit = signal === null ? `it exited with status ${code}` : `it was ended by ${signal}`;
       void waitForOutput(child).then(() => {
-        this.#reportRepeated(running);
-        if (!this.#stopped()) this.#onEnd(running.endedFor ?? exit, log.tail());
+        const lastWords = log.tail();
+        log.end();
+        if (!this.#stopped()) this.#onEnd(running.endedFor ?? exit, lastWords);
       });
     });
     noteProcess(recordPath, pid);
@@ -233,15 +239,13 @@ export class SidecarProcess {
   }
 
   async #look(running: Running): Promise<void> {
-    const { memoryLimitBytes, watchMs, isAlive, isBusy } = this.#options;
+    const { memoryLimitBytes, isAlive, isBusy } = this.#options;
     const resident = readResidentBytes(running.pid);
     if (memoryLimitBytes !== null && resident !== null && resident > memoryLimitBytes) {
       this.restart(`it holds ${resident} bytes of memory, over its limit of ${memoryLimitBytes}`);
       return;
     }
     if (performance.now() - running.startedMs > steadyMs) this.#failures = 0;
-    if (Math.floor(performance.now() / repeatedMs) !== Math.floor((performance.now() - watchMs) / repeatedMs))
-      this.#reportRepeated(running);
     if (isBusy()) {
       this.#misses = 0;
       return;
@@ -250,10 +254,6 @@ export class SidecarProcess {
     this.#misses = alive || isBusy() ? 0 : this.#misses + 1;
     if (this.#misses >= maxMisses && this.#running === running)
       this.restart("it does not answer when asked for its health");
-  }
-
-  #reportRepeated({ log }: Running): void {
-    for (const { line, count } of log.takeRepeated()) this.#options.onEvent({ kind: "output", line, count });
   }
 
   #onEnd(reason: string, lastWords: readonly string[]): void {

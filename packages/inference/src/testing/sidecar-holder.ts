@@ -6,7 +6,7 @@ import { oipServerPath } from "./sidecar-server.ts";
 /* A process that has a sidecar and is killed by its test: what is left of the sidecar then is what the test looks at. */
 
 process.on("message", ({ folder, socketPath }: { readonly folder: string; readonly socketPath: string }) => {
-  let child = 0;
+  const { promise: child, resolve } = Promise.withResolvers<number>();
   const runtime = createOpenInferenceRuntime({
     name: "second",
     command: [process.execPath, oipServerPath, "--child", "--socket", socketPath, "--repository", "{repository}"],
@@ -14,8 +14,10 @@ process.on("message", ({ folder, socketPath }: { readonly folder: string; readon
     folder: join(folder, "runtime"),
     onEvent: (event) => {
       const found = event.kind === "output" ? /^child (\d+)$/u.exec(event.line)?.[1] : undefined;
-      if (found !== undefined) child = Number(found);
+      if (found !== undefined) resolve(Number(found));
     },
   });
-  void runtime.load(mlpModel({ widths: [8, 16, 4] })).then(() => process.send?.({ pid: runtime.pid, child }));
+  void runtime
+    .load(mlpModel({ widths: [8, 16, 4] }))
+    .then(async () => process.send?.({ pid: runtime.pid, child: await child }));
 });
