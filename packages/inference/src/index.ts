@@ -11,7 +11,24 @@ export {
 export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
-export type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
+export {
+  decideReturn,
+  noteFailure,
+  noteReturn,
+  toReturnDelayMs,
+  type ReturnDecision,
+  type ReturnPolicy,
+  type ReturnState,
+} from "./placement/return-plan.ts";
+export type {
+  InferenceRuntime,
+  InferOptions,
+  InferResult,
+  LoadedModel,
+  LoadOptions,
+  Placement,
+  PlacementChange,
+} from "./port.ts";
 export { createRuntimes, type Runtimes, type RuntimesOptions } from "./runtimes.ts";
 export {
   createOpenInferenceRuntime,

@@ -12,7 +12,8 @@ export type RunResponse = {
   readonly released: readonly ArrayBuffer[];
 } & (
   | { readonly kind: "done"; readonly outputs: readonly Tensor[]; readonly runUs: number }
-  | { readonly kind: "failed"; readonly message: string }
+  /** `lost`: the accelerator is gone, not only this run. */
+  | { readonly kind: "failed"; readonly message: string; readonly lost: boolean }
 );
 
 /** What goes to and from the thread that owns a session. Tensor memory travels by transfer. */
@@ -23,6 +24,10 @@ export type WorkerRequest =
       readonly providers: readonly string[];
       readonly threads: number;
       readonly background: boolean;
+      /** Whether the cpu stands in when the accelerator fails, given that it is among the providers. */
+      readonly standIn: boolean;
+      /** Folder for profiles; null for the system's own. */
+      readonly profileFolder: string | null;
     }
   | { readonly kind: "run"; readonly runs: readonly RunRequest[] }
   | { readonly kind: "close" };
@@ -36,7 +41,7 @@ export type WorkerResponse =
     }
   | {
       readonly kind: "load-failed";
-      readonly code: "model_load_failed" | "provider_unknown" | "tensor_type_unsupported";
+      readonly code: "model_load_failed" | "provider_unknown" | "tensor_type_unsupported" | "accelerator_failed";
       readonly message: string;
     }
   | { readonly kind: "ran"; readonly results: readonly RunResponse[] };

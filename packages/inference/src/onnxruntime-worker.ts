@@ -1,14 +1,15 @@
 import { constants, platform, setPriority } from "node:os";
-import { isMarkedAsUntransferable, parentPort } from "node:worker_threads";
+import { isMainThread, isMarkedAsUntransferable, parentPort } from "node:worker_threads";
 import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from "onnxruntime-node";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import { isDeviceLost } from "./placement/device-lost.ts";
 import { measureShares, ProfileFolder, runOnZeros } from "./placement/warm-up.ts";
 import type { Placement } from "./port.ts";
 import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
 
 /*
- * The thread that owns one session. `session.run` blocks it for the whole inference, and nothing can interrupt it:
- * terminating a thread inside `run` aborts the process, so the thread only ever ends by itself, when it is idle.
+ * The thread, or the process, that owns one session. `session.run` blocks it for the whole inference, and nothing can
+ * interrupt it: terminating a thread inside `run` aborts its process, so a thread only ever ends by itself, when it is idle.
  */
 
 type OrtType = OrtTensor.Type;
@@ -39,10 +40,15 @@ const runOptions = { logSeverityLevel: fatalSeverity } as const;
 interface Session {
   readonly session: InferenceSession;
   readonly outputs: readonly TensorSpec[];
+  /** Whether an accelerator runs some of it: its failures may be the accelerator's. */
+  readonly accelerated: boolean;
+  /** Whether a run on zeros succeeded when it was loaded, so that one that fails says something. */
+  readonly bearsZeros: boolean;
 }
 
 function post(response: WorkerResponse, transfer: ArrayBuffer[] = []): void {
-  parentPort?.postMessage(response, transfer);
+  if (isMainThread) process.send?.(response);
+  else parentPort?.postMessage(response, transfer);
 }
 
 /**
@@ -64,7 +70,7 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
     return null;
   }
   try {
-    const { session, placement } = await openSession(request);
+    const { session, placement, bearsZeros } = await openSession(request);
     const inputs = session.inputMetadata.map(toSpec);
     const outputs = session.outputMetadata.map(toSpec);
     const odd = [...inputs, ...outputs].find((spec) => typeof spec === "string");
@@ -74,62 +80,93 @@ async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<
     }
     const specs = { inputs: inputs as TensorSpec[], outputs: outputs as TensorSpec[] };
     post({ kind: "loaded", ...specs, placement });
-    return { session, outputs: specs.outputs };
+    const accelerated = providers[0] !== "cpu" && placement.failedProvider === undefined;
+    return { session, outputs: specs.outputs, accelerated, bearsZeros };
   } catch (error) {
-    post({ kind: "load-failed", code: "model_load_failed", message: toMessage(error) });
+    const code = error instanceof AcceleratorFailure ? "accelerator_failed" : "model_load_failed";
+    post({ kind: "load-failed", code, message: toMessage(error) });
     return null;
   }
 }
 
+/** The model is good, and the accelerator does not run it. */
+class AcceleratorFailure extends Error {}
+
 interface Opened {
   readonly session: InferenceSession;
   readonly placement: Placement;
+  readonly bearsZeros: boolean;
 }
 
-type SessionRequest = Pick<Extract<WorkerRequest, { kind: "load" }>, "model" | "providers" | "threads">;
+type SessionRequest = Pick<
+  Extract<WorkerRequest, { kind: "load" }>,
+  "model" | "providers" | "threads" | "standIn" | "profileFolder"
+>;
 
 /** Opens the session in the way that lets its placement be proved; see `Placement`. */
 async function openSession(request: SessionRequest): Promise<Opened> {
   const requestedProviders = [...request.providers];
-  if (!requestedProviders.includes("cpu")) {
-    const session = await InferenceSession.create(request.model, toSessionOptions(request));
-    const [only] = requestedProviders;
-    const shares = requestedProviders.length === 1 && only !== undefined ? { [only]: 1 } : null;
-    return { session, placement: { requestedProviders, shares, proof: "created with the fallback to cpu forbidden" } };
-  }
+  const [wanted = "cpu"] = requestedProviders;
+  if (!requestedProviders.includes("cpu")) return await openWithoutCpu(request);
   if (requestedProviders.length === 1) return await openOnCpu(request);
   try {
     return await openProfiled(request);
   } catch (error) {
-    const { session, placement } = await openOnCpu(request);
-    const proof = `the cpu stands in: ${requestedProviders[0]} failed: ${toMessage(error)}`.slice(0, 500);
-    return { session, placement: { ...placement, requestedProviders, proof } };
+    const reason = `${wanted} failed: ${toMessage(error)}`;
+    if (!request.standIn) throw new AcceleratorFailure(reason, { cause: error });
+    const { placement, ...rest } = await openOnCpu(request);
+    const proof = `the cpu stands in: ${reason}`.slice(0, 500);
+    const failed = wanted === "cpu" ? {} : { failedProvider: wanted };
+    return { ...rest, placement: { ...placement, requestedProviders, proof, ...failed } };
   }
 }
 
 async function openOnCpu(request: SessionRequest): Promise<Opened> {
   const session = await InferenceSession.create(request.model, toSessionOptions({ ...request, providers: ["cpu"] }));
-  return { session, placement: { requestedProviders: ["cpu"], shares: { cpu: 1 }, proof: "cpu was asked for" } };
+  const placement = { requestedProviders: ["cpu"], shares: { cpu: 1 }, proof: "cpu was asked for" };
+  return { session, placement, bearsZeros: false };
+}
+
+/** The runtime refuses a model of which one node would fall to the cpu, and a run on zeros shows that the rest works. */
+async function openWithoutCpu(request: SessionRequest): Promise<Opened> {
+  const requestedProviders = [...request.providers];
+  const list = requestedProviders.join(", ");
+  let session: InferenceSession;
+  try {
+    session = await InferenceSession.create(request.model, toSessionOptions(request));
+  } catch (error) {
+    // A file that no provider takes is the model's fault, and says so.
+    await (await openOnCpu(request)).session.release();
+    throw new AcceleratorFailure(`${list} is required and failed: ${toMessage(error)}`, { cause: error });
+  }
+  const warm = await runOnZeros(session).catch((error: unknown) => toMessage(error));
+  if (warm !== undefined && (await runsOnCpu(request))) {
+    await session.release();
+    throw new AcceleratorFailure(`${list} is required and failed: ${warm}`);
+  }
+  const [only] = requestedProviders;
+  const shares = requestedProviders.length === 1 && only !== undefined ? { [only]: 1 } : null;
+  const placement = { requestedProviders, shares, proof: "created with the fallback to cpu forbidden" };
+  return { session, placement, bearsZeros: warm === undefined };
 }
 
 /** A session that may use the cpu too tells by its profile where its nodes ran. @throws when the accelerator fails */
 async function openProfiled(request: SessionRequest): Promise<Opened> {
-  using profiles = new ProfileFolder();
+  using profiles = new ProfileFolder(request.profileFolder);
   const profiling = { enableProfiling: true, profileFilePrefix: profiles.prefix };
   const session = await InferenceSession.create(request.model, { ...toSessionOptions(request), ...profiling });
   const requestedProviders = [...request.providers];
   try {
     const shares = await measureShares(session, profiles);
     const proof = shares === null ? "the profile of the warm-up run names no node" : "profiled warm-up run";
-    return { session, placement: { requestedProviders, shares, proof } };
+    return { session, placement: { requestedProviders, shares, proof }, bearsZeros: true };
   } catch (error) {
-    if (await runsOnCpu(request)) {
-      await session.release();
-      throw error;
-    }
+    await session.release();
+    if (await runsOnCpu(request)) throw error;
     // The model does not bear made-up inputs, so nothing is said about the accelerator.
     const proof = `no proof: the warm-up run failed: ${toMessage(error)}`.slice(0, 500);
-    return { session, placement: { requestedProviders, shares: null, proof } };
+    const unprofiled = await InferenceSession.create(request.model, toSessionOptions(request));
+    return { session: unprofiled, placement: { requestedProviders, shares: null, proof }, bearsZeros: false };
   }
 }
 
@@ -145,7 +182,10 @@ async function runsOnCpu(request: SessionRequest): Promise<boolean> {
   }
 }
 
-function toSessionOptions({ providers, threads }: Omit<SessionRequest, "model">): InferenceSession.SessionOptions {
+function toSessionOptions({
+  providers,
+  threads,
+}: Pick<SessionRequest, "providers" | "threads">): InferenceSession.SessionOptions {
   return {
     executionProviders: [...providers],
     intraOpNumThreads: threads,
@@ -204,6 +244,8 @@ function toMessage(error: unknown): string {
 const minReleasedBytes = 65_536;
 
 function toReleased(inputs: readonly Tensor[], outputs: readonly Tensor[]): ArrayBuffer[] {
+  // What a process was sent is a copy: to send it back would cost more than new memory does there.
+  if (isMainThread) return [];
   const released = new Set<ArrayBuffer>();
   for (const { data } of inputs) {
     const { buffer } = data;
@@ -211,6 +253,30 @@ function toReleased(inputs: readonly Tensor[], outputs: readonly Tensor[]): Arra
     if (buffer instanceof ArrayBuffer && buffer.byteLength >= minReleasedBytes && !aliased) released.add(buffer);
   }
   return [...released];
+}
+
+/** A run that fails costs at most one more per this time. */
+const probeEveryMs = 1_000;
+
+/**
+ * Whether a failed run means that the accelerator is gone. Drivers say so in words of their own, or in none (one that has no
+ * memory left calls its buffers invalid), so the run on zeros that succeeded at load is the judge: it has no bad input.
+ */
+function createJudge({ session, accelerated, bearsZeros }: Session): (message: string) => Promise<boolean> {
+  let probedMs = Number.NEGATIVE_INFINITY;
+  let lost = false;
+  return async (message) => {
+    if (!accelerated || lost) return lost;
+    lost = isDeviceLost(message);
+    if (lost || !bearsZeros || performance.now() - probedMs < probeEveryMs) return lost;
+    probedMs = performance.now();
+    try {
+      await runOnZeros(session, runOptions);
+    } catch {
+      lost = true;
+    }
+    return lost;
+  };
 }
 
 /** Longest time that a finished answer waits for its neighbours before they are sent together. */
@@ -225,6 +291,7 @@ function createRunner(owned: Session): (runs: readonly RunRequest[]) => void {
   let heldSinceMs = 0;
   let running = 0;
   let lastEndMs = 0;
+  const isLost = createJudge(owned);
 
   const flush = () => {
     const transfer = new Set<ArrayBuffer>();
@@ -251,7 +318,9 @@ function createRunner(owned: Session): (runs: readonly RunRequest[]) => void {
       const runUs = (performance.now() - Math.max(startedMs, lastEndMs)) * 1_000;
       response = { kind: "done", sequence, outputs, runUs, released: toReleased(inputs, outputs) };
     } catch (error) {
-      response = { kind: "failed", sequence, message: toMessage(error), released: toReleased(inputs, []) };
+      const message = toMessage(error);
+      const lost = await isLost(message);
+      response = { kind: "failed", sequence, message, lost, released: toReleased(inputs, []) };
     }
     lastEndMs = performance.now();
     running -= 1;
@@ -276,12 +345,18 @@ function serve(): void {
   };
   const close = async () => {
     await owned?.session.release();
-    parentPort?.close();
+    if (isMainThread) process.exit(0);
+    else parentPort?.close();
   };
-  parentPort?.on("message", (request: WorkerRequest) => {
+  const accept = (request: WorkerRequest) => {
     if (request.kind === "run") run?.(request.runs);
     else void (request.kind === "load" ? start(request) : close());
-  });
+  };
+  if (!isMainThread) parentPort?.on("message", accept);
+  else {
+    process.on("message", accept);
+    process.on("disconnect", () => process.exit(0));
+  }
 }
 
 serve();

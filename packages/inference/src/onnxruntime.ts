@@ -1,296 +1,161 @@
-import { isMarkedAsUntransferable, Worker } from "node:worker_threads";
-import { checkInputs } from "./check-inputs.ts";
 import { ExclusiveDevice } from "./exclusive-device.ts";
-import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
-import type { InferenceRuntime, InferOptions, InferResult, LoadedModel, LoadOptions, Placement } from "./port.ts";
+import { createProcessHomes, maxMessageBytes, openThread, type SessionHome } from "./onnxruntime-home.ts";
+import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import { isTransferable, OnnxRuntimeModel } from "./onnxruntime-model.ts";
+import type { InferenceRuntime, LoadedModel, LoadOptions } from "./port.ts";
 import { RuntimeError } from "./runtime-error.ts";
-import type { Tensor, TensorSpec } from "./tensor.ts";
+import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
 
 export interface OnnxRuntimeOptions {
-  /** The thread's entry. A bundled application emits onnxruntime-worker.js and names it here. */
+  /** The entry of threads and processes. A bundled application emits onnxruntime-worker.js and names it here. */
   readonly workerUrl?: URL;
+  /** Existing folder for profiles of warm-up runs, emptied by whoever owns it; absent for the system's own. */
+  readonly profileFolder?: string;
+  /** Accelerators that this process is not to touch: their sessions live in processes of their own from the start. */
+  readonly apart?: readonly string[];
 }
 
-/** ONNX Runtime: one thread per loaded model. */
+/**
+ * ONNX Runtime: one thread per loaded model. An accelerator that failed once is not touched again by this process: its
+ * library remembers the failure, and another session on a device that was lost aborts the process (WebGPU, 1.30.0). Later
+ * sessions on it live in processes of their own.
+ */
 export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): InferenceRuntime {
-  const workerUrl = options.workerUrl ?? new URL("./onnxruntime-worker.ts", import.meta.url);
-  const webgpu = new ExclusiveDevice();
+  return new OnnxRuntime(options);
+}
+
+/** What only one session of this process may use at a time: two at once on WebGPU take the process down. */
+type Device = ExclusiveDevice | null;
+
+class OnnxRuntime implements InferenceRuntime {
+  readonly name = "onnxruntime";
+  readonly #entry: URL;
+  readonly #profileFolder: string | null;
+  readonly #openProcess: () => Promise<SessionHome>;
+  readonly #webgpu = new ExclusiveDevice();
+  /** Accelerators that failed in this process, and those that it is not to touch. */
+  readonly #failed: Set<string>;
+
+  constructor({ workerUrl, profileFolder, apart = [] }: OnnxRuntimeOptions) {
+    this.#entry = workerUrl ?? new URL("./onnxruntime-worker.ts", import.meta.url);
+    this.#profileFolder = profileFolder ?? null;
+    this.#failed = new Set(apart);
+    this.#openProcess = createProcessHomes(this.#entry);
+  }
+
+  async load(model: Uint8Array<ArrayBuffer>, options: LoadOptions = {}): Promise<LoadedModel> {
+    const providers = options.providers ?? ["cpu"];
+    const failed = providers.find((provider) => this.#failed.has(provider));
+    if (failed !== undefined) return await this.#loadApart(model, options, failed);
+    if (!providers.includes("webgpu")) return await this.#loadHere(model, options, null);
+    const release = await this.#webgpu.acquire();
+    try {
+      return await this.#loadHere(model, options, this.#webgpu);
+    } finally {
+      release();
+    }
+  }
+
+  async #loadHere(model: Uint8Array<ArrayBuffer>, options: LoadOptions, device: Device): Promise<LoadedModel> {
+    const [wanted = "cpu"] = options.providers ?? ["cpu"];
+    const home = openThread(this.#entry);
+    try {
+      const loaded = await this.#load(home, model, { ...options, device });
+      if (loaded.placement.failedProvider !== undefined) this.#failed.add(loaded.placement.failedProvider);
+      return loaded;
+    } catch (error) {
+      if (hasErrorCode(error, "accelerator_failed")) this.#failed.add(wanted);
+      throw error;
+    }
+  }
+
+  /** In a process of its own; the cpu, which has not failed, stands in here. */
+  async #loadApart(model: Uint8Array<ArrayBuffer>, options: LoadOptions, failed: string): Promise<LoadedModel> {
+    try {
+      if (model.byteLength > maxMessageBytes)
+        throw new RuntimeError(
+          "accelerator_failed",
+          `${failed} failed, and the model is too large for another process`,
+        );
+      return await this.#load(await this.#openProcess(), model, { ...options, standIn: false, device: null });
+    } catch (error) {
+      const providers = options.providers ?? ["cpu"];
+      const mayStandIn = providers.includes("cpu") && options.standIn !== false;
+      if (!mayStandIn || (!hasErrorCode(error, "accelerator_failed") && !hasErrorCode(error, "runtime_crashed")))
+        throw error;
+      const loaded = await this.#loadHere(model, { ...options, providers: ["cpu"] }, null);
+      const proof = `the cpu stands in: ${toErrorMessage(error)}`.slice(0, 500);
+      const placement = { ...loaded.placement, requestedProviders: [...providers], proof, failedProvider: failed };
+      return withPlacement(loaded, placement);
+    }
+  }
+
+  async #load(
+    home: SessionHome,
+    model: Uint8Array<ArrayBuffer>,
+    options: LoadOptions & { readonly device: Device },
+  ): Promise<OnnxRuntimeModel> {
+    const providers = options.providers ?? ["cpu"];
+    const request: WorkerRequest = {
+      kind: "load",
+      model,
+      providers,
+      threads: options.threads ?? 1,
+      background: options.background ?? false,
+      standIn: options.standIn ?? true,
+      profileFolder: this.#profileFolder,
+    };
+    const answered = waitForLoad(home, options.loadDeadlineMs ?? 60_000);
+    home.post(request, isTransferable(model.buffer) ? [model.buffer] : []);
+    const loaded = await answered;
+    if (loaded.kind === "loaded") {
+      const onLost = (reason: string) => {
+        for (const provider of providers) if (provider !== "cpu") this.#failed.add(provider);
+        options.onPlacement?.({ kind: "lost", reason });
+      };
+      return new OnnxRuntimeModel({ home, loaded, device: options.device, onLost });
+    }
+    home.post({ kind: "close" }, []);
+    if (loaded.kind === "load-failed") throw new RuntimeError(loaded.code, loaded.message);
+    throw new RuntimeError("runtime_crashed", `the thread answered ${loaded.kind} to a load`);
+  }
+}
+
+function withPlacement(model: LoadedModel, placement: LoadedModel["placement"]): LoadedModel {
   return {
-    name: "onnxruntime",
-    load: async (model, loadOptions = {}) => {
-      if (!(loadOptions.providers ?? ["cpu"]).includes("webgpu")) return await loadModel(workerUrl, model, loadOptions);
-      const release = await webgpu.acquire();
-      try {
-        return await loadModel(workerUrl, model, { ...loadOptions, device: webgpu });
-      } finally {
-        release();
-      }
+    inputs: model.inputs,
+    outputs: model.outputs,
+    placement,
+    get pending() {
+      return model.pending;
     },
+    infer: (inputs, options) => model.infer(inputs, options),
+    close: () => model.close(),
   };
 }
 
-interface ThreadOptions extends LoadOptions {
-  /** What only one session may use at a time: two at once on WebGPU take the process down. */
-  readonly device?: ExclusiveDevice;
-}
-
-async function loadModel(workerUrl: URL, model: Uint8Array<ArrayBuffer>, options: ThreadOptions): Promise<LoadedModel> {
-  const worker = new Worker(workerUrl, {
-    name: "onnxruntime",
-    execArgv: [],
-    stdin: false,
-    resourceLimits: { maxYoungGenerationSizeMb: 8 },
-  });
-  const request: WorkerRequest = {
-    kind: "load",
-    model,
-    providers: options.providers ?? ["cpu"],
-    threads: options.threads ?? 1,
-    background: options.background ?? false,
-  };
-  const loaded = waitForLoad(worker, options.loadDeadlineMs ?? 60_000);
-  worker.postMessage(request, isTransferable(model.buffer) ? [model.buffer] : []);
-  const response = await loaded;
-  if (response.kind === "loaded") return new OnnxRuntimeModel(worker, response, options.device ?? null);
-  worker.postMessage({ kind: "close" } satisfies WorkerRequest);
-  if (response.kind === "load-failed") throw new RuntimeError(response.code, response.message);
-  throw new RuntimeError("runtime_crashed", `the thread answered ${response.kind} to a load`);
-}
-
-function waitForLoad(worker: Worker, deadlineMs: number): Promise<WorkerResponse> {
+function waitForLoad(home: SessionHome, deadlineMs: number): Promise<WorkerResponse> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       settle();
-      reject(new RuntimeError("inference_deadline", `loading took longer than ${deadlineMs} ms`));
+      home.end();
+      const late = `loading took longer than ${deadlineMs} ms`;
+      // A process is gone with its load; a thread stays inside the runtime for ever.
+      const code = home.kind === "process" ? "accelerator_failed" : "inference_deadline";
+      reject(new RuntimeError(code, late));
     }, deadlineMs);
-    const onMessage = (response: WorkerResponse) => {
+    const settle = () => {
+      clearTimeout(timer);
+      home.onMessage = () => undefined;
+      home.onEnd = () => undefined;
+    };
+    home.onMessage = (response) => {
       settle();
       resolve(response);
     };
-    const onError = (error: unknown) => {
+    home.onEnd = (cause) => {
       settle();
-      reject(new RuntimeError("runtime_crashed", "the thread failed while it loaded the model", error));
+      reject(new RuntimeError("runtime_crashed", `the ${home.kind} ended while it loaded the model`, cause));
     };
-    const onExit = (code: number) => onError(new Error(`exit ${code}`));
-    const settle = () => {
-      clearTimeout(timer);
-      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-      // A thread that fails after its load was given up must not take the process down unexplained.
-      worker.on("error", () => undefined);
-    };
-    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
   });
-}
-
-/** A run that waits for its device is looked at this often. */
-const maxWatchMs = 1_000;
-
-interface PendingRun {
-  readonly deadlineMs: number;
-  /** When the run became the first in line; runs are answered in order. */
-  startedMs: number;
-  readonly onReleased: ((buffer: ArrayBuffer) => void) | undefined;
-  readonly resolve: (result: InferResult) => void;
-  readonly reject: (error: RuntimeError) => void;
-}
-
-class OnnxRuntimeModel implements LoadedModel {
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-  readonly placement: Placement;
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, PendingRun>();
-  readonly #device: ExclusiveDevice | null;
-  /** Gives the device back; null while this model does not hold it. */
-  #giveBack: (() => void) | null = null;
-  #asking = false;
-  /** Runs that were sent and have no answer, those included whose deadline passed: they still use the device. */
-  #sent = 0;
-  #outbox: RunRequest[] = [];
-  #sequence = 0;
-  #state: "open" | "closing" | "hung" | "ended" = "open";
-  #watch: NodeJS.Timeout | null = null;
-  #onIdle: (() => void) | null = null;
-
-  constructor(worker: Worker, loaded: Extract<WorkerResponse, { kind: "loaded" }>, device: ExclusiveDevice | null) {
-    this.#device = device;
-    this.#worker = worker;
-    this.inputs = loaded.inputs;
-    this.outputs = loaded.outputs;
-    this.placement = loaded.placement;
-    worker.on("message", (response: WorkerResponse) => this.#onResponse(response));
-    worker.on("error", (error) => this.#onEnd(error));
-    worker.on("exit", (code) => this.#onEnd(new Error(`exit ${code}`)));
-  }
-
-  get pending(): number {
-    return this.#pending.size;
-  }
-
-  infer(inputs: readonly Tensor[], options: InferOptions): Promise<InferResult> {
-    return new Promise((resolve, reject) => {
-      if (this.#state !== "open") throw this.#refusal();
-      checkInputs("this model", this.inputs, inputs);
-      const sequence = this.#sequence;
-      this.#sequence += 1;
-      const lone = this.#pending.size === 0;
-      if (!lone && this.#outbox.length === 0) setImmediate(() => this.#flush());
-      this.#outbox.push({ sequence, inputs });
-      const { deadlineMs, onReleased } = options;
-      // A run that still waits for the device has not begun.
-      const startedMs = this.#device === null ? performance.now() : Number.POSITIVE_INFINITY;
-      this.#pending.set(sequence, { deadlineMs, onReleased, startedMs, resolve, reject });
-      if (lone) this.#flush();
-      if (this.#watch === null) this.#armWatch(options.deadlineMs);
-    });
-  }
-
-  async close(): Promise<void> {
-    if (this.#state === "ended") return;
-    if (this.#state !== "open") throw this.#refusal();
-    this.#state = "closing";
-    if (this.#pending.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
-    if (this.#watch !== null) clearTimeout(this.#watch);
-    if (this.#stateNow() !== "closing") throw this.#refusal();
-    const giveBack = await this.#device?.acquire();
-    const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
-    this.#worker.postMessage({ kind: "close" } satisfies WorkerRequest);
-    await exited;
-    giveBack?.();
-  }
-
-  /** The state may change while `close` waits; the compiler does not see that. */
-  #stateNow(): string {
-    return this.#state;
-  }
-
-  /** Requests that arrived in the same turn of the event loop travel in one message; a lone one does not wait for company. */
-  #flush(): void {
-    if (this.#device === null) return this.#send();
-    if (this.#asking || this.#giveBack !== null) return;
-    this.#asking = true;
-    void this.#device.acquire().then((giveBack) => {
-      this.#asking = false;
-      this.#giveBack = giveBack;
-      const startedMs = performance.now();
-      for (const run of this.#pending.values()) run.startedMs = startedMs;
-      this.#send();
-      this.#checkDevice();
-    });
-  }
-
-  /** Gives the device back when nothing of this model runs on it, and asks again when more has come meanwhile. */
-  #checkDevice(): void {
-    if (this.#giveBack === null || (this.#sent > 0 && this.#state !== "ended")) return;
-    this.#giveBack();
-    this.#giveBack = null;
-    if (this.#outbox.length > 0 && this.#state !== "ended") this.#flush();
-  }
-
-  #send(): void {
-    const runs = this.#outbox;
-    this.#outbox = [];
-    if (this.#state === "ended") return;
-    try {
-      this.#worker.postMessage({ kind: "run", runs } satisfies WorkerRequest, toTransferList(runs));
-      this.#sent += runs.length;
-    } catch (error) {
-      // Memory that is already gone, for instance two runs that were given the same: none of the batch was sent.
-      const message = "the inputs cannot move to the runtime's thread";
-      for (const { sequence } of runs) {
-        this.#pending.get(sequence)?.reject(new RuntimeError("inference_failed", message, error));
-        this.#pending.delete(sequence);
-      }
-      this.#checkIdle();
-    }
-  }
-
-  #refusal(): RuntimeError {
-    if (this.#state === "hung") return new RuntimeError("model_hung", "an earlier run passed its deadline");
-    return new RuntimeError("model_closed", "the model is closed");
-  }
-
-  #onResponse(response: WorkerResponse): void {
-    if (response.kind !== "ran") return;
-    for (const result of response.results) this.#settle(result);
-    this.#sent -= response.results.length;
-    this.#checkDevice();
-    const next = this.#first();
-    if (next !== undefined && next.startedMs !== Number.POSITIVE_INFINITY) next.startedMs = performance.now();
-    this.#checkIdle();
-  }
-
-  #settle(result: RunResponse): void {
-    const run = this.#pending.get(result.sequence);
-    if (run === undefined) return; // answered already: its deadline had passed
-    this.#pending.delete(result.sequence);
-    for (const buffer of result.released) run.onReleased?.(buffer);
-    if (result.kind === "done") run.resolve({ outputs: result.outputs, runUs: result.runUs });
-    else run.reject(new RuntimeError("inference_failed", result.message));
-  }
-
-  #checkIdle(): void {
-    if (this.#pending.size > 0) return;
-    this.#onIdle?.();
-    this.#onIdle = null;
-  }
-
-  #first(): PendingRun | undefined {
-    for (const run of this.#pending.values()) return run;
-    return undefined;
-  }
-
-  /** One timer per model, looked at when it fires: most runs end long before, and a timer per run would cost more. */
-  #armWatch(delayMs: number): void {
-    this.#watch = setTimeout(() => this.#checkDeadline(), Math.min(Math.max(1, delayMs), maxWatchMs)).unref();
-  }
-
-  #checkDeadline(): void {
-    this.#watch = null;
-    const first = this.#first();
-    if (first === undefined) return;
-    const leftMs = first.startedMs + first.deadlineMs - performance.now();
-    if (leftMs > 0) {
-      this.#armWatch(Math.ceil(leftMs));
-      return;
-    }
-    this.#state = "hung";
-    const runs = [...this.#pending.values()];
-    this.#pending.clear();
-    this.#outbox = [];
-    for (const run of runs) {
-      run.reject(
-        run === first
-          ? new RuntimeError("inference_deadline", `the run took longer than ${run.deadlineMs} ms`)
-          : new RuntimeError("model_hung", "an earlier run passed its deadline"),
-      );
-    }
-    this.#checkIdle();
-  }
-
-  #onEnd(cause: unknown): void {
-    if (this.#state === "ended") return;
-    this.#state = "ended";
-    for (const run of this.#pending.values()) {
-      run.reject(new RuntimeError("runtime_crashed", "the runtime's thread ended during the run", cause));
-    }
-    this.#pending.clear();
-    this.#checkDevice();
-    this.#checkIdle();
-  }
-}
-
-function toTransferList(runs: readonly RunRequest[]): ArrayBuffer[] {
-  const buffers = new Set<ArrayBuffer>();
-  for (const { inputs } of runs) {
-    for (const { data } of inputs) {
-      if (data.buffer instanceof ArrayBuffer && isTransferable(data.buffer)) buffers.add(data.buffer);
-    }
-  }
-  return [...buffers];
-}
-
-/** Node's pooled buffers are shared by strangers and must be copied. */
-function isTransferable(buffer: ArrayBufferLike): boolean {
-  return buffer instanceof ArrayBuffer && buffer.byteLength > 0 && !isMarkedAsUntransferable(buffer);
 }

@@ -9,6 +9,13 @@ export interface LoadOptions {
   readonly background?: boolean;
   /** Longest time that loading may take. Default 60,000. */
   readonly loadDeadlineMs?: number;
+  /**
+   * Whether the cpu stands in when the accelerator fails, given that it is among the providers. Default true; false
+   * refuses such a load with `accelerator_failed`.
+   */
+  readonly standIn?: boolean;
+  /** Told of what changes after the load. */
+  readonly onPlacement?: (change: PlacementChange) => void;
   /** Which of several runtimes; absent for the one in this process. */
   readonly runtime?: string;
 }
@@ -23,7 +30,17 @@ export interface Placement {
   readonly shares: Readonly<Record<string, number>> | null;
   /** How it is known, or why it is not, or why another provider stands in; at most 500 characters. */
   readonly proof: string;
+  /** The accelerator that failed, so that the cpu runs what was meant for it; absent when none did. */
+  readonly failedProvider?: string;
 }
+
+/**
+ * `lost`: the accelerator is gone, every run fails with `accelerator_lost` and the model is to be closed.
+ * `proved`: the model was loaded anew, by its server for instance, and this is where it runs now.
+ */
+export type PlacementChange =
+  | { readonly kind: "lost"; readonly reason: string }
+  | { readonly kind: "proved"; readonly placement: Placement };
 
 export interface InferOptions {
   /** Counted from the moment at which the run starts, not from the moment at which it was asked for. */
@@ -53,7 +70,7 @@ export interface LoadedModel {
    * Runs the model; runs on one model happen one after the other, in order.
    * The tensors are consumed: their memory moves to the runtime, do not touch it again.
    * Rejects with RuntimeError: `input_invalid`, `inference_failed`, `inference_deadline` (the run goes on and cannot be
-   * stopped; from here on the model is hung), `model_hung`, `model_closed`, `runtime_crashed`.
+   * stopped; from here on the model is hung), `model_hung`, `model_closed`, `runtime_crashed`, `accelerator_lost`.
    */
   infer(inputs: readonly Tensor[], options: InferOptions): Promise<InferResult>;
   /** Waits for pending runs, then frees the model. A hung model cannot be closed, unless it recovers: rejects with `model_hung`. */
@@ -65,7 +82,7 @@ export interface InferenceRuntime {
   readonly name: string;
   /**
    * Loads a model from its bytes, which are consumed. Rejects with RuntimeError: `model_load_failed`,
-   * `provider_unknown`, `tensor_type_unsupported`, `inference_deadline`, `runtime_crashed`.
+   * `provider_unknown`, `tensor_type_unsupported`, `accelerator_failed`, `inference_deadline`, `runtime_crashed`.
    */
   load(model: Uint8Array<ArrayBuffer>, options?: LoadOptions): Promise<LoadedModel>;
 }

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
+import { isAbsolute } from "node:path";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
 import { ServeError } from "./serving-error.ts";
 import { parseSidecars } from "./sidecars.ts";
@@ -22,7 +23,21 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     memoryBudgetBytes: (value["memoryBudgetBytes"] ?? null) === null ? null : parseCount(value, "memoryBudgetBytes", 1),
     memoryReserveBytes: parseCount(value, "memoryReserveBytes", 16_777_216),
     unloadIdleMs: parseCount(value, "unloadIdleMs", 30_000),
+    acceleratorRetry: parseRetry(value["acceleratorRetry"]),
+    profileFolder: parseFolder(value["profileFolder"]),
   };
+}
+
+function parseRetry(value: unknown): ResolvedServingConfig["acceleratorRetry"] {
+  const given: Readonly<Record<string, unknown>> = typeof value === "object" && value !== null ? { ...value } : {};
+  const firstMs = parseCount(given, "firstMs", 30_000);
+  return { firstMs, maxMs: Math.max(firstMs, parseCount(given, "maxMs", 1_800_000)) };
+}
+
+function parseFolder(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== "string" || !isAbsolute(value)) throw invalid("profileFolder is no absolute path");
+  return value;
 }
 
 function parseJson(argument: string | undefined): Readonly<Record<string, unknown>> {

@@ -41,6 +41,8 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   model_hung: 503,
   model_closed: 503,
   runtime_crashed: 503,
+  accelerator_failed: 503,
+  accelerator_lost: 503,
   runtime_unknown: 500,
   runtime_config_invalid: 500,
   inference_deadline: 504,

@@ -46,6 +46,10 @@ export interface ServingConfig {
   readonly memoryReserveBytes?: number;
   /** A load in no slot may be given up for another after this long without a request. Default 30,000. */
   readonly unloadIdleMs?: number;
+  /** How soon and how often an accelerator that failed is tried again. Default 30,000 and 1,800,000. */
+  readonly acceleratorRetry?: { readonly firstMs: number; readonly maxMs: number };
+  /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
+  readonly profileFolder?: string | null;
 }
 
 export interface TensorDescription {
@@ -67,6 +71,8 @@ export interface PlacementReport {
   /** Share of node time per provider; null when nothing proves it. */
   readonly shares: Readonly<Record<string, number>> | null;
   readonly proof: string;
+  /** The accelerator that failed and is tried again in the background; absent when none did. */
+  readonly failedProvider?: string;
 }
 
 /** What goes first: realtime before normal; batch only while nothing else waits or runs. */
@@ -105,6 +111,8 @@ export interface LoadRequest {
   readonly threads: number;
   /** Longest time that one run may take; beyond it the process reports `hung` and must be killed. */
   readonly deadlineMs: number;
+  /** Longest time that one instance may take to load, the start of its server included. Default 60,000. */
+  readonly loadDeadlineMs?: number;
   /** Default ["cpu"]. A name that this machine's runtime does not know is refused. */
   readonly providers?: readonly string[];
   /** Name of one of the process's runtimes; absent for its own. */
@@ -293,6 +301,13 @@ export type ServingEvent =
       readonly model: string;
       /** How long the run had been going on. */
       readonly sinceMs: number;
+    }
+  /** A load runs elsewhere than before: its accelerator was lost or is back, or its server was started again. */
+  | {
+      readonly kind: "placement";
+      readonly loadId: string;
+      readonly slot: string;
+      readonly placement: PlacementReport;
     }
   /** A load that nobody asked was given up for another; its id means nothing any more. */
   | { readonly kind: "unloaded"; readonly loadId: string; readonly slot: string; readonly reason: string }

@@ -1,6 +1,5 @@
 import type {
   DeviceScheduler,
-  LoadedModel,
   ModelSettings,
   Placement,
   ScheduledModel,
@@ -13,12 +12,12 @@ import { SlotAccumulator } from "@fairlead/telemetry";
 import type { BodyMemory } from "./body-memory.ts";
 import type { InflightMark } from "./inflight.ts";
 import type { InferPriority, LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
+import type { LoadedInstances } from "./loaded-instances.ts";
 import { RequestStatistics } from "./request-statistics.ts";
 
 export interface LoadParts {
   readonly request: LoadRequest;
-  /** The same build, as often as it may run at once. */
-  readonly models: readonly [LoadedModel, ...LoadedModel[]];
+  readonly instances: LoadedInstances;
   readonly settings: ModelSettings;
   readonly scheduler: DeviceScheduler;
   readonly mark: InflightMark;
@@ -49,28 +48,31 @@ export class Load {
   readonly accumulator: SlotAccumulator;
   readonly statistics = new RequestStatistics();
   readonly target: TargetModel;
-  readonly placement: Placement;
+  /** Where it runs now. */
+  placement: Placement;
   readonly settings: ModelSettings;
-  readonly instances: number;
+  readonly request: LoadRequest;
   readonly memoryBytes: number;
   readonly #parts: LoadParts;
   readonly #scheduled: ScheduledModel;
+  #instances: LoadedInstances;
   #lastUsedMs = performance.now();
   #hung = false;
 
   constructor(parts: LoadParts) {
-    const { request, models, settings, mark } = parts;
-    const [model] = models;
+    const { request, instances, settings, mark } = parts;
+    const [model] = instances.models;
     this.#parts = parts;
+    this.#instances = instances;
+    this.request = request;
     this.loadId = request.loadId;
     this.slot = request.slot;
     this.version = request.version;
     this.digest = request.digest;
     this.classificationOutput = request.classification?.output ?? null;
     this.target = { name: request.model, inputs: model.inputs, outputs: model.outputs };
-    this.placement = model.placement;
+    this.placement = instances.placement;
     this.settings = settings;
-    this.instances = models.length;
     this.memoryBytes = parts.memoryBytes;
     this.accumulator = new SlotAccumulator({
       slot: request.slot,
@@ -84,7 +86,7 @@ export class Load {
       slot: request.slot,
       name: request.model,
       settings,
-      instances: models,
+      instances: instances.models,
       deadlineMs: request.deadlineMs,
       onBusy: (busy) => {
         // A run that passed its deadline still runs: its mark stays, and names it when the process is killed.
@@ -92,6 +94,18 @@ export class Load {
       },
       onRunFailed: (error, sinceMs) => this.#onRunFailed(error, sinceMs),
     });
+  }
+
+  get instances(): LoadedInstances {
+    return this.#instances;
+  }
+
+  /** Runs that begin from now on use these. @returns what it had, to be closed: runs in progress end there */
+  replace(instances: LoadedInstances): LoadedInstances {
+    const before = this.#instances;
+    this.#instances = instances;
+    this.#scheduled.replace(instances.models);
+    return before;
   }
 
   get hung(): boolean {
@@ -118,7 +132,7 @@ export class Load {
   #onRunFailed(error: unknown, sinceMs: number): void {
     if (!hasErrorCode(error, "inference_deadline") || this.#hung) return;
     // Its own server was ended for it and starts again: nothing of this process is stuck.
-    if (this.#parts.models.every((model) => model.recovers === true)) return;
+    if (this.#instances.models.every((model) => model.recovers === true)) return;
     this.#hung = true;
     this.#parts.onHung(sinceMs);
   }
@@ -135,7 +149,7 @@ export class Load {
   /** Waits for what waits and runs, then frees the model. */
   async close(): Promise<void> {
     await this.#scheduled.close();
-    for (const model of this.#parts.models) await model.close();
+    await this.#instances.close();
     this.#parts.mark.release();
   }
 }
@@ -154,6 +168,7 @@ function toErrorKind(error: unknown): SlotErrorKind {
       return "overloaded";
     case "model_hung":
     case "runtime_crashed":
+    case "accelerator_lost":
       return "crash";
     case "request_malformed":
     case "request_too_large":

@@ -1,18 +1,18 @@
-import { inspectOnnxBytes } from "@fairlead/inference/inspect";
 import {
   decideAdmission,
   estimateLoadBytes,
   type DeviceScheduler,
   type InferenceRuntime,
-  type LoadedModel,
+  type ReturnPolicy,
 } from "@fairlead/inference";
 import { hasErrorCode } from "@fairlead/kernel";
+import { AcceleratorKeeper } from "./accelerator-keeper.ts";
 import type { InflightFile, InflightMark } from "./inflight.ts";
 import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent } from "./ipc.ts";
 import { Load } from "./load.ts";
 import { toLoadSettings, type LoadSettings } from "./load-settings.ts";
+import { loadInstances } from "./model-loader.ts";
 import { ServeError } from "./serving-error.ts";
-import { readVerifiedFile } from "./verified-file.ts";
 
 export interface LoadsOptions {
   readonly runtime: InferenceRuntime;
@@ -20,6 +20,8 @@ export interface LoadsOptions {
   readonly scheduler: DeviceScheduler;
   readonly maxQueue: number;
   readonly memory: MemoryLimits;
+  /** How soon a failed accelerator is tried again. */
+  readonly acceleratorRetry: ReturnPolicy;
   emit(event: ServingEvent): void;
 }
 
@@ -39,8 +41,6 @@ interface Slot {
   readonly stoppedReason: string | null;
 }
 
-const maxModelBytes = 2 * 1024 ** 3 - 1;
-
 /**
  * The builds in memory and which of them answers for which slot. Invariants: a slot's pointer changes in one
  * assignment; a load in a serving slot is never unloaded; a request keeps the load that it found.
@@ -54,8 +54,24 @@ export class Loads {
   /** Last activated last, so that of two slots with the same model the newer one answers for the bare name. */
   readonly #slots = new Map<string, Slot>();
 
+  readonly #accelerators: AcceleratorKeeper;
+
   constructor(options: LoadsOptions) {
     this.#options = options;
+    this.#accelerators = new AcceleratorKeeper({
+      policy: options.acceleratorRetry,
+      emit: (event) => options.emit(event),
+      nowMs: () => performance.now(),
+      random: () => Math.random(),
+      load: async (load, ask) => {
+        this.#checkRoom(load);
+        const background = load.settings.priority === "batch";
+        return await loadInstances(options.runtime, load.request, {
+          ...ask,
+          ...{ background, instances: load.instances.models.length },
+        });
+      },
+    });
   }
 
   get size(): number {
@@ -93,6 +109,7 @@ export class Loads {
       await this.#makeRoom(request, neededBytes);
       const load = await this.#openModel(request, { mark, ...scheduled });
       this.#loads.set(loadId, load);
+      this.#accelerators.add(load);
       const { inputs, outputs } = load.target;
       return { inputs, outputs, loadMs: performance.now() - startedMs, placement: load.placement };
     } catch (error) {
@@ -131,50 +148,40 @@ export class Loads {
     }
   }
 
+  /** A second copy of a load is no reason to give others up. */
+  #checkRoom({ request, instances }: Load): void {
+    const { budgetBytes, reserveBytes, read } = this.#options.memory;
+    const neededBytes =
+      estimateLoadBytes(request.sizeBytes, instances.models.length) +
+      [...this.#opening.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const admission = decideAdmission({ neededBytes, reserveBytes, budgetBytes, ...read(), idleLoads: [] });
+    if (admission.kind !== "refuse") return;
+    const missing = `${toMebibytes(admission.missingBytes)} MiB are missing of ${toMebibytes(neededBytes)} MiB`;
+    throw new ServeError("memory_insufficient", `a second session does not fit into memory: ${missing}`);
+  }
+
   async #openModel(request: LoadRequest, parts: LoadSettings & { readonly mark: InflightMark }): Promise<Load> {
     const { mark, settings, instances } = parts;
     const { memory, scheduler } = this.#options;
-    const bytes = await readVerifiedFile(request, maxModelBytes);
-    inspectOnnxBytes(bytes);
-    mark.set("loading");
-    const before = memory.read().rssBytes;
+    let before = memory.read().rssBytes;
     const background = settings.priority === "batch";
-    const models = await this.#loadInstances({ request, bytes, instances, background });
+    const loaded = await loadInstances(this.#options.runtime, request, {
+      ...{ instances, background },
+      onChecked: () => {
+        mark.set("loading");
+        before = memory.read().rssBytes;
+      },
+    });
     mark.set(null);
     const output = request.classification?.output;
-    if (output !== undefined && !models[0].outputs.some((spec) => spec.name === output)) {
-      for (const model of models) await model.close();
+    if (output !== undefined && !loaded.models[0].outputs.some((spec) => spec.name === output)) {
+      await loaded.close();
       throw new ServeError("output_unknown", `the model has no output '${output}'`);
     }
     // Memory is shared with everything else in the process: what was measured is never believed to be less than the file.
     const memoryBytes = Math.max(request.sizeBytes * instances, memory.read().rssBytes - before);
     const onHung = (sinceMs: number) => this.#emitHung(request, sinceMs);
-    return new Load({ request, models, settings, scheduler, mark, memoryBytes, onHung });
-  }
-
-  /** One after the other, so that the file is in memory once besides what the runtime keeps. */
-  async #loadInstances(parts: {
-    readonly request: LoadRequest;
-    readonly bytes: Uint8Array<ArrayBuffer>;
-    readonly instances: number;
-    readonly background: boolean;
-  }): Promise<[LoadedModel, ...LoadedModel[]]> {
-    const { bytes, instances, background } = parts;
-    const { threads, providers, runtime } = parts.request;
-    const options = {
-      ...{ threads, background },
-      ...(providers === undefined ? {} : { providers }),
-      ...(runtime === undefined ? {} : { runtime }),
-    };
-    const copies = Array.from({ length: instances - 1 }, () => () => bytes.slice());
-    const rest: LoadedModel[] = [];
-    try {
-      for (const copy of copies) rest.push(await this.#options.runtime.load(copy(), options));
-      return [await this.#options.runtime.load(bytes, options), ...rest];
-    } catch (error) {
-      for (const model of rest) await model.close();
-      throw error;
-    }
+    return new Load({ request, instances: loaded, settings, scheduler, mark, memoryBytes, onHung });
   }
 
   #emitHung({ loadId, slot, model }: LoadRequest, sinceMs: number): void {
@@ -208,6 +215,7 @@ export class Loads {
         throw new ServeError("load_active", `'${loadId}' serves slot '${load.slot}'`);
       }
     }
+    this.#accelerators.remove(load);
     await load.close();
     this.#loads.delete(loadId);
   }

@@ -7,6 +7,7 @@ import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
 import { readMemory } from "./process-memory.ts";
+import { openProfileFolder } from "./profile-folder.ts";
 import { createSidecars } from "./sidecars.ts";
 
 /*
@@ -32,7 +33,11 @@ function leave(busy: boolean): void {
 
 // A bundle has no .ts beside it: the build emits the thread's entry next to this file.
 const bundled = !import.meta.url.endsWith(".ts");
-const own = createOnnxRuntime(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {});
+if (config.profileFolder !== null) openProfileFolder(config.profileFolder);
+const own = createOnnxRuntime({
+  ...(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {}),
+  ...(config.profileFolder === null ? {} : { profileFolder: config.profileFolder }),
+});
 const runtime = createRuntimes({ own, sidecars: createSidecars(config.runtimes, (event) => send({ event })) });
 process.on("exit", () => runtime.kill());
 const inflight = openInflightFile(config.inflightPath);
@@ -47,6 +52,7 @@ const loads = new Loads({
     unloadIdleMs: config.unloadIdleMs,
     read: readMemory,
   },
+  acceleratorRetry: config.acceleratorRetry,
   emit: (event) => send({ event }),
 });
 process.on("disconnect", () => leave(loads.busy));

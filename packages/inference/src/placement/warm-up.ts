@@ -11,7 +11,12 @@ const maxElements = 16 * 1_048_576;
 
 /** A folder for the profiles of one session, which nobody else reads; gone when disposed. */
 export class ProfileFolder implements Disposable {
-  readonly #dir = mkdtempSync(join(tmpdir(), "fairlead-profile-"));
+  readonly #dir: string;
+
+  /** @param parent an existing folder, emptied by its owner after a process was killed; null for the system's own */
+  constructor(parent: string | null) {
+    this.#dir = mkdtempSync(join(parent ?? tmpdir(), "fairlead-profile-"));
+  }
 
   get prefix(): string {
     return join(this.#dir, "run");
@@ -50,26 +55,24 @@ function toZeros(metadata: InferenceSession.ValueMetadata): OrtTensor {
 }
 
 /** One run on zeros, free dimensions set to 1. @throws Error when the model does not bear that */
-export async function runOnZeros(session: InferenceSession): Promise<void> {
+export async function runOnZeros(session: InferenceSession, options: InferenceSession.RunOptions = {}): Promise<void> {
   const feeds: Record<string, OrtTensor> = {};
   for (const metadata of session.inputMetadata) feeds[metadata.name] = toZeros(metadata);
-  await session.run(feeds);
+  await session.run(feeds, options);
 }
 
 /**
  * Runs a profiled session once on zeros and tells the share of node time per provider.
  * A list of wanted providers proves nothing: the runtime drops what it cannot use and says so at most in its log.
- * @throws Error when the model cannot be run on zeros or its profile cannot be read
+ * @throws Error when the model cannot be run on zeros or its profile cannot be read. The session is then of no more use
+ * than to be released: to end the profiling of a run that broke off on its device aborts the process (1.30.0, WebGPU).
  */
 export async function measureShares(
   session: InferenceSession,
   profiles: ProfileFolder,
 ): Promise<Readonly<Record<string, number>> | null> {
-  try {
-    await runOnZeros(session);
-  } finally {
-    // The session may go on to serve: it must not go on to collect.
-    session.endProfiling();
-  }
+  await runOnZeros(session);
+  // The session goes on to serve: it must not go on to collect.
+  session.endProfiling();
   return toProviderShares(profiles.read());
 }

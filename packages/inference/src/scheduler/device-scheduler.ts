@@ -56,6 +56,8 @@ export interface ScheduledModel {
   readonly pending: number;
   /** The tensors are consumed. Rejects with SchedulerError or, once it runs, RuntimeError. */
   infer(inputs: readonly Tensor[], ask: ScheduledAsk): Promise<ScheduledResult>;
+  /** Runs that begin from now on use these, as many as before; those that run end where they are. */
+  replace(instances: readonly [LoadedModel, ...LoadedModel[]]): void;
   /** Refuses new requests and waits for those that wait or run; the instances stay open. */
   close(): Promise<void>;
 }
@@ -70,6 +72,7 @@ interface Job {
 
 interface Entry {
   readonly options: ScheduledModelOptions;
+  instances: ScheduledModelOptions["instances"];
   joins: boolean;
   runs: number;
   closing: boolean;
@@ -101,7 +104,7 @@ export class DeviceScheduler {
     const joins = settings.maxBatchSize > 1 && isJoinable(instances[0]);
     const effective = joins ? settings : { ...settings, maxBatchSize: 1 };
     this.#schedule.add(id, slot, { settings: effective, instances: instances.length });
-    const entry: Entry = { options, joins, runs: 0, closing: false, onIdle: null };
+    const entry: Entry = { options, instances, joins, runs: 0, closing: false, onIdle: null };
     this.#entries.set(id, entry);
     const pending = () => this.#schedule.pending(id);
     return {
@@ -109,6 +112,7 @@ export class DeviceScheduler {
         return pending();
       },
       infer: (inputs, ask) => this.#ask(entry, inputs, ask),
+      replace: (next) => void (entry.instances = next),
       close: () => this.#close(entry),
     };
   }
@@ -185,7 +189,7 @@ export class DeviceScheduler {
   #start(run: Run<Job>): void {
     const entry = this.#entries.get(run.modelId);
     const [first] = run.tickets;
-    const instance = entry?.options.instances[run.instance];
+    const instance = entry?.instances[run.instance];
     if (entry === undefined || first === undefined || instance === undefined) return;
     entry.runs += 1;
     if (entry.runs === 1) entry.options.onBusy(true);

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { mkdirSync } from "node:fs";
 import { toBackoffDelayMs, toErrorMessage } from "@fairlead/kernel";
 import { inspectOnnxBytes, type OnnxInspection } from "../onnx/inspect.ts";
-import type { InferenceRuntime, LoadedModel, LoadOptions } from "../port.ts";
+import type { InferenceRuntime, LoadedModel, LoadOptions, PlacementChange } from "../port.ts";
 import { RuntimeError } from "../runtime-error.ts";
 import { ModelRepository, type StoredModel } from "./model-repository.ts";
 import { toModelConfig } from "./model-config.ts";
@@ -53,9 +53,11 @@ interface Held {
   readonly edge: ModelEdge;
   readonly requested: readonly string[];
   readonly model: SidecarModel;
+  readonly loadDeadlineMs: number;
+  readonly onPlacement: (change: PlacementChange) => void;
 }
 
-const reloadDeadlineMs = 60_000;
+const defaultLoadDeadlineMs = 60_000;
 const unloadTimeoutMs = 5_000;
 
 /**
@@ -118,7 +120,8 @@ class OpenInferenceRuntime implements SidecarRuntime {
   async load(bytes: Uint8Array<ArrayBuffer>, options: LoadOptions = {}): Promise<LoadedModel> {
     const providers = this.#toProviders(options.providers);
     const edge = toFileEdge(inspect(bytes));
-    const untilMs = performance.now() + (options.loadDeadlineMs ?? reloadDeadlineMs);
+    const { loadDeadlineMs = defaultLoadDeadlineMs, onPlacement = () => undefined } = options;
+    const untilMs = performance.now() + loadDeadlineMs;
     await this.#open();
     await this.#process.whenUp(Math.max(1, untilMs - performance.now()));
     const threads = options.threads ?? 1;
@@ -131,7 +134,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
       const served = await this.#bring(stored, { edge, providers, untilMs });
       if (generation !== this.#process.generation || !this.#process.up)
         throw new RuntimeError("runtime_crashed", "the server ended while it loaded the model");
-      return this.#hold(stored, providers, served);
+      return this.#hold(stored, served, { requested: providers, loadDeadlineMs, onPlacement });
     } catch (error) {
       await this.#drop(stored).catch(() => undefined);
       throw error;
@@ -185,7 +188,11 @@ class OpenInferenceRuntime implements SidecarRuntime {
     }
   }
 
-  #hold(stored: StoredModel, requested: readonly string[], served: ServedModel): SidecarModel {
+  #hold(
+    stored: StoredModel,
+    served: ServedModel,
+    asked: Pick<Held, "requested" | "loadDeadlineMs" | "onPlacement">,
+  ): SidecarModel {
     const { edge, placement } = served;
     const model = new SidecarModel({
       runtime: this.name,
@@ -199,7 +206,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
         await this.#drop(stored);
       },
     });
-    const held: Held = { stored, edge, requested, model };
+    const held: Held = { stored, edge, model, ...asked };
     this.#models.add(held);
     return model;
   }
@@ -220,7 +227,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
   }
 
   async #reload(held: Held, generation: number, attempt: number): Promise<void> {
-    const { stored, edge, requested, model } = held;
+    const { stored, edge, requested, model, loadDeadlineMs, onPlacement } = held;
     const current = () => this.#models.has(held) && this.#process.up && this.#process.generation === generation;
     try {
       // What is loaded is what was checked, the second time too.
@@ -228,9 +235,11 @@ class OpenInferenceRuntime implements SidecarRuntime {
         model.goDown("its file in the server's folder is not what was written there");
         throw new RuntimeError("model_load_failed", "the file in the server's folder was changed");
       }
-      const untilMs = performance.now() + reloadDeadlineMs;
+      const untilMs = performance.now() + loadDeadlineMs;
       const served = await this.#bring(stored, { edge, providers: requested, untilMs });
-      if (current()) model.comeUp(served.placement);
+      if (!current()) return;
+      model.comeUp(served.placement);
+      onPlacement({ kind: "proved", placement: served.placement });
     } catch (error) {
       if (!current()) return;
       const reason = toErrorMessage(error).slice(0, 500);

@@ -27,3 +27,4 @@ export {
 } from "./onnx-writer.ts";
 export { ProtobufWriter } from "./protobuf-writer.ts";
 export { createFakeRuntime, type FakeModel } from "./fake-runtime.ts";
+export { FailingDriver, whyNoFailingDriver } from "./failing-driver.ts";

@@ -1,0 +1,142 @@
+import { endlessLoopModel, FailingDriver, mlpModel, whyNoFailingDriver } from "@fairlead/inference/testing";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { LoadRequest, ServingEvent } from "./ipc.ts";
+import { ServingHarness } from "./testing/serving-harness.ts";
+
+const reason = whyNoFailingDriver();
+const acceleratorRetry = { firstMs: 100, maxMs: 300 };
+const providers = ["webgpu", "cpu"];
+const model = mlpModel({ widths: [4, 16, 3] });
+const load: Partial<LoadRequest> = { model: "mlp", providers };
+
+function open(driver: FailingDriver, config: ConstructorParameters<typeof ServingHarness>[0] = {}): ServingHarness {
+  Object.assign(process.env, driver.environment);
+  return new ServingHarness({ acceleratorRetry, ...config });
+}
+
+async function infer(harness: ServingHarness): Promise<{ status: number; text: string }> {
+  const body = JSON.stringify({ inputs: [{ name: "x", datatype: "FP32", shape: [1, 4], data: [1, 2, 3, 4] }] });
+  const { status, bytes } = await harness.http({ path: "/v2/models/mlp/infer", body });
+  return { status, text: bytes.toString() };
+}
+
+/** Asks without a pause until it is disposed; the statuses in the order of their answers. */
+class Client implements AsyncDisposable {
+  readonly statuses: number[] = [];
+  #asking = true;
+  readonly #done: Promise<void>;
+
+  constructor(harness: ServingHarness) {
+    this.#done = this.#run(harness);
+  }
+
+  async #run(harness: ServingHarness): Promise<void> {
+    while (this.#asking) this.statuses.push((await infer(harness)).status);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#asking = false;
+    await this.#done;
+  }
+}
+
+const isPlacement = (event: ServingEvent) => event.kind === "placement";
+const placements = (harness: ServingHarness) => harness.events.filter(isPlacement).map(({ placement }) => placement);
+const poll = <Value>(ask: () => Value) => expect.poll(ask, { timeout: 15_000, interval: 10 });
+
+describe.skipIf(reason !== undefined)(
+  `an accelerator that comes and goes${reason === undefined ? "" : ` (skipped: ${reason})`}`,
+  { timeout: 40_000 },
+  () => {
+    it("is used as soon as it is there, without a request that fails", async () => {
+      using driver = new FailingDriver("broken");
+      await using harness = open(driver);
+      await harness.event("ready");
+      const { placement } = await harness.must(harness.toLoad("a", model, load));
+      expect(placement).toMatchObject({ requestedProviders: providers, shares: { cpu: 1 }, failedProvider: "webgpu" });
+      await harness.must({ kind: "activate", slot: "reader", loadId: "a" });
+      await using client = new Client(harness);
+      const warning = await harness.event("model-warning");
+      expect(warning).toMatchObject({ loadId: "a", code: "accelerator_failed" });
+      expect(warning.message).toContain("webgpu is still not there: webgpu failed");
+      driver.mend();
+      await poll(() => placements(harness)).toHaveLength(1);
+      const before = client.statuses.length;
+      await poll(() => client.statuses.length).toBeGreaterThan(before + 20);
+      await client[Symbol.asyncDispose]();
+      expect(new Set(client.statuses)).toEqual(new Set([200]));
+      expect(placements(harness)).toEqual([
+        { requestedProviders: providers, shares: { webgpu: 1 }, proof: "profiled warm-up run" },
+      ]);
+    });
+
+    it("is stood in for by the cpu when it is lost under load, and is used again when it is back", async () => {
+      using driver = new FailingDriver();
+      await using harness = open(driver);
+      await harness.event("ready");
+      await harness.serve(harness.toLoad("a", model, { ...load, scheduling: { instances: 2 } }));
+      const right = await infer(harness);
+      await using client = new Client(harness);
+      await poll(() => client.statuses.length).toBeGreaterThan(5);
+      driver.break();
+      await poll(() => placements(harness)).toHaveLength(1);
+      const standIn = client.statuses.length;
+      await poll(() => client.statuses.length).toBeGreaterThan(standIn + 20);
+      expect(placements(harness)[0]).toMatchObject({ shares: { cpu: 1 }, failedProvider: "webgpu" });
+      expect(placements(harness)[0]?.proof).toContain("the cpu stands in: webgpu was lost: ");
+      driver.mend();
+      await poll(() => placements(harness)).toHaveLength(2);
+      const back = client.statuses.length;
+      await poll(() => client.statuses.length).toBeGreaterThan(back + 20);
+      await client[Symbol.asyncDispose]();
+      expect(placements(harness)[1]).toMatchObject({ shares: { webgpu: 1 } });
+      expect(placements(harness)[1]).not.toHaveProperty("failedProvider");
+      // Only what was asked between the loss and the stand-in failed, and was told to ask again.
+      const failed = client.statuses.filter((status) => status !== 200);
+      expect(new Set(failed)).toEqual(new Set([503]));
+      expect(client.statuses.slice(standIn).filter((status) => status !== 200)).toEqual([]);
+      expect((await infer(harness)).status).toBe(right.status);
+      expect(harness.events.filter(({ kind }) => kind === "hung")).toEqual([]);
+    });
+
+    it("is not stood in for where it is required, and is used again when it is back", async () => {
+      using driver = new FailingDriver();
+      await using harness = open(driver);
+      await harness.event("ready");
+      await harness.serve(harness.toLoad("a", model, { ...load, providers: ["webgpu"] }));
+      expect((await infer(harness)).status).toBe(200);
+      driver.break();
+      expect(await infer(harness)).toMatchObject({ status: 503, text: expect.stringContaining("is lost") as unknown });
+      await poll(() => placements(harness)).toHaveLength(1);
+      expect(placements(harness)[0]).toMatchObject({ shares: {}, failedProvider: "webgpu" });
+      expect(placements(harness)[0]?.proof).toContain("the cpu may not stand in");
+      const again = await harness.ask(harness.toLoad("b", model, { ...load, providers: ["webgpu"] }));
+      expect(again).toMatchObject({ ok: false, error: { code: "accelerator_failed" } });
+      driver.mend();
+      await poll(() => placements(harness)).toHaveLength(2);
+      expect((await infer(harness)).status).toBe(200);
+      await harness.must({ kind: "stop-serving", slot: "reader", reason: "the end" });
+      await harness.must({ kind: "unload", loadId: "a" });
+    });
+
+    it("leaves no profile behind when its process is killed in the warm-up run", async () => {
+      using driver = new FailingDriver();
+      const profileFolder = mkdtempSync(join(tmpdir(), "profiles-"));
+      mkdirSync(join(profileFolder, "theirs"));
+      {
+        await using harness = open(driver, { profileFolder });
+        await harness.event("ready");
+        void harness.ask(harness.toLoad("a", endlessLoopModel({ trips: 900_000n, shape: ["batch", 4] }), load));
+        await poll(() => readdirSync(profileFolder)).toHaveLength(2);
+      }
+      expect(readdirSync(profileFolder)).toHaveLength(2);
+      await using harness = open(driver, { profileFolder });
+      await harness.event("ready");
+      expect(readdirSync(profileFolder)).toEqual(["theirs"]);
+      rmSync(profileFolder, { recursive: true });
+    });
+  },
+);
