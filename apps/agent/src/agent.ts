@@ -90,7 +90,11 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const arch = toArch();
   const offers: DeviceOffers = {
     providers: config.inference.providers,
-    runtimes: Object.entries(config.runtimes).map(([name, { providers, slots }]) => ({ name, providers, slots })),
+    runtimes: Object.entries(config.runtimes).map(([name, { providers, slots, loadTimeoutMs }]) => ({
+      ...{ name, providers, slots, loadTimeoutMs },
+    })),
+    slots: config.slots,
+    loadTimeoutMs: config.inference.loadTimeoutMs,
   };
   const capabilities = {
     arch,
@@ -129,6 +133,8 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       address: { kind: "tcp", host, port },
       inflightPath,
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
+      acceleratorRetry: config.inference.acceleratorRetry,
+      profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
     clock,
@@ -140,6 +146,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       slots.onServingReady();
       link.report();
     },
+    onPlacement: (moved) => slots.onPlacement(moved),
     onExit: (exit) => {
       slots.onServingExit(exit);
       link.report();

@@ -28,9 +28,20 @@ describe("the agent's configuration", () => {
     ["a value out of its range", "telemetry:\n  windowMs: 1\n"],
     ["a list", "- a\n"],
     ["no YAML", "a: [\n"],
+    ["a slot that requires an accelerator and names none", "slots: { reader: { providers: [cpu], require: true } }\n"],
+    ["a first wait above the longest", "inference: { acceleratorRetry: { firstMs: 500, maxMs: 400 } }\n"],
   ])("refuses %s", async (_what, text) => {
     write(text);
     await expect(loadConfig(root, {})).rejects.toMatchObject({ code: "config_invalid" });
+  });
+
+  it("takes providers per slot", async () => {
+    write("slots:\n  reader: { providers: [webgpu, cpu], require: true }\n  other: {}\n");
+    const { slots } = await loadConfig(root, {});
+    expect(slots).toMatchObject({
+      reader: { providers: ["webgpu", "cpu"], require: true },
+      other: { providers: null, require: false },
+    });
   });
 
   it("refuses an environment that is no number", async () => {

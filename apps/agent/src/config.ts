@@ -23,6 +23,16 @@ export const agentConfigSchema = z.strictObject({
       providers: z.array(executionProviderSchema).min(1).max(8).default(["cpu"]),
       /** Longest time of one run; beyond it the serving process counts as hung. */
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
+      /** Longest time of one load; an accelerator that compiles the whole model first may take minutes. */
+      loadTimeoutMs: z.int().min(1_000).max(3_600_000).default(60_000),
+      /** How soon an accelerator that failed is tried again; the wait doubles up to the longest. */
+      acceleratorRetry: z
+        .strictObject({
+          firstMs: z.int().min(100).max(86_400_000).default(30_000),
+          maxMs: z.int().min(100).max(86_400_000).default(1_800_000),
+        })
+        .refine(({ firstMs, maxMs }) => firstMs <= maxMs, "firstMs is above maxMs")
+        .prefault({}),
     })
     .prefault({}),
   /** Inference over folders of files, in the idle gaps of the device; see sources/folder-job.ts. */

@@ -55,7 +55,10 @@ export async function measureBuild(
   ready.promise.catch(() => undefined);
   const host = new ServingHost({
     entry: options.entry,
-    config: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, inflightPath },
+    config: {
+      address: { kind: "tcp", host: "127.0.0.1", port: 0 },
+      ...{ inflightPath, profileFolder: join(options.folder, "profiles") },
+    },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
     clock: options.clock,
     logger: options.logger,

@@ -29,6 +29,27 @@ describe("the runtime of a load", () => {
     });
   });
 
+  it("is what the slot says, and without the cpu where an accelerator is required", () => {
+    const slots = {
+      fast: { providers: ["webgpu" as const, "cpu" as const], require: false },
+      strict: { providers: ["webgpu" as const, "cpu" as const], require: true },
+      lane: { providers: null, require: true },
+    };
+    const device: DeviceOffers = { ...offers, slots, loadTimeoutMs: 5 };
+    expect(toLoadTarget("fast", ["cpu", "webgpu"], device)).toEqual({
+      providers: ["webgpu", "cpu"],
+      loadDeadlineMs: 5,
+    });
+    expect(toLoadTarget("main", ["webgpu", "cpu"], device)).toEqual({ providers: ["cpu"], loadDeadlineMs: 5 });
+    expect(toLoadTarget("strict", ["cpu", "webgpu"], device)).toEqual({ providers: ["webgpu"], loadDeadlineMs: 5 });
+    expect(toLoadTarget("lane", ["cpu", "tensorrt"], device)).toEqual({ runtime: "triton", providers: ["tensorrt"] });
+    for (const slot of ["strict", "lane"])
+      expect(() => toLoadTarget(slot, ["cpu"], device)).toThrow(
+        expect.objectContaining({ code: "accelerator_required" }),
+      );
+    expect(listProviders(device)).toEqual(["cpu", "tensorrt", "qnn", "webgpu"]);
+  });
+
   it("makes the device offer what any of them offers", () => {
     expect(listProviders(offers)).toEqual(["cpu", "tensorrt", "qnn"]);
   });

@@ -3,6 +3,7 @@ import type { ServingResults } from "../serve/ipc.ts";
 import type { ServingExit } from "../serving/serving-host.ts";
 import { createCrashCounter } from "../serving/crash-counter.ts";
 import { applySlotEvent, type SlotEvent } from "./life-cycle.ts";
+import { PlacementNews } from "./placement.ts";
 import { isSameRequest, planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
 import type { SlotPorts, SlotView } from "./slot-ports.ts";
 import { createSlotRecord, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
@@ -13,7 +14,7 @@ interface Load {
   readonly loadId: string;
   readonly digest: string;
   readonly build: InstalledBuild;
-  readonly placement: ServingResults["load"]["placement"];
+  placement: ServingResults["load"]["placement"];
 }
 
 interface Fetch {
@@ -33,6 +34,7 @@ export class SlotEngine {
   readonly #crashes = createCrashCounter();
   readonly #health = createTrialHealth();
   readonly #tries = new Map<string, number>();
+  readonly #placementNews: PlacementNews;
   #record: SlotRecord;
   #wish: Wish | null = null;
   #loads: Load[] = [];
@@ -52,6 +54,7 @@ export class SlotEngine {
   constructor(slot: string, ports: SlotPorts) {
     this.ports = ports;
     this.#record = ports.saved.load() ?? createSlotRecord(slot);
+    this.#placementNews = new PlacementNews(slot, (data) => ports.emit(data));
   }
 
   get record(): SlotRecord {
@@ -227,6 +230,16 @@ export class SlotEngine {
   addLoad(load: Load): void {
     this.#loads.push(load);
     this.#tries.delete(`load ${load.digest}`);
+    this.#placementNews.note(load.digest, load.placement);
+  }
+
+  /** A load runs elsewhere than before. */
+  onPlacement(loadId: string, placement: Load["placement"]): void {
+    const load = this.#loads.find((one) => one.loadId === loadId);
+    if (load === undefined) return;
+    load.placement = placement;
+    this.#placementNews.note(load.digest, placement);
+    this.ports.onChange();
   }
 
   removeLoad(loadId: string): void {

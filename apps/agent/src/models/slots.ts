@@ -12,7 +12,7 @@ import type { DeviceOffers } from "./load-target.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotView } from "./slot-ports.ts";
-import type { LoadScheduling } from "../serve/ipc.ts";
+import type { LoadScheduling, ServingEvent } from "../serve/ipc.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
 export interface SlotsOptions {
@@ -131,6 +131,10 @@ export class Slots implements Service {
 
   onTrialCounts(slot: string, digest: string, counts: TrialCounts): void {
     this.#engines.get(slot)?.onTrialCounts(digest, counts);
+  }
+
+  onPlacement({ slot, loadId, placement }: Extract<ServingEvent, { kind: "placement" }>): void {
+    this.#engines.get(slot)?.onPlacement(loadId, placement);
   }
 
   onServingReady(): void {

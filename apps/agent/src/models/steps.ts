@@ -1,5 +1,4 @@
 import { toLoadTarget } from "./load-target.ts";
-import { toMissedPlacement } from "./placement.ts";
 import { assertNever, hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { Step } from "./plan.ts";
 import type { SlotEngine } from "./slot-engine.ts";
@@ -80,6 +79,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
   const loadId = slot.toNewLoadId(digest);
   const identity = { slot: slot.record.slot, model: build.model, version: build.version };
   try {
+    const target = toLoadTarget(identity.slot, build.providers, slot.ports.offers);
     const result = await slot.ports.serving.request(
       {
         kind: "load",
@@ -91,15 +91,12 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         classification: build.classification,
         threads,
         deadlineMs,
-        ...toLoadTarget(identity.slot, build.providers, slot.ports.offers),
+        ...target,
         ...(scheduling === undefined ? {} : { scheduling }),
       },
-      loadTimeoutMs,
+      loadTimeoutMs + (target.loadDeadlineMs ?? 0) * (scheduling?.instances ?? 1),
     );
     slot.addLoad({ loadId, digest, build, placement: result.placement });
-    const missed = toMissedPlacement(result.placement);
-    if (missed !== null)
-      slot.ports.emit({ kind: "placement-missed", slot: slot.record.slot, buildDigest: digest, ...missed });
     if (role === "candidate") slot.apply({ kind: "loaded" });
   } catch (error) {
     if (role === "candidate") failCandidate(slot, { error, loadId, code: "load_failed" });

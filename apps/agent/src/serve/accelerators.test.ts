@@ -45,7 +45,16 @@ class Client implements AsyncDisposable {
 
 const isPlacement = (event: ServingEvent) => event.kind === "placement";
 const placements = (harness: ServingHarness) => harness.events.filter(isPlacement).map(({ placement }) => placement);
-const poll = <Value>(ask: () => Value) => expect.poll(ask, { timeout: 15_000, interval: 10 });
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const untilMs = performance.now() + 15_000;
+  while (!isSo()) {
+    if (performance.now() > untilMs) throw new Error(`${what}: not within 15 s`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const untilPlacements = (harness: ServingHarness, count: number) =>
+  until(`${count} changes of placement`, () => placements(harness).length >= count);
 
 describe.skipIf(reason !== undefined)(
   `an accelerator that comes and goes${reason === undefined ? "" : ` (skipped: ${reason})`}`,
@@ -63,9 +72,9 @@ describe.skipIf(reason !== undefined)(
       expect(warning).toMatchObject({ loadId: "a", code: "accelerator_failed" });
       expect(warning.message).toContain("webgpu is still not there: webgpu failed");
       driver.mend();
-      await poll(() => placements(harness)).toHaveLength(1);
+      await untilPlacements(harness, 1);
       const before = client.statuses.length;
-      await poll(() => client.statuses.length).toBeGreaterThan(before + 20);
+      await until("more answers", () => client.statuses.length > before + 20);
       await client[Symbol.asyncDispose]();
       expect(new Set(client.statuses)).toEqual(new Set([200]));
       expect(placements(harness)).toEqual([
@@ -80,17 +89,17 @@ describe.skipIf(reason !== undefined)(
       await harness.serve(harness.toLoad("a", model, { ...load, scheduling: { instances: 2 } }));
       const right = await infer(harness);
       await using client = new Client(harness);
-      await poll(() => client.statuses.length).toBeGreaterThan(5);
+      await until("more answers", () => client.statuses.length > 5);
       driver.break();
-      await poll(() => placements(harness)).toHaveLength(1);
+      await untilPlacements(harness, 1);
       const standIn = client.statuses.length;
-      await poll(() => client.statuses.length).toBeGreaterThan(standIn + 20);
+      await until("more answers", () => client.statuses.length > standIn + 20);
       expect(placements(harness)[0]).toMatchObject({ shares: { cpu: 1 }, failedProvider: "webgpu" });
       expect(placements(harness)[0]?.proof).toContain("the cpu stands in: webgpu was lost: ");
       driver.mend();
-      await poll(() => placements(harness)).toHaveLength(2);
+      await untilPlacements(harness, 2);
       const back = client.statuses.length;
-      await poll(() => client.statuses.length).toBeGreaterThan(back + 20);
+      await until("more answers", () => client.statuses.length > back + 20);
       await client[Symbol.asyncDispose]();
       expect(placements(harness)[1]).toMatchObject({ shares: { webgpu: 1 } });
       expect(placements(harness)[1]).not.toHaveProperty("failedProvider");
@@ -110,13 +119,13 @@ describe.skipIf(reason !== undefined)(
       expect((await infer(harness)).status).toBe(200);
       driver.break();
       expect(await infer(harness)).toMatchObject({ status: 503, text: expect.stringContaining("is lost") as unknown });
-      await poll(() => placements(harness)).toHaveLength(1);
+      await untilPlacements(harness, 1);
       expect(placements(harness)[0]).toMatchObject({ shares: {}, failedProvider: "webgpu" });
       expect(placements(harness)[0]?.proof).toContain("the cpu may not stand in");
       const again = await harness.ask(harness.toLoad("b", model, { ...load, providers: ["webgpu"] }));
       expect(again).toMatchObject({ ok: false, error: { code: "accelerator_failed" } });
       driver.mend();
-      await poll(() => placements(harness)).toHaveLength(2);
+      await untilPlacements(harness, 2);
       expect((await infer(harness)).status).toBe(200);
       await harness.must({ kind: "stop-serving", slot: "reader", reason: "the end" });
       await harness.must({ kind: "unload", loadId: "a" });
@@ -130,7 +139,7 @@ describe.skipIf(reason !== undefined)(
         await using harness = open(driver, { profileFolder });
         await harness.event("ready");
         void harness.ask(harness.toLoad("a", endlessLoopModel({ trips: 900_000n, shape: ["batch", 4] }), load));
-        await poll(() => readdirSync(profileFolder)).toHaveLength(2);
+        await until("a profile", () => readdirSync(profileFolder).length === 2);
       }
       expect(readdirSync(profileFolder)).toHaveLength(2);
       await using harness = open(driver, { profileFolder });

@@ -150,11 +150,12 @@ export class Loads {
 
   /** A second copy of a load is no reason to give others up. */
   #checkRoom({ request, instances }: Load): void {
-    const { budgetBytes, reserveBytes, read } = this.#options.memory;
+    const { memory } = this.#options;
+    const { budgetBytes, reserveBytes } = memory;
     const neededBytes =
       estimateLoadBytes(request.sizeBytes, instances.models.length) +
       [...this.#opening.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const admission = decideAdmission({ neededBytes, reserveBytes, budgetBytes, ...read(), idleLoads: [] });
+    const admission = decideAdmission({ neededBytes, reserveBytes, budgetBytes, ...memory.read(), idleLoads: [] });
     if (admission.kind !== "refuse") return;
     const missing = `${toMebibytes(admission.missingBytes)} MiB are missing of ${toMebibytes(neededBytes)} MiB`;
     throw new ServeError("memory_insufficient", `a second session does not fit into memory: ${missing}`);

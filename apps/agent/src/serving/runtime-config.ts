@@ -27,6 +27,8 @@ export const sidecarSchema = z.strictObject({
   slots: z.array(slotNameSchema).max(64).default([]),
   environment: z.record(z.string().regex(/^[A-Za-z_]\w{0,63}$/u), z.string().max(4_096)).default({}),
   readyTimeoutMs: z.int().min(100).max(600_000).default(30_000),
+  /** Longest time of one load, the start of the server included. */
+  loadTimeoutMs: z.int().min(1_000).max(3_600_000).default(60_000),
   memoryLimitBytes: z
     .int()
     .min(16 * 1_048_576)
@@ -48,9 +50,11 @@ export type RuntimesConfig = z.infer<typeof runtimesSchema>;
 
 /** What the serving process is told of them. */
 export function toSidecarConfigs(runtimes: RuntimesConfig, root: string): SidecarConfig[] {
-  return Object.entries(runtimes).map(([name, { kind: _kind, slots: _slots, repository, ...rest }]) => {
-    const folder = join(root, "runtimes", name);
-    const below = repository === undefined ? join(folder, "repository") : repository;
-    return { name, folder, repository: isAbsolute(below) ? below : join(root, below), ...rest };
-  });
+  return Object.entries(runtimes).map(
+    ([name, { kind: _kind, slots: _slots, loadTimeoutMs: _load, repository, ...rest }]) => {
+      const folder = join(root, "runtimes", name);
+      const below = repository === undefined ? join(folder, "repository") : repository;
+      return { name, folder, repository: isAbsolute(below) ? below : join(root, below), ...rest };
+    },
+  );
 }

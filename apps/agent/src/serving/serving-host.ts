@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import type {
   ServingAddress,
   ServingConfig,
+  ServingEvent,
   ServingMessage,
   ServingRequest,
   ServingRequestMessage,
@@ -32,6 +33,8 @@ export interface ServingHostOptions {
   readonly onExit: (exit: ServingExit) => void;
   /** The process gave up a load that nobody asked, because memory was needed. */
   readonly onUnloaded?: (unloaded: { readonly loadId: string; readonly slot: string }) => void;
+  /** A load runs elsewhere than before. */
+  readonly onPlacement?: (moved: Extract<ServingEvent, { kind: "placement" }>) => void;
   readonly timings?: Partial<Timings>;
 }
 
@@ -224,6 +227,9 @@ export class ServingHost implements Service {
           reason: event.reason,
         });
         this.#options.onUnloaded?.(event);
+        return;
+      case "placement":
+        this.#options.onPlacement?.(event);
         return;
       case "runtime":
         this.#options.logger[event.severity]("a runtime reports", { runtime: event.runtime, reason: event.message });

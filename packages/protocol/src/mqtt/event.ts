@@ -30,6 +30,14 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
     share: z.number().min(0).max(1).nullable(),
     reason: z.string().max(256),
   }),
+  /** The build runs again where it was wanted and had been missed. */
+  z.strictObject({
+    kind: z.literal("placement-regained"),
+    ...build,
+    wanted: z.string().max(32),
+    share: z.number().min(0).max(1),
+    reason: z.string().max(256),
+  }),
   z.strictObject({ kind: z.literal("reverted"), ...build, reason: z.string().max(256) }),
   z.strictObject({
     kind: z.literal("refused"),
