@@ -45,6 +45,8 @@ interface Part {
 }
 
 const models = new Map<string, Served>();
+/** What "grow" keeps: a server that leaks as many MiB with each request. */
+const leaked: Buffer[] = [];
 let answered = 0;
 
 function readFault(): { readonly name: string; readonly number: number } {
@@ -119,6 +121,7 @@ function checkTensors(field: string, configured: readonly TextMessage[], real: r
 /** As Triton does: the folder's name is the model's, and the configuration must fit the file. */
 async function loadModel(name: string): Promise<void> {
   const fault = readFault();
+  if (fault.name === "load-late") await delay(fault.number);
   if (fault.name === "load-never") await new Promise(() => undefined);
   if (fault.name === "load-fails") throw new Refusal(400, `failed to load '${name}', no reason at all`);
   if (fault.name === "load-crashes") process.exit(7);
@@ -208,6 +211,7 @@ async function infer(name: string, request: IncomingMessage, response: ServerRes
   const fault = readFault();
   if (fault.name === "crash" && answered >= fault.number) process.kill(process.pid, "SIGKILL");
   if (fault.name === "never") return;
+  if (fault.name === "grow") leaked.push(Buffer.alloc(fault.number * 1_048_576, 1));
   if (fault.name === "late") await delay(fault.number);
   if (fault.name === "error") throw new Refusal(500, "the device has fallen off the bus");
   let results: InferenceSession.OnnxValueMapType;

@@ -88,8 +88,16 @@ describe.skipIf(reason !== undefined)(
       const first = await runtime.load(doublingModel(), { providers, onPlacement });
       expect(first.placement).toMatchObject({ shares: { webgpu: 1 }, proof: "profiled warm-up run" });
       expect(await double(first)).toEqual([2, 4, 6, 8]);
+      const neighbour: PlacementChange[] = [];
+      const second = await runtime.load(doublingModel(), {
+        providers,
+        onPlacement: (change) => neighbour.push(change),
+      });
       driver.break();
       await expect(double(first)).rejects.toThrow(code("accelerator_lost", "is lost"));
+      // Both sessions are on one device: the other one is told without a run that fails.
+      expect(neighbour).toEqual([{ kind: "lost", reason: expect.stringContaining("is lost") as unknown }]);
+      await second.close();
       await expect(double(first)).rejects.toThrow(code("accelerator_lost", "is lost"));
       expect(changes).toEqual([{ kind: "lost", reason: expect.stringContaining("is lost") as unknown }]);
 

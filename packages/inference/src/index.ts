@@ -1,5 +1,5 @@
 export { checkInputs } from "./check-inputs.ts";
-export { createOnnxRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
+export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
 export {
   maxTensorElements,
   parseInferRequest,

@@ -29,6 +29,7 @@ export type WorkerRequest =
       /** Folder for profiles; null for the system's own. */
       readonly profileFolder: string | null;
     }
+  | { readonly kind: "offers" }
   | { readonly kind: "run"; readonly runs: readonly RunRequest[] }
   | { readonly kind: "close" };
 
@@ -44,4 +45,5 @@ export type WorkerResponse =
       readonly code: "model_load_failed" | "provider_unknown" | "tensor_type_unsupported" | "accelerator_failed";
       readonly message: string;
     }
+  | { readonly kind: "offers"; readonly providers: readonly string[] }
   | { readonly kind: "ran"; readonly results: readonly RunResponse[] };

@@ -26,6 +26,7 @@ export interface OnnxRuntimeModelParts {
   readonly device: ExclusiveDevice | null;
   /** Called once, when the accelerator is gone. */
   readonly onLost: (reason: string) => void;
+  readonly onEnd: () => void;
 }
 
 export class OnnxRuntimeModel implements LoadedModel {
@@ -36,6 +37,7 @@ export class OnnxRuntimeModel implements LoadedModel {
   readonly recovers: boolean;
   readonly #home: SessionHome;
   readonly #onLost: (reason: string) => void;
+  readonly #onGone: () => void;
   readonly #pending = new Map<number, PendingRun>();
   readonly #device: ExclusiveDevice | null;
   /** Gives the device back; null while this model does not hold it. */
@@ -51,10 +53,11 @@ export class OnnxRuntimeModel implements LoadedModel {
   #onIdle: (() => void) | null = null;
   #onEnded: (() => void) | null = null;
 
-  constructor({ home, loaded, device, onLost }: OnnxRuntimeModelParts) {
+  constructor({ home, loaded, device, onLost, onEnd }: OnnxRuntimeModelParts) {
     this.#device = device;
     this.#home = home;
     this.#onLost = onLost;
+    this.#onGone = onEnd;
     this.recovers = home.kind === "process";
     this.inputs = loaded.inputs;
     this.outputs = loaded.outputs;
@@ -175,12 +178,12 @@ export class OnnxRuntimeModel implements LoadedModel {
     if (result.kind === "done") run.resolve({ outputs: result.outputs, runUs: result.runUs });
     else {
       run.reject(new RuntimeError(result.lost ? "accelerator_lost" : "inference_failed", result.message));
-      if (result.lost) this.#lose(result.message);
+      if (result.lost) this.lose(result.message);
     }
   }
 
   /** No later run can succeed. */
-  #lose(reason: string): void {
+  lose(reason: string): void {
     if (this.#lostReason !== null) return;
     this.#lostReason = reason;
     const closing = this.#state === "closing";
@@ -226,14 +229,15 @@ export class OnnxRuntimeModel implements LoadedModel {
     }
     this.#checkIdle();
     if (this.#home.kind === "thread") return;
-    this.#lose(`a run took longer than ${first.deadlineMs} ms`);
+    this.lose(`a run took longer than ${first.deadlineMs} ms`);
     this.#home.end();
   }
 
   #onEnd(cause: Error): void {
     if (this.#state === "ended") return;
-    if (this.#home.kind === "process" && this.#state !== "closing") this.#lose(`its process ended (${cause.message})`);
+    if (this.#home.kind === "process" && this.#state !== "closing") this.lose(`its process ended (${cause.message})`);
     this.#state = "ended";
+    this.#onGone();
     this.#onEnded?.();
     for (const run of this.#pending.values()) {
       const what = `the runtime's ${this.#home.kind} ended during the run`;

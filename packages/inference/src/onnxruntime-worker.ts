@@ -59,10 +59,12 @@ function goToBackground(): void {
   if (platform() === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
 }
 
+const listOffered = (): string[] => listSupportedBackends().map((backend) => backend.name);
+
 async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<Session | null> {
   const { providers } = request;
   if (request.background) goToBackground();
-  const offered = listSupportedBackends().map((backend) => backend.name);
+  const offered = listOffered();
   const unknown = providers.filter((provider) => !offered.includes(provider));
   if (unknown.length > 0 || providers.length === 0) {
     const message = `execution provider ${unknown.join(", ") || "(none)"} is not offered here; offered: ${offered.join(", ")}`;
@@ -350,6 +352,7 @@ function serve(): void {
   };
   const accept = (request: WorkerRequest) => {
     if (request.kind === "run") run?.(request.runs);
+    else if (request.kind === "offers") post({ kind: "offers", providers: listOffered() });
     else void (request.kind === "load" ? start(request) : close());
   };
   if (!isMainThread) parentPort?.on("message", accept);

@@ -15,24 +15,31 @@ export interface OnnxRuntimeOptions {
   readonly apart?: readonly string[];
 }
 
+export interface OnnxInferenceRuntime extends InferenceRuntime {
+  /** Execution providers that the library was built with; whether a device is behind one shows only when it is used. */
+  listOffered(): Promise<readonly string[]>;
+}
+
 /**
  * ONNX Runtime: one thread per loaded model. An accelerator that failed once is not touched again by this process: its
  * library remembers the failure, and another session on a device that was lost aborts the process (WebGPU, 1.30.0). Later
  * sessions on it live in processes of their own.
  */
-export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): InferenceRuntime {
+export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): OnnxInferenceRuntime {
   return new OnnxRuntime(options);
 }
 
 /** What only one session of this process may use at a time: two at once on WebGPU take the process down. */
 type Device = ExclusiveDevice | null;
 
-class OnnxRuntime implements InferenceRuntime {
+class OnnxRuntime implements OnnxInferenceRuntime {
   readonly name = "onnxruntime";
   readonly #entry: URL;
   readonly #profileFolder: string | null;
   readonly #openProcess: () => Promise<SessionHome>;
   readonly #webgpu = new ExclusiveDevice();
+  /** Models whose sessions live in threads of this process, with the accelerators that they were given. */
+  readonly #here = new Map<OnnxRuntimeModel, readonly string[]>();
   /** Accelerators that failed in this process, and those that it is not to touch. */
   readonly #failed: Set<string>;
 
@@ -54,6 +61,15 @@ class OnnxRuntime implements InferenceRuntime {
     } finally {
       release();
     }
+  }
+
+  async listOffered(): Promise<readonly string[]> {
+    const home = openThread(this.#entry);
+    const answered = waitForLoad(home, 10_000);
+    home.post({ kind: "offers" }, []);
+    const answer = await answered;
+    home.post({ kind: "close" }, []);
+    return answer.kind === "offers" ? answer.providers : [];
   }
 
   async #loadHere(model: Uint8Array<ArrayBuffer>, options: LoadOptions, device: Device): Promise<LoadedModel> {
@@ -109,15 +125,31 @@ class OnnxRuntime implements InferenceRuntime {
     home.post(request, isTransferable(model.buffer) ? [model.buffer] : []);
     const loaded = await answered;
     if (loaded.kind === "loaded") {
-      const onLost = (reason: string) => {
-        for (const provider of providers) if (provider !== "cpu") this.#failed.add(provider);
-        options.onPlacement?.({ kind: "lost", reason });
-      };
-      return new OnnxRuntimeModel({ home, loaded, device: options.device, onLost });
+      const accelerators = providers.filter((provider) => provider !== "cpu");
+      const placed = loaded.placement.failedProvider === undefined ? accelerators : [];
+      const opened: OnnxRuntimeModel = new OnnxRuntimeModel({
+        ...{ home, loaded, device: options.device },
+        onEnd: () => void this.#here.delete(opened),
+        onLost: (reason) => {
+          options.onPlacement?.({ kind: "lost", reason });
+          this.#loseHere(opened, reason);
+        },
+      });
+      if (home.kind === "thread" && placed.length > 0) this.#here.set(opened, placed);
+      return opened;
     }
     home.post({ kind: "close" }, []);
     if (loaded.kind === "load-failed") throw new RuntimeError(loaded.code, loaded.message);
     throw new RuntimeError("runtime_crashed", `the thread answered ${loaded.kind} to a load`);
+  }
+
+  /** Sessions of one process share its device: what one of them saw, the others need no failed run to see. */
+  #loseHere(model: OnnxRuntimeModel, reason: string): void {
+    const accelerators = this.#here.get(model) ?? [];
+    for (const accelerator of accelerators) this.#failed.add(accelerator);
+    for (const [other, placed] of this.#here) {
+      if (other !== model && placed.some((accelerator) => accelerators.includes(accelerator))) other.lose(reason);
+    }
   }
 }
 

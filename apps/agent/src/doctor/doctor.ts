@@ -1,18 +1,15 @@
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { toErrorCode, toErrorMessage, silentLogger } from "@fairlead/kernel";
+import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { caResponseSchema } from "@fairlead/protocol";
-import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { accessSync, constants } from "node:fs";
 import { connect } from "node:tls";
 import { loadConfig } from "../config.ts";
 import { toCertificateLife } from "../enrol/certificate-life.ts";
 import { loadIdentity, type Identity } from "../enrol/identity.ts";
 import { callPlane } from "../enrol/plane-http.ts";
 import { toDataPaths } from "../paths.ts";
-import { profilesFolder, servingEntry } from "../places.ts";
-import { ServingHost } from "../serving/serving-host.ts";
-import { systemClock } from "../system-clock.ts";
+import { profilesFolder } from "../places.ts";
+import { checkRuntimes, checkSidecars } from "./check-runtimes.ts";
 
 type Check = () => Promise<string>;
 
@@ -41,29 +38,6 @@ function checkBroker(identity: Identity): Promise<string> {
     socket.once("timeout", () => socket.destroy(new Error(`${url.host} does not answer`)));
     socket.once("error", reject);
   });
-}
-
-/** Starts a serving process of its own, so that a runtime that takes its process down is found out too. */
-async function checkServing(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "fairlead-doctor-"));
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const serving = new ServingHost({
-    entry: servingEntry,
-    config: { address: { kind: "tcp", host: "127.0.0.1", port: 0 }, inflightPath: join(folder, "inflight") },
-    readInflight: () => [],
-    clock: systemClock,
-    logger: silentLogger,
-    random: Math.random,
-    onReady: () => resolve("the runtime starts"),
-    onExit: ({ exit }) => reject(new Error(`the serving process ended (${exit})`)),
-  });
-  try {
-    await serving.start();
-    return await promise;
-  } finally {
-    await serving.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 async function checkHardware(diskPath: string): Promise<string> {
@@ -103,7 +77,8 @@ export async function runDoctor(root: string): Promise<number> {
     ],
     ["identity", () => checkIdentity((identity = loadIdentity(paths.identity)))],
     ["hardware", () => checkHardware(root)],
-    ["serving", checkServing],
+    ["serving", async () => checkRuntimes(await loadConfig(root, process.env))],
+    ["sidecars", async () => checkSidecars(await loadConfig(root, process.env), root)],
     [
       "plane",
       async () => {

@@ -1,3 +1,4 @@
+import type { OnnxInferenceRuntime } from "@fairlead/inference";
 import { runBenchmark } from "./benchmark.ts";
 import type { HttpServer } from "./http-server.ts";
 import { parseGoldenSet } from "./golden.ts";
@@ -28,7 +29,11 @@ type Handlers = {
 export type IpcHandler = (message: ServingRequestMessage) => Promise<ServingResponseMessage>;
 
 /** Answers the supervisor's requests, one handler per kind. Never rejects. */
-export function createIpcHandler(loads: Loads, server: HttpServer): IpcHandler {
+export function createIpcHandler(
+  loads: Loads,
+  server: HttpServer,
+  runtime: Pick<OnnxInferenceRuntime, "listOffered">,
+): IpcHandler {
   const handlers: Handlers = {
     load: (request) => loads.open(request),
     "self-test": (request) => selfTest(loads, request),
@@ -47,6 +52,7 @@ export function createIpcHandler(loads: Loads, server: HttpServer): IpcHandler {
       loads.setThrottled(throttled);
       return {};
     },
+    offers: async () => ({ providers: await runtime.listOffered() }),
     ping: () => ({ rssBytes: process.memoryUsage.rss(), loads: loads.size, inflight: loads.inflight }),
     async shutdown({ drainMs }) {
       await server.drain(drainMs);

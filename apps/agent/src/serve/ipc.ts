@@ -217,6 +217,14 @@ export interface ThrottleRequest {
   readonly throttled: boolean;
 }
 
+/** What the runtime in the process was built with. */
+export interface OffersRequest {
+  readonly kind: "offers";
+}
+export interface OffersResult {
+  readonly providers: readonly string[];
+}
+
 export interface PingRequest {
   readonly kind: "ping";
 }
@@ -241,6 +249,7 @@ export type ServingRequest =
   | StopServingRequest
   | CollectRequest
   | ThrottleRequest
+  | OffersRequest
   | PingRequest
   | ShutdownRequest;
 
@@ -254,6 +263,7 @@ export interface ServingResults {
   readonly "stop-serving": Record<string, never>;
   readonly collect: CollectResult;
   readonly throttle: Record<string, never>;
+  readonly offers: OffersResult;
   readonly ping: PingResult;
   readonly shutdown: Record<string, never>;
 }

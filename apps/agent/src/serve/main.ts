@@ -67,7 +67,7 @@ const server = await openHttpServer({
     nowMs: () => Date.now(),
   },
 });
-const handle = createIpcHandler(loads, server);
+const handle = createIpcHandler(loads, server, own);
 process.on("message", (message: ServingRequestMessage) => {
   void handle(message).then((response) =>
     send(response, message.request.kind === "shutdown" ? () => leave(loads.busy) : undefined),

@@ -121,6 +121,15 @@ describe("a serving process with a sidecar", { timeout: 20_000 }, () => {
     );
   });
 
+  it("reports the placement anew when the server was started again", async () => {
+    await using sidecar = new SidecarHarness();
+    await sidecar.serve();
+    process.kill(sidecar.serverPid, "SIGKILL");
+    const moved = await sidecar.harness.event("placement");
+    expect(moved).toMatchObject({ loadId: "other", slot: "other", placement: { shares: { cpu: 1 } } });
+    expect((await sidecar.infer("other")).status).toBe(200);
+  });
+
   it("refuses a runtime that nobody configured, and a server that is not there", async () => {
     await using sidecar = new SidecarHarness({ command: ["/nowhere/server"] });
     await sidecar.harness.event("ready");

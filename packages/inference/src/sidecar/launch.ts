@@ -9,6 +9,7 @@ export interface Launch {
   readonly notes: readonly string[];
 }
 
+const reservedBytes = 1_073_741_824;
 const run = promisify(execFile);
 
 async function works(file: string, args: readonly string[]): Promise<boolean> {
@@ -22,7 +23,8 @@ async function works(file: string, args: readonly string[]): Promise<boolean> {
 
 /**
  * `setpriv --pdeathsig` has the kernel kill the server when this process dies, SIGKILL included; `prlimit --data` bounds
- * its private writable memory. Both replace themselves by the server, so the process id stays. The address space is not
+ * its private writable memory, 1 GiB above the limit: what programs reserve of it and do not touch counts there (an idle Node.js
+ * server reserves 0.6 GB and holds 0.1), while the limit itself is of what is resident, which is looked at. Both replace themselves by the server, so the process id stays. The address space is not
  * bounded: accelerators' drivers and garbage collectors reserve far more of it than they use. A cgroup needs rights
  * that an agent does not have.
  */
@@ -30,8 +32,8 @@ export async function toLaunch(command: readonly string[], memoryLimitBytes: num
   const notes: string[] = [];
   let words = [...command];
   if (memoryLimitBytes !== null) {
-    if (await works("prlimit", [`--data=${memoryLimitBytes}`, "--", "true"]))
-      words = ["prlimit", `--data=${memoryLimitBytes}`, "--", ...words];
+    const limit = `--data=${memoryLimitBytes + reservedBytes}`;
+    if (await works("prlimit", [limit, "--", "true"])) words = ["prlimit", limit, "--", ...words];
     else notes.push("no prlimit here: the memory of the server is looked at now and then, and not bounded between");
   }
   if (await works("setpriv", ["--pdeathsig", "KILL", "--", "true"]))

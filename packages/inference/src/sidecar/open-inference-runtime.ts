@@ -38,7 +38,7 @@ export interface OpenInferenceRuntimeOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Default 30,000. */
   readonly readyTimeoutMs?: number;
-  /** Bytes of private memory that the server may have; null (the default) for as many as there are. */
+  /** Bytes that the server may hold in memory before it is started again; null (the default) for as many as there are. */
   readonly memoryLimitBytes?: number | null;
   /** How often the server's health and memory are looked at. Default 2,000. */
   readonly watchMs?: number;

@@ -97,3 +97,17 @@ export async function endLeftover(path: string): Promise<boolean> {
   for (let waited = 0; waited < 200 && findMembers(record).length > 0; waited += 1) await delay(10);
   return true;
 }
+
+export interface SidecarProcessState {
+  readonly pid: number;
+  readonly residentBytes: number | null;
+}
+
+/** The noted server as it is now; null when none is noted, or the noted one is gone. */
+export function readSidecarProcess(path: string): SidecarProcessState | null {
+  const record = readRecord(path);
+  if (record === null || record.bootId !== readBootId()) return null;
+  const state = readProcess(record.pid);
+  if (state?.running !== true || state.startTicks !== record.startTicks) return null;
+  return { pid: record.pid, residentBytes: readResidentBytes(record.pid) };
+}

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import type { LoadedModel } from "../port.ts";
+import type { LoadedModel, PlacementChange } from "../port.ts";
 import { mlpModel } from "../testing/example-models.ts";
 import { TestSidecar } from "../testing/sidecar-server.ts";
 import { createOpenInferenceRuntime } from "./open-inference-runtime.ts";
@@ -185,8 +185,50 @@ describe("the server's process", () => {
     const sidecar = open([], { memoryLimitBytes: 4_000_000_000 });
     await sidecar.runtime.load(model());
     const limits = readFileSync(`/proc/${sidecar.runtime.pid}/limits`, "utf8");
-    expect(limits).toMatch(/^Max data size\s+4000000000\s+4000000000\s+bytes/mu);
+    expect(limits).toMatch(/^Max data size\s+5073741824\s+5073741824\s+bytes/mu);
   });
+
+  it("is started again when it holds more memory than it may, and answers on", async () => {
+    const limit = 220_000_000;
+    const sidecar = open([], { memoryLimitBytes: limit, watchMs: 20 });
+    const loaded = await sidecar.runtime.load(model());
+    const right = await run(loaded);
+    const { pid } = sidecar.runtime;
+    sidecar.setFault("grow:16");
+    const down = await until("it is given up", () => {
+      void run(loaded).catch(() => undefined);
+      return sidecar.events.find((event) => event.kind === "down");
+    });
+    sidecar.setFault("");
+    expect(down.kind === "down" && down.reason).toMatch(/^it holds \d+ bytes of memory, over its limit of 220000000$/u);
+    let answer: unknown[] = [];
+    await until("it answers again", () => {
+      void run(loaded).then(
+        (values) => (answer = values),
+        () => undefined,
+      );
+      return answer.length > 0;
+    });
+    expect(answer).toEqual(right);
+    expect(sidecar.runtime.pid).not.toBe(pid);
+  });
+
+  it("may take as long to load as it is given, the next time too", async () => {
+    const sidecar = open();
+    await sidecar.runtime.load(model());
+    sidecar.setFault("load-late:400");
+    const short = sidecar.runtime.load(model(), { loadDeadlineMs: 200 });
+    await expect(short).rejects.toThrow(code("model_load_failed", "no answer within"));
+    const changes: PlacementChange[] = [];
+    const ample = { loadDeadlineMs: 5_000, onPlacement: (change: PlacementChange) => void changes.push(change) };
+    const loaded = await sidecar.runtime.load(model(), ample);
+    process.kill(sidecar.runtime.pid ?? 0, "SIGKILL");
+    await until("its placement is told anew", () => changes.length > 0);
+    expect(changes).toEqual([{ kind: "proved", placement: loaded.placement }]);
+    expect(loaded.placement.shares).toEqual({ cpu: 1 });
+    expect(await run(loaded)).toHaveLength(4);
+    await sidecar.runtime.close();
+  }, 10_000);
 
   it("does not load a file again that was changed in its folder, and serves the others", async () => {
     const sidecar = open();

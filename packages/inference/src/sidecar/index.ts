@@ -1,0 +1,1 @@
+export { readSidecarProcess, type SidecarProcessState } from "./process-record.ts";
