@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import { toLaunch, type Launch } from "./sidecar/launch.ts";
@@ -44,7 +45,7 @@ export function openThread(entry: URL): SessionHome {
 export function createProcessHomes(entry: URL): () => Promise<SessionHome> {
   let launch: Promise<Launch> | null = null;
   return async () => {
-    launch ??= toLaunch([process.execPath, "--max-semi-space-size=1", "--v8-pool-size=1", entry.pathname], null);
+    launch ??= toLaunch([process.execPath, "--max-semi-space-size=1", "--v8-pool-size=1", fileURLToPath(entry)], null);
     const { file, args } = await launch;
     return openProcess(file, args);
   };

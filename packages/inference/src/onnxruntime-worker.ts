@@ -238,8 +238,10 @@ function collectOutputs(owned: Session, results: InferenceSession.OnnxValueMapTy
   });
 }
 
+/** The runtime's messages end in line breaks, and some hold them. */
 function toMessage(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 2_000);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.slice(0, 4_000).replaceAll(/\s+/gu, " ").trim().slice(0, 2_000);
 }
 
 /** Smaller memory is cheaper to allocate than to send back. */

@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe } from "vitest";
+import { afterAll, describe } from "vitest";
 import { createOnnxRuntime } from "./onnxruntime.ts";
 import { buildOnnxModel, type WrittenValue } from "./testing/onnx-writer.ts";
 import { describeRuntimeContract } from "./testing/runtime.contract.ts";
@@ -19,7 +19,9 @@ describe.skipIf(reason !== undefined)(
     if (reason !== undefined) return;
     // The Vulkan loader reads the environment of the process when the first session is made.
     process.env["VK_DRIVER_FILES"] = driver;
-    process.env["XDG_RUNTIME_DIR"] ??= mkdtempSync(join(tmpdir(), "fairlead-xdg-"));
+    const runtimeFolder = mkdtempSync(join(tmpdir(), "fairlead-xdg-"));
+    process.env["XDG_RUNTIME_DIR"] = runtimeFolder;
+    afterAll(() => rmSync(runtimeFolder, { recursive: true }));
     describeRuntimeContract("onnxruntime on webgpu", {
       createRuntime: () => createOnnxRuntime(),
       providers: ["webgpu", "cpu"],

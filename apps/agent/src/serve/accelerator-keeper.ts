@@ -148,10 +148,11 @@ export class AcceleratorKeeper {
         await instances.close();
         throw new Error("it is not proved that a node runs there");
       }
-      if (!this.#switch(load, instances, instances.placement)) return;
+      // Noted before the switch, which may tell at once that it was lost again while another instance was loaded.
       const state = this.#states.get(load);
       if (state !== undefined) this.#states.set(load, noteReturn(state, this.#options.nowMs()));
       this.#bare.delete(load);
+      this.#switch(load, instances, instances.placement);
     } catch (error) {
       if (!this.#kept.has(load)) return;
       this.#noteFailure(load);

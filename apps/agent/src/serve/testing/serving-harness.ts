@@ -43,7 +43,8 @@ export class ServingHarness implements AsyncDisposable {
 
   constructor(config: Partial<ServingConfig> = {}) {
     const address: ServingAddress = { kind: "tcp", host: "127.0.0.1", port: 0 };
-    const argument = JSON.stringify({ address, inflightPath: this.inflightPath, ...config });
+    const files = { inflightPath: this.inflightPath, profileFolder: join(this.folder, "profiles") };
+    const argument = JSON.stringify({ address, ...files, ...config });
     this.child = fork(entry, [argument], {
       serialization: "advanced",
       execArgv: [],
