@@ -134,6 +134,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       inflightPath,
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
+      isolated: config.inference.isolated,
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),

@@ -1,5 +1,5 @@
 import { endlessLoopModel, FailingDriver, mlpModel, whyNoFailingDriver } from "@fairlead/inference/testing";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -17,9 +17,14 @@ function open(driver: FailingDriver, config: ConstructorParameters<typeof Servin
   return new ServingHarness({ acceleratorRetry, ...config });
 }
 
-async function infer(harness: ServingHarness): Promise<{ status: number; text: string }> {
+function readChildren(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return text === "" ? [] : text.split(/\s+/u).map(Number);
+}
+
+async function infer(harness: ServingHarness, name = "mlp"): Promise<{ status: number; text: string }> {
   const body = JSON.stringify({ inputs: [{ name: "x", datatype: "FP32", shape: [1, 4], data: [1, 2, 3, 4] }] });
-  const { status, bytes } = await harness.http({ path: "/v2/models/mlp/infer", body });
+  const { status, bytes } = await harness.http({ path: `/v2/models/${name}/infer`, body });
   return { status, text: bytes.toString() };
 }
 
@@ -29,12 +34,12 @@ class Client implements AsyncDisposable {
   #asking = true;
   readonly #done: Promise<void>;
 
-  constructor(harness: ServingHarness) {
-    this.#done = this.#run(harness);
+  constructor(harness: ServingHarness, name = "mlp") {
+    this.#done = this.#run(harness, name);
   }
 
-  async #run(harness: ServingHarness): Promise<void> {
-    while (this.#asking) this.statuses.push((await infer(harness)).status);
+  async #run(harness: ServingHarness, name: string): Promise<void> {
+    while (this.#asking) this.statuses.push((await infer(harness, name)).status);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,6 +134,34 @@ describe.skipIf(reason !== undefined)(
       expect((await infer(harness)).status).toBe(200);
       await harness.must({ kind: "stop-serving", slot: "reader", reason: "the end" });
       await harness.must({ kind: "unload", loadId: "a" });
+    });
+
+    it("takes no other model along when its driver crashes in a process of its own", async () => {
+      using driver = new FailingDriver();
+      await using harness = open(driver, { isolated: ["webgpu"] });
+      await harness.event("ready");
+      const other = { model: "other", slot: "other" };
+      await harness.serve(harness.toLoad("b", model, other));
+      const alone = readChildren(harness.child.pid ?? 0).length;
+      await harness.serve(harness.toLoad("a", model, load));
+      await using client = new Client(harness);
+      await using neighbour = new Client(harness, "other");
+      const [session = 0, ...rest] = readChildren(harness.child.pid ?? 0);
+      expect([alone, rest]).toEqual([0, []]);
+      await until("both are asked", () => Math.min(client.statuses.length, neighbour.statuses.length) > 5);
+      process.kill(session, "SIGSEGV");
+      await untilPlacements(harness, 1);
+      expect(placements(harness)[0]?.proof).toContain(
+        "the cpu stands in: webgpu was lost: its process ended (SIGSEGV)",
+      );
+      await untilPlacements(harness, 2);
+      expect(placements(harness)[1]).toMatchObject({ shares: { webgpu: 1 } });
+      const { length } = neighbour.statuses;
+      await until("more answers of the other", () => neighbour.statuses.length > length + 5);
+      for (const one of [client, neighbour]) await one[Symbol.asyncDispose]();
+      expect(new Set(neighbour.statuses)).toEqual(new Set([200]));
+      expect(client.statuses.at(-1)).toBe(200);
+      expect(client.statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
     });
 
     it("leaves no profile behind when its process is killed in the warm-up run", async () => {

@@ -24,6 +24,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     memoryReserveBytes: parseCount(value, "memoryReserveBytes", 16_777_216),
     unloadIdleMs: parseCount(value, "unloadIdleMs", 30_000),
     acceleratorRetry: parseRetry(value["acceleratorRetry"]),
+    isolated: parseNames(value["isolated"]),
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }
@@ -32,6 +33,15 @@ function parseRetry(value: unknown): ResolvedServingConfig["acceleratorRetry"] {
   const given: Readonly<Record<string, unknown>> = typeof value === "object" && value !== null ? { ...value } : {};
   const firstMs = parseCount(given, "firstMs", 30_000);
   return { firstMs, maxMs: Math.max(firstMs, parseCount(given, "maxMs", 1_800_000)) };
+}
+
+function parseNames(value: unknown): readonly string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > 8) throw invalid("isolated is no list of 8");
+  return value.map((name: unknown) => {
+    if (typeof name !== "string" || name === "cpu") throw invalid("isolated names no accelerator");
+    return name;
+  });
 }
 
 function parseFolder(value: unknown): string | null {

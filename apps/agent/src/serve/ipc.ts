@@ -48,6 +48,8 @@ export interface ServingConfig {
   readonly unloadIdleMs?: number;
   /** How soon and how often an accelerator that failed is tried again. Default 30,000 and 1,800,000. */
   readonly acceleratorRetry?: { readonly firstMs: number; readonly maxMs: number };
+  /** Accelerators whose sessions live in processes of their own from the start, so that a driver that crashes takes nothing along. */
+  readonly isolated?: readonly string[];
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }

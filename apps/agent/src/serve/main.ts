@@ -36,6 +36,7 @@ const bundled = !import.meta.url.endsWith(".ts");
 if (config.profileFolder !== null) openProfileFolder(config.profileFolder);
 const own = createOnnxRuntime({
   ...(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {}),
+  apart: config.isolated,
   ...(config.profileFolder === null ? {} : { profileFolder: config.profileFolder }),
 });
 const runtime = createRuntimes({ own, sidecars: createSidecars(config.runtimes, (event) => send({ event })) });
