@@ -16,7 +16,7 @@ export class ServingProcess implements AsyncDisposable {
   #id = 0;
   port = 0;
 
-  async start(parts: { readonly lanes?: number } = {}): Promise<this> {
+  async start(parts: { readonly lanes?: number; readonly sharedMemory?: boolean } = {}): Promise<this> {
     const address = { kind: "tcp", host: "127.0.0.1", port: 0 };
     const config = { address, inflightPath: join(this.#dir, "inflight"), ...parts };
     const child = fork(new URL("../../apps/agent/src/serve/main.ts", import.meta.url), [JSON.stringify(config)], {

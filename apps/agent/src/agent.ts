@@ -135,6 +135,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
       isolated: config.inference.isolated,
+      sharedMemory: config.inference.sharedMemory === "allow",
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),

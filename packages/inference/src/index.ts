@@ -7,6 +7,7 @@ export {
   type RequestBody,
   type RequestedOutput,
   type TargetModel,
+  type SharedRange,
 } from "./open-inference/infer-request.ts";
 export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";

@@ -25,6 +25,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     unloadIdleMs: parseCount(value, "unloadIdleMs", 30_000),
     acceleratorRetry: parseRetry(value["acceleratorRetry"]),
     isolated: parseNames(value["isolated"]),
+    sharedMemory: value["sharedMemory"] === true,
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }

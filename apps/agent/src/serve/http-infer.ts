@@ -6,6 +6,7 @@ import type { Load } from "./load.ts";
 import type { Loads } from "./loads.ts";
 import { recordOutputs } from "./output-statistics.ts";
 import { ServeError } from "./serving-error.ts";
+import type { SharedRegions } from "./shared-regions.ts";
 
 export interface InferTarget {
   readonly model: string;
@@ -17,6 +18,7 @@ export interface InferContext {
   readonly loads: Loads;
   readonly maxBodyBytes: number;
   readonly memory: BodyMemory;
+  readonly shared: SharedRegions;
   nowMs(): number;
 }
 
@@ -49,7 +51,8 @@ async function infer(
   body: { readonly bytes: Uint8Array; readonly jsonBytes: number | null; readonly client: string | null },
 ): Promise<InferResponse> {
   const startedMs = performance.now();
-  const request = parseInferRequest(load.target, body);
+  const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
+  const request = parseInferRequest(load.target, { ...body, readShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const parsedMs = performance.now();

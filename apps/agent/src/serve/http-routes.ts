@@ -1,13 +1,9 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { readBody } from "./http-body.ts";
+import { checkMethod, sendJson, unknownRoute, type Exchange } from "./http-exchange.ts";
 import { handleInfer, type InferContext, type InferTarget } from "./http-infer.ts";
-import { serverDocument, toConfigDocument, toModelDocument } from "./model-documents.ts";
+import { handleSharedMemory } from "./http-shared-memory.ts";
+import { toConfigDocument, toModelDocument, toServerDocument } from "./model-documents.ts";
 import { ServeError } from "./serving-error.ts";
-
-export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-}
 
 export interface RouteContext extends InferContext {
   /** False while the process shuts down. */
@@ -22,10 +18,11 @@ export async function route(context: RouteContext, exchange: Exchange): Promise<
   if (segments.at(-1) === "") segments.pop();
   const [root, area] = segments;
   if (root !== "v2") throw unknownRoute();
-  if (area === undefined) return get(exchange, serverDocument);
+  if (area === undefined) return get(exchange, toServerDocument(context.shared.allowed));
   if (area === "health") return health(context, exchange, segments[2]);
   if (area === "models") return models(context, exchange, segments.slice(2));
   if (area === "repository") return repository(context, exchange, segments.slice(2));
+  if (area === "systemsharedmemory") return handleSharedMemory(context, exchange, segments.slice(2));
   throw unknownRoute();
 }
 
@@ -36,10 +33,6 @@ function decode(segment: string): string {
   } catch {
     throw unknownRoute();
   }
-}
-
-function unknownRoute(): ServeError {
-  return new ServeError("route_unknown", "Not Found");
 }
 
 /** Both keys at both paths: the protocol's text contradicts itself about which belongs where. */
@@ -115,14 +108,4 @@ async function repository(context: RouteContext, exchange: Exchange, path: reado
 function get(exchange: Exchange, document: object): void {
   checkMethod(exchange, "GET");
   sendJson(exchange.response, 200, document);
-}
-
-function checkMethod({ request }: Exchange, method: "GET" | "POST"): void {
-  if (request.method !== method) throw new ServeError("method_refused", `${request.method} is not allowed here`);
-}
-
-export function sendJson(response: ServerResponse, status: number, document: unknown): void {
-  const body = Buffer.from(JSON.stringify(document));
-  response.writeHead(status, ["Content-Type", "application/json", "Content-Length", String(body.length)]);
-  response.end(body);
 }

@@ -2,7 +2,8 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { ProtocolErrorCode, RuntimeErrorCode } from "@fairlead/inference";
-import { route, sendJson, type RouteContext } from "./http-routes.ts";
+import { sendJson } from "./http-exchange.ts";
+import { route, type RouteContext } from "./http-routes.ts";
 import type { ServingAddress } from "./ipc.ts";
 import { ServeError, type ServeErrorCode } from "./serving-error.ts";
 

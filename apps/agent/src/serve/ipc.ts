@@ -50,6 +50,8 @@ export interface ServingConfig {
   readonly acceleratorRetry?: { readonly firstMs: number; readonly maxMs: number };
   /** Accelerators whose sessions live in processes of their own from the start, so that a driver that crashes takes nothing along. */
   readonly isolated?: readonly string[];
+  /** Whether clients of this machine may name input tensors in shared memory objects (/dev/shm). Default false. */
+  readonly sharedMemory?: boolean;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }

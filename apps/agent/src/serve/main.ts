@@ -8,6 +8,7 @@ import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
 import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
+import { SharedRegions } from "./shared-regions.ts";
 import { createSidecars } from "./sidecars.ts";
 
 /*
@@ -65,6 +66,7 @@ const server = await openHttpServer({
     loads,
     maxBodyBytes: config.maxBodyBytes,
     memory: createBodyMemory(8 * 1_048_576),
+    shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
     nowMs: () => Date.now(),
   },
 });

@@ -1,12 +1,13 @@
 import type { Datatype, TensorSpec } from "@fairlead/inference";
 import type { Load } from "./load.ts";
 
+const extensions = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"];
+
 /** Open Inference Protocol, "Server Metadata". */
-export const serverDocument = {
-  name: "fairlead",
-  version: "0.1.0",
-  extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"],
-} as const;
+export function toServerDocument(sharedMemory: boolean): object {
+  const offered = sharedMemory ? [...extensions, "system_shared_memory"] : extensions;
+  return { name: "fairlead", version: "0.1.0", extensions: offered };
+}
 
 /** Open Inference Protocol, "Model Metadata". */
 export function toModelDocument({ target, version }: Load): object {

@@ -23,6 +23,15 @@ export interface RequestBody {
   readonly bytes: Uint8Array;
   /** Header Inference-Header-Content-Length; null when the request has none, so that all of it is JSON. */
   readonly jsonBytes: number | null;
+  /** Takes a tensor out of shared memory, into memory of its own; absent where that is not supported. */
+  readonly readShared?: (range: SharedRange) => Uint8Array;
+}
+
+/** Bytes of a region that the client has registered (Triton's system shared memory extension). */
+export interface SharedRange {
+  readonly region: string;
+  readonly offset: number;
+  readonly byteSize: number;
 }
 
 export interface RequestedOutput {
@@ -53,7 +62,7 @@ export function parseInferRequest(model: TargetModel, body: RequestBody): InferR
     throw malformed(`Inference-Header-Content-Length is ${jsonBytes}, the body has ${body.bytes.length} bytes`);
   }
   const request = parseObject(body.bytes.subarray(0, jsonBytes));
-  const inputs = parseInputs(request["inputs"], body.bytes.subarray(jsonBytes));
+  const inputs = parseInputs(request["inputs"], body.bytes.subarray(jsonBytes), body.readShared);
   const parameters = parseParameters(request);
   return {
     id: parseId(request["id"]),
@@ -106,7 +115,7 @@ function parseId(id: unknown): string | null {
 }
 
 /** Takes the binary part of the body from the left, tensor by tensor, in the order of the inputs. */
-function parseInputs(value: unknown, binary: Uint8Array): Tensor[] {
+function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody["readShared"]): Tensor[] {
   if (!Array.isArray(value) || value.length > 256) throw malformed("'inputs' is no array of at most 256 tensors");
   const inputs: Tensor[] = [];
   let offset = 0;
@@ -116,7 +125,11 @@ function parseInputs(value: unknown, binary: Uint8Array): Tensor[] {
     const parameters = parseParameters(item);
     const size = parameters["binary_data_size"];
     if (parameters["shared_memory_region"] !== undefined) {
-      throw new ProtocolError("not_supported", `input '${head.name}': shared memory is not supported`);
+      const range = parseSharedRange(head, item, parameters);
+      if (readShared === undefined)
+        throw new ProtocolError("not_supported", `input '${head.name}': shared memory is not supported`);
+      inputs.push({ ...head, data: viewTensorData(head.datatype, readShared(range)) });
+      continue;
     }
     if (size === undefined) {
       inputs.push({ ...head, data: parseJsonData(head, item["data"]) });
@@ -136,6 +149,22 @@ function parseInputs(value: unknown, binary: Uint8Array): Tensor[] {
   }
   if (offset !== binary.length) throw malformed(`unexpected ${binary.length - offset} bytes after the last input`);
   return inputs;
+}
+
+function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, parameters: JsonObject): SharedRange {
+  const { shared_memory_region: region, shared_memory_offset: offset = 0, shared_memory_byte_size: size } = parameters;
+  if (item["data"] !== undefined || parameters["binary_data_size"] !== undefined)
+    throw malformed(`input '${head.name}' has data beside its shared memory`);
+  if (typeof region !== "string" || region.length > 256)
+    throw malformed(`input '${head.name}' names no shared memory region`);
+  if (!Number.isSafeInteger(offset) || Number(offset) < 0)
+    throw malformed(`input '${head.name}' has no 'shared_memory_offset' that is a count`);
+  const byteSize = toElementCount(head.shape) * toElementBytes(head.datatype);
+  if (size !== byteSize) {
+    const given = String(JSON.stringify(size)).slice(0, 32);
+    throw malformed(`unexpected shared memory size ${given} for input '${head.name}', expecting ${byteSize}`);
+  }
+  return { region, offset: Number(offset), byteSize };
 }
 
 function parseHead(item: JsonObject): { name: string; datatype: Datatype; shape: number[] } {
