@@ -6,9 +6,11 @@ import { benchIngest } from "./ingest-bench.ts";
 import type { Row } from "./measure.ts";
 import { benchRecovery } from "./recovery-bench.ts";
 import { benchSharing } from "./runtime-bench.ts";
+import { benchSmallInput } from "./small-input-bench.ts";
 
 const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   overhead: benchOverhead,
+  small: benchSmallInput,
   throughput: benchThroughput,
   ingest: benchIngest,
   runtime: benchSharing,

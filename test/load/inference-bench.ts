@@ -7,6 +7,7 @@ import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts
 import { toQuantile, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
+import { timeInTurns, toBinaryRequest, toSender } from "./turns.ts";
 
 const shape = [1, 3, 240, 320];
 const elements = 3 * 240 * 320;
@@ -25,7 +26,7 @@ export async function benchOverhead(): Promise<Row[]> {
   const [{ port }] = (await once(bare, "message")) as [{ port: number }];
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
   const bytes = Buffer.from(pixels.buffer);
-  const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(bytes));
+  const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", port), toHttpRequest("/", {}, bytes));
   const frame = new SharedFrame();
   await frame.register(serving.port, bytes);
@@ -74,20 +75,6 @@ export async function benchOverhead(): Promise<Row[]> {
   ];
 }
 
-function toBinaryRequest(bytes: Buffer): Buffer {
-  const header = Buffer.from(
-    JSON.stringify({
-      inputs: [{ name: "image", shape, datatype: "FP32", parameters: { binary_data_size: bytes.length } }],
-      outputs: [{ name: "score", parameters: { binary_data: true } }],
-    }),
-  );
-  const headers = {
-    "content-type": "application/octet-stream",
-    "inference-header-content-length": String(header.length),
-  };
-  return toHttpRequest("/v2/models/conv/infer", headers, Buffer.concat([header, bytes]));
-}
-
 /** A shared memory object that a client writes each frame to, and its requests name. */
 class SharedFrame {
   readonly #key = `fairlead-bench-${process.pid}`;
@@ -120,28 +107,6 @@ class SharedFrame {
     closeSync(this.#descriptor);
     rmSync(`/dev/shm/${this.#key}`);
   }
-}
-
-function toSender(connection: RawConnection, request: Buffer): () => Promise<void> {
-  return async () => {
-    const status = await connection.send(request);
-    if (status !== 200) throw new Error(`the server answered ${status}`);
-  };
-}
-
-/** Times of each work in milliseconds, ten of one after ten of another; the first round of each is not counted. */
-async function timeInTurns(works: readonly (() => Promise<void>)[], rounds: number): Promise<number[][]> {
-  const times: number[][] = works.map(() => []);
-  for (let round = 0; round < rounds; round += 1) {
-    for (const [index, work] of works.entries()) {
-      for (let turn = 0; turn < 10; turn += 1) {
-        const startedAt = performance.now();
-        await work();
-        if (round > 0) times[index]?.push(performance.now() - startedAt);
-      }
-    }
-  }
-  return times;
 }
 
 /** The 20 µs digit reader at 16 connections, load generator on the same cores. */

@@ -1,0 +1,38 @@
+import { toHttpRequest, type RawConnection } from "./raw-client.ts";
+
+/** A request to the generated convolution, named conv: its only input in binary, its only output too. */
+export function toBinaryRequest(shape: readonly number[], bytes: Buffer): Buffer {
+  const header = Buffer.from(
+    JSON.stringify({
+      inputs: [{ name: "image", shape, datatype: "FP32", parameters: { binary_data_size: bytes.length } }],
+      outputs: [{ name: "score", parameters: { binary_data: true } }],
+    }),
+  );
+  const headers = {
+    "content-type": "application/octet-stream",
+    "inference-header-content-length": String(header.length),
+  };
+  return toHttpRequest("/v2/models/conv/infer", headers, Buffer.concat([header, bytes]));
+}
+
+export function toSender(connection: RawConnection, request: Buffer): () => Promise<void> {
+  return async () => {
+    const status = await connection.send(request);
+    if (status !== 200) throw new Error(`the server answered ${status}`);
+  };
+}
+
+/** Times of each work in milliseconds, ten of one after ten of another; the first round of each is not counted. */
+export async function timeInTurns(works: readonly (() => Promise<void>)[], rounds: number): Promise<number[][]> {
+  const times: number[][] = works.map(() => []);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [index, work] of works.entries()) {
+      for (let turn = 0; turn < 10; turn += 1) {
+        const startedAt = performance.now();
+        await work();
+        if (round > 0) times[index]?.push(performance.now() - startedAt);
+      }
+    }
+  }
+  return times;
+}
