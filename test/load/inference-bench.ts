@@ -2,12 +2,11 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { convModel } from "@fairlead/inference/testing";
-import * as ort from "onnxruntime-node";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
-import { toQuantile, type Row } from "./measure.ts";
+import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
-import { timeInTurns, toBinaryRequest, toSender } from "./turns.ts";
+import { openDirect, timeInTurns, toBinaryRequest, toSender } from "./turns.ts";
 
 const shape = [1, 3, 240, 320];
 const elements = 3 * 240 * 320;
@@ -18,8 +17,6 @@ const elements = 3 * 240 * 320;
  */
 export async function benchOverhead(): Promise<Row[]> {
   const model = convModel({ height: 240, width: 320, channels: 16, depth: 2 });
-  const options = { intraOpNumThreads: 1, extra: { session: { intra_op: { allow_spinning: "0" } } } };
-  const session = await ort.InferenceSession.create(model, options);
   await using serving = await new ServingProcess().start({ sharedMemory: true });
   const path = await serving.serve("conv", model);
   const bare = fork(new URL("./bare-server.ts", import.meta.url), [path]);
@@ -28,55 +25,38 @@ export async function benchOverhead(): Promise<Row[]> {
   const bytes = Buffer.from(pixels.buffer);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", port), toHttpRequest("/", {}, bytes));
-  const frame = new SharedFrame();
+  using frame = new SharedFrame();
   await frame.register(serving.port, bytes);
   const overShared = frame.toSender(new RawConnection("127.0.0.1", serving.port), bytes);
-  const direct = async () => void (await session.run({ image: new ort.Tensor("float32", pixels, shape) }));
-  const works = [direct, overHttp, overBare, overShared];
+  const runDirectly = await openDirect(model, { shape, pixels });
+  const works = [runDirectly, overHttp, overBare, overShared];
   const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 30)).map((times) =>
     toQuantile(times, 0.5),
   ) as [number, number, number, number];
   bare.kill();
-  frame.close();
-  const against = `${directMs.toFixed(2)} ms session.run() in one process`;
+  const direct = { ms: directMs, what: "session.run() in one process" };
   return [
-    {
+    toQuotientRow({
       name: "one inference over HTTP, 0.9 MB in shared memory, writing it included, p50",
-      value: `${sharedMs.toFixed(2)} ms`,
-      against,
-      ratio: (sharedMs / directMs).toFixed(3),
-      bound: "≤ 1.15",
-      held: sharedMs / directMs <= 1.15,
-    },
-    {
+      ...{ ms: sharedMs, against: direct, atMost: 1.15 },
+    }),
+    toQuotientRow({
       name: "one inference over HTTP, binary tensors, 0.9 MB in, p50",
-      value: `${httpMs.toFixed(2)} ms`,
-      against,
-      ratio: (httpMs / directMs).toFixed(3),
-      bound: "≤ 1.15",
-      held: httpMs / directMs <= 1.15,
-    },
-    {
+      ...{ ms: httpMs, against: direct, atMost: 1.15 },
+    }),
+    toQuotientRow({
       name: "the same through a bare node:http server with one thread, no protocol (for information)",
-      value: `${bareMs.toFixed(2)} ms`,
-      against,
-      ratio: (bareMs / directMs).toFixed(3),
-      bound: "no bound",
-      held: true,
-    },
-    {
+      ...{ ms: bareMs, against: direct, atMost: null },
+    }),
+    toQuotientRow({
       name: "what the agent's endpoint costs beyond that bare server",
-      value: `${httpMs.toFixed(2)} ms`,
-      against: `${bareMs.toFixed(2)} ms bare server`,
-      ratio: (httpMs / bareMs).toFixed(3),
-      bound: "≤ 1.08",
-      held: httpMs / bareMs <= 1.08,
-    },
+      ...{ ms: httpMs, against: { ms: bareMs, what: "bare server" }, atMost: 1.08 },
+    }),
   ];
 }
 
 /** A shared memory object that a client writes each frame to, and its requests name. */
-class SharedFrame {
+class SharedFrame implements Disposable {
   readonly #key = `fairlead-bench-${process.pid}`;
   readonly #descriptor = openSync(`/dev/shm/${this.#key}`, "wx+", 0o600);
 
@@ -103,7 +83,7 @@ class SharedFrame {
     };
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     closeSync(this.#descriptor);
     rmSync(`/dev/shm/${this.#key}`);
   }

@@ -12,3 +12,24 @@ export interface Row {
   readonly bound: string;
   readonly held: boolean;
 }
+
+export interface Quotient {
+  readonly name: string;
+  readonly ms: number;
+  readonly against: { readonly ms: number; readonly what: string };
+  /** Most that the quotient may be; null for a row that only informs. */
+  readonly atMost: number | null;
+}
+
+/** One time by another. */
+export function toQuotientRow({ name, ms, against, atMost }: Quotient): Row {
+  const quotient = ms / against.ms;
+  return {
+    name,
+    value: `${ms.toFixed(2)} ms`,
+    against: `${against.ms.toFixed(2)} ms ${against.what}`,
+    ratio: quotient.toFixed(3),
+    bound: atMost === null ? "no bound" : `≤ ${atMost}`,
+    held: atMost === null || quotient <= atMost,
+  };
+}

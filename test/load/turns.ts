@@ -1,4 +1,15 @@
+import * as ort from "onnxruntime-node";
 import { toHttpRequest, type RawConnection } from "./raw-client.ts";
+
+/** What a request is held against: the generated convolution's session, called in this process. */
+export async function openDirect(
+  model: Uint8Array,
+  image: { readonly shape: readonly number[]; readonly pixels: Float32Array },
+): Promise<() => Promise<void>> {
+  const options = { intraOpNumThreads: 1, extra: { session: { intra_op: { allow_spinning: "0" } } } };
+  const session = await ort.InferenceSession.create(model, options);
+  return async () => void (await session.run({ image: new ort.Tensor("float32", image.pixels, image.shape) }));
+}
 
 /** A request to the generated convolution, named conv: its only input in binary, its only output too. */
 export function toBinaryRequest(shape: readonly number[], bytes: Buffer): Buffer {

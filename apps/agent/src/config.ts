@@ -25,9 +25,9 @@ export const agentConfigSchema = z.strictObject({
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
       /** Longest time of one load; an accelerator that compiles the whole model first may take minutes. */
       loadTimeoutMs: z.int().min(1_000).max(3_600_000).default(60_000),
-      /** Accelerators whose sessions get processes of their own: slower by a copy, and a driver's crash takes nothing along. */
       /** Whether clients on this device may pass input tensors in shared memory objects: they then read what this user may. */
       sharedMemory: z.enum(["forbid", "allow"]).default("forbid"),
+      /** Accelerators whose sessions get processes of their own: slower by a copy, and a driver's crash takes nothing along. */
       isolated: z
         .array(executionProviderSchema.exclude(["cpu"]))
         .max(8)

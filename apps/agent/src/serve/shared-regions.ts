@@ -48,7 +48,7 @@ export class SharedRegions {
   }
 
   /** @throws ServeError `policy_refused` */
-  checkAllowed(): void {
+  #checkAllowed(): void {
     if (this.allowed) return;
     throw new ServeError(
       "policy_refused",
@@ -58,7 +58,7 @@ export class SharedRegions {
 
   /** @throws ServeError `request_invalid` when the name is taken, or the object is missing, no memory or too small */
   register(name: string, document: unknown): void {
-    this.checkAllowed();
+    this.#checkAllowed();
     if (!nameForm.test(name)) throw invalid("the name of a shared memory region has 1 to 256 characters");
     if (this.#regions.has(name)) throw invalid(`shared memory region '${name}' already in manager`);
     if (this.#regions.size >= maxRegions) throw invalid(`there are ${maxRegions} shared memory regions already`);
@@ -94,7 +94,7 @@ export class SharedRegions {
 
   /** Null for all. What is not registered is gone already. */
   unregister(name: string | null): void {
-    this.checkAllowed();
+    this.#checkAllowed();
     const names = name === null ? [...this.#regions.keys()] : [name];
     for (const one of names) {
       const region = this.#regions.get(one);
@@ -105,7 +105,7 @@ export class SharedRegions {
 
   /** Null for all. @throws ServeError `request_invalid` for a name that is not registered */
   list(name: string | null): readonly RegionDocument[] {
-    this.checkAllowed();
+    this.#checkAllowed();
     if (name !== null && !this.#regions.has(name))
       throw invalid(`Unable to find system shared memory region: '${name}'`);
     return [...this.#regions]
@@ -117,7 +117,7 @@ export class SharedRegions {
   createReader(memory: BodyMemory, maxBytes: number): (range: SharedRange) => Uint8Array {
     let leftBytes = maxBytes;
     return (range) => {
-      this.checkAllowed();
+      this.#checkAllowed();
       leftBytes -= range.byteSize;
       if (leftBytes < 0) throw new ServeError("body_too_large", `the tensors are larger than ${maxBytes} bytes`);
       return this.#read(range, memory);
