@@ -108,11 +108,13 @@ function requireOneEntryPerSlot(state: DesiredState): void {
 }
 
 function requireEveryRelease(state: DesiredState, options: VerifyDesiredStateOptions): void {
-  for (const { slot, release } of state.slots) {
-    if (release === null) continue;
-    const verification = verifyRelease(release, options);
-    if (verification.kind === "refused") {
-      refuse("release_invalid", `slot ${slot}: ${verification.code}: ${verification.reason}`);
+  for (const { slot, release, shadow } of state.slots) {
+    for (const named of [release, shadow?.release ?? null]) {
+      if (named === null) continue;
+      const verification = verifyRelease(named, options);
+      if (verification.kind === "refused") {
+        refuse("release_invalid", `slot ${slot}: ${verification.code}: ${verification.reason}`);
+      }
     }
   }
 }

@@ -65,6 +65,8 @@ export {
   releaseSchema,
   signedReleaseSchema,
   desiredSlotSchema,
+  shadowTermsSchema,
+  shadowToleranceSchema,
   desiredStateSchema,
   signedDesiredStateSchema,
   commandActionSchema,
@@ -74,6 +76,7 @@ export {
   type Release,
   type SignedRelease,
   type DesiredSlot,
+  type ShadowTerms,
   type DesiredState,
   type SignedDesiredState,
   type CommandAction,
@@ -134,6 +137,7 @@ export {
   energyWindowSchema,
   slotErrorKindSchema,
   slotWindowSchema,
+  shadowComparisonSchema,
   telemetryWindowSchema,
   type ExponentialHistogramData,
   type Reading,
@@ -143,6 +147,7 @@ export {
   type EnergyScope,
   type SlotErrorKind,
   type SlotWindow,
+  type ShadowComparison,
   type TelemetryWindow,
 } from "./mqtt/telemetry.ts";
 export {

@@ -19,4 +19,5 @@ export {
 export { toClassDrift, toJensenShannon, toStabilityIndex } from "./drift.ts";
 export { SlotAccumulator, type SlotCounts, type SlotIdentity } from "./slot-accumulator.ts";
 export { mergeErrors, summarizeCohort, toErrorCount, type CohortSummary } from "./cohort.ts";
+export { mergeShadows, ShadowCounts, type Compared } from "./shadow-counts.ts";
 export { canMergeWindows, mergeSlotWindows, mergeWindows } from "./window.ts";

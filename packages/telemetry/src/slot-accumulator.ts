@@ -3,7 +3,7 @@ import { recordConfidence, toEmptyConfidence } from "./confidence-histogram.ts";
 import { ExponentialHistogram } from "./exponential-histogram.ts";
 
 /** A slot's share of a window without the energy, which only the supervisor knows. */
-export type SlotCounts = Omit<SlotWindow, "activeJ" | "joulesPerInference">;
+export type SlotCounts = Omit<SlotWindow, "activeJ" | "joulesPerInference" | "shadow">;
 
 export interface SlotIdentity {
   readonly slot: string;

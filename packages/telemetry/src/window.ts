@@ -4,6 +4,7 @@ import { mergeErrors, toErrorCount } from "./cohort.ts";
 import { mergeConfidence } from "./confidence-histogram.ts";
 import { addCounts } from "./counts.ts";
 import { mergeHistograms } from "./merge-histograms.ts";
+import { mergeShadows } from "./shadow-counts.ts";
 
 const maxMerged = 1_000_000;
 const maxSlots = 64;
@@ -45,6 +46,7 @@ export function mergeSlotWindows(a: SlotWindow, b: SlotWindow): SlotWindow {
   const requests = addCounts(a.requests, b.requests);
   const errors = mergeErrors(a.errors, b.errors);
   const activeJ = addReadings(a.activeJ, b.activeJ);
+  const shadow = mergeShadows(a.shadow, b.shadow);
   const accepted = a.joulesPerInference.value !== null || b.joulesPerInference.value !== null;
   return {
     ...b,
@@ -61,6 +63,7 @@ export function mergeSlotWindows(a: SlotWindow, b: SlotWindow): SlotWindow {
     joulesPerInference: accepted
       ? toQuotient(activeJ, requests - toErrorCount(errors))
       : { value: null, reason: "no merged window had enough inferences or readings" },
+    ...(shadow === null ? {} : { shadow }),
   };
 }
 

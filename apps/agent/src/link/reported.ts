@@ -27,6 +27,14 @@ function toPlacement(view: SlotView): SlotReport["placement"] {
   };
 }
 
+function toShadow({ record, shadowing }: SlotView): SlotReport["shadow"] {
+  const { candidate } = record;
+  const build = toRunningBuild(candidate?.build ?? null);
+  return shadowing && build !== null && candidate?.shadow !== undefined
+    ? { ...build, share: candidate.shadow.share }
+    : null;
+}
+
 export function toSlotReport(view: SlotView): SlotReport {
   const { record } = view;
   const serving = view.served !== null;
@@ -37,6 +45,7 @@ export function toSlotReport(view: SlotView): SlotReport {
     serving,
     notServingReason: serving ? null : toNotServingReason(view),
     placement: toPlacement(view),
+    shadow: toShadow(view),
     choice: view.choice ?? null,
     job: record.job === null ? null : { ...record.job, progressRatio: toRatio(view.progressRatio) },
   };

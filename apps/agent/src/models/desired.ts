@@ -121,7 +121,8 @@ export function createDesired(options: DesiredOptions): Desired {
 
 /** What the desired state asks of one slot of this device. */
 export function toWish(entry: DesiredSlot, capabilities: BuildCapabilities): Wish {
-  const { release, rolloutId, attempt, soakMs } = entry;
+  const { rolloutId, attempt, soakMs } = entry;
+  const release = entry.shadow?.release ?? entry.release;
   const releaseId = release?.signed.releaseId ?? null;
   const job = { releaseId, rolloutId, attempt };
   if (release === null || releaseId === null) return { kind: "empty", job };
@@ -134,6 +135,15 @@ export function toWish(entry: DesiredSlot, capabilities: BuildCapabilities): Wis
   const { arch, profile, executionProviders, formats } = capabilities;
   const reason = `${content.model} ${content.version} has no build for ${arch}, ${profile}, ${executionProviders.join("/")}, ${formats.join("/")}`;
   return { kind: "refused", job, end: { state: "no_compatible_build", code: "no_compatible_build", reason } };
+}
+
+/** What is to be installed, to run beside the active build instead when the desired state says so. */
+export function asShadow(wish: Wish, entry: DesiredSlot): Wish {
+  if (wish.kind !== "install" || entry.shadow === undefined || entry.shadow === null) return wish;
+  const { job, build } = wish;
+  const { share, tolerance } = entry.shadow;
+  const beside = entry.release?.signed.releaseId ?? null;
+  return { kind: "shadow", job, build, beside, shadow: { share, tolerance } };
 }
 
 /** The choice by target alone, for a device that cannot measure. */

@@ -1,10 +1,16 @@
-import { isJobEnd, type JobState } from "@fairlead/protocol";
+import { isJobEnd, type JobState, type ShadowTerms } from "@fairlead/protocol";
 import type { Candidate, InstalledBuild, Job, SlotRecord } from "./slot-record.ts";
 
 /** What happens to a slot. The engine saves the record that follows before it causes the next side effect. */
 export type SlotEvent =
   | { readonly kind: "job-ended"; readonly job: JobKey; readonly end: JobVerdict }
-  | { readonly kind: "begun"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number }
+  | {
+      readonly kind: "begun";
+      readonly job: JobKey;
+      readonly build: InstalledBuild;
+      readonly soakMs: number;
+      readonly shadow?: ShadowTerms;
+    }
   | { readonly kind: "adopted"; readonly job: JobKey; readonly build: InstalledBuild }
   | { readonly kind: "choosing"; readonly job: JobKey; readonly candidates: number }
   | { readonly kind: "waiting"; readonly code: string; readonly reason: string }
@@ -13,6 +19,7 @@ export type SlotEvent =
   | { readonly kind: "verified" }
   | { readonly kind: "loaded" }
   | { readonly kind: "self-tested"; readonly latencyP95Us: number | null }
+  | { readonly kind: "shadowing" }
   | { readonly kind: "activating" }
   | { readonly kind: "activated" }
   | { readonly kind: "confirmed" }
@@ -88,7 +95,14 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
     case "begun":
       return {
         ...record,
-        candidate: { phase: "downloading", build: event.build, soakMs: event.soakMs, trialStarts: 0, verdict: null },
+        candidate: {
+          phase: "downloading",
+          build: event.build,
+          soakMs: event.soakMs,
+          ...(event.shadow === undefined ? {} : { shadow: event.shadow }),
+          trialStarts: 0,
+          verdict: null,
+        },
         job: toJob(event.job, { state: "downloading", code: null, reason: null }),
       };
     case "choosing": {
@@ -104,6 +118,8 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
     case "verified":
       return withJob(withPhase(record, ["downloading"], "verified"), { state: "installing" });
     case "loaded":
+      // A shadow that is loaded again after a restart has proved itself before.
+      if (candidate?.phase === "shadowing") return record;
       return withJob(withPhase(record, ["verified"], "staged"), { state: "self_test" });
     case "self-tested":
       // A build whose load outlived an earlier attempt is proved without being loaded again.
@@ -112,8 +128,19 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
         state: "activating",
         selfTest: { passed: true, latencyP95Us: event.latencyP95Us },
       });
+    case "shadowing": {
+      if (candidate?.shadow === undefined || candidate.phase !== "staged") return record;
+      const reason = `runs beside ${record.active?.version ?? "nothing"} and answers nobody`;
+      // The job goes on as long as the comparison does: it ends when the build fails or another request comes.
+      return withJob(withPhase(record, ["staged"], "shadowing"), { state: "soaking", code: "shadowing", reason });
+    }
     case "activating": {
-      if (candidate === null || (candidate.phase !== "staged" && candidate.phase !== "trial")) return record;
+      if (
+        candidate === null ||
+        candidate.shadow !== undefined ||
+        (candidate.phase !== "staged" && candidate.phase !== "trial")
+      )
+        return record;
       const trial = { ...candidate, phase: "trial" as const, trialStarts: candidate.trialStarts + 1 };
       return withJob({ ...record, candidate: trial, stopped: null }, { state: "activating" });
     }

@@ -47,6 +47,7 @@ class World {
       servingReady: true,
       loads,
       servedLoadId: this.served,
+      shadowLoadId: null,
       stopDelivered,
       fetch,
       retryAtMs: 0,

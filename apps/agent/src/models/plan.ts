@@ -1,4 +1,4 @@
-import { isJobEnd } from "@fairlead/protocol";
+import { isJobEnd, type ShadowTerms } from "@fairlead/protocol";
 import type { ChoiceRequest } from "./choice/choice-record.ts";
 import type { JobKey, JobVerdict } from "./life-cycle.ts";
 import { toServingTarget, type Candidate, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
@@ -9,7 +9,15 @@ export type Wish =
   | { readonly kind: "refused"; readonly job: JobKey; readonly end: JobVerdict }
   /** Several builds can run here: what is to be installed is known once they were measured. */
   | { readonly kind: "choose"; readonly job: JobKey; readonly request: ChoiceRequest; readonly soakMs: number }
-  | { readonly kind: "install"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number };
+  | { readonly kind: "install"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number }
+  /** To run beside the active build, which is to be of this release. */
+  | {
+      readonly kind: "shadow";
+      readonly job: JobKey;
+      readonly build: InstalledBuild;
+      readonly beside: string | null;
+      readonly shadow: ShadowTerms;
+    };
 
 export interface SlotLoad {
   readonly loadId: string;
@@ -23,6 +31,8 @@ export interface SlotFacts {
   /** Loads of this slot that live in the serving process. */
   readonly loads: readonly SlotLoad[];
   readonly servedLoadId: string | null;
+  /** The load that the serving process runs beside the served one. */
+  readonly shadowLoadId: string | null;
   /** The slot already answers 503 by our order. */
   readonly stopDelivered: boolean;
   /** The fetch that runs or has ended well, and for which artifact: one that was superseded proves nothing of the next. */
@@ -39,13 +49,20 @@ export type Step =
   | { readonly kind: "adopt"; readonly job: JobKey; readonly build: InstalledBuild }
   | { readonly kind: "await-choice"; readonly job: JobKey; readonly candidates: number }
   | { readonly kind: "remove"; readonly job: JobKey }
-  | { readonly kind: "begin"; readonly job: JobKey; readonly build: InstalledBuild; readonly soakMs: number }
+  | {
+      readonly kind: "begin";
+      readonly job: JobKey;
+      readonly build: InstalledBuild;
+      readonly soakMs: number;
+      readonly shadow?: ShadowTerms;
+    }
   | { readonly kind: "drop" }
   | { readonly kind: "fetch"; readonly build: InstalledBuild }
   | { readonly kind: "accept-fetched" }
   | { readonly kind: "load"; readonly build: InstalledBuild; readonly role: "candidate" | "serve" }
   | { readonly kind: "self-test"; readonly build: InstalledBuild; readonly loadId: string }
   | { readonly kind: "begin-trial"; readonly loadId: string }
+  | { readonly kind: "begin-shadow"; readonly loadId: string; readonly terms: ShadowTerms }
   | { readonly kind: "activate"; readonly loadId: string }
   | { readonly kind: "stop"; readonly reason: string }
   | { readonly kind: "confirm" }
@@ -113,7 +130,18 @@ function planCandidate(candidate: Candidate, record: SlotRecord, facts: SlotFact
       }
       if (record.job?.selfTest?.passed !== true)
         return { kind: "self-test", build: candidate.build, loadId: load.loadId };
-      return { kind: "begin-trial", loadId: load.loadId };
+      return candidate.shadow === undefined
+        ? { kind: "begin-trial", loadId: load.loadId }
+        : { kind: "begin-shadow", loadId: load.loadId, terms: candidate.shadow };
+    case "shadowing":
+      if (!facts.servingReady || candidate.shadow === undefined) return idle;
+      if (load === undefined) {
+        return facts.nowMs < facts.retryAtMs
+          ? waitUntil(facts.retryAtMs)
+          : { kind: "load", build: candidate.build, role: "candidate" };
+      }
+      if (facts.shadowLoadId === load.loadId) return idle;
+      return { kind: "begin-shadow", loadId: load.loadId, terms: candidate.shadow };
     case "trial": {
       if (!facts.servingReady || facts.trialSinceMs === null) return idle;
       const endMs = facts.trialSinceMs + candidate.soakMs;
@@ -144,7 +172,21 @@ function planWish(wish: Wish, record: SlotRecord): Step {
         return { kind: "adopt", job: wish.job, build: wish.build };
       return { kind: "begin", job: wish.job, build: wish.build, soakMs: wish.soakMs };
     }
+    case "shadow":
+      return planShadow(wish, record);
   }
+}
+
+function planShadow(wish: Extract<Wish, { kind: "shadow" }>, { active }: SlotRecord): Step {
+  const { job, build, beside, shadow } = wish;
+  if (active === null || active.releaseId !== beside) {
+    const found = active === null ? "nothing" : `${active.version} of another release`;
+    const reason = `the slot runs ${found}, not the release that ${build.version} was to be compared with`;
+    return { kind: "end-job", job, end: { state: "rejected", code: "base_differs", reason } };
+  }
+  if (active.artifact.digest === build.artifact.digest)
+    return { kind: "end-job", job, end: { state: "already_installed", code: null, reason: null } };
+  return { kind: "begin", job, build, soakMs: 0, shadow };
 }
 
 function planUnload(record: SlotRecord, facts: SlotFacts): Step {

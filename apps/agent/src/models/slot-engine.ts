@@ -39,6 +39,7 @@ export class SlotEngine {
   #wish: Wish | null = null;
   #loads: Load[] = [];
   #servedLoadId: string | null = null;
+  #shadowLoadId: string | null = null;
   #stopDelivered = false;
   #fetch: Fetch | null = null;
   #progress: number | null = null;
@@ -69,6 +70,7 @@ export class SlotEngine {
       served: served?.build ?? null,
       progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
       placement,
+      shadowing: this.#record.candidate?.phase === "shadowing" && this.#shadowLoadId !== null,
       trouble: this.#trouble,
     };
   }
@@ -135,6 +137,7 @@ export class SlotEngine {
       servingReady: this.ports.serving.ready,
       loads: this.#loads,
       servedLoadId: this.#servedLoadId,
+      shadowLoadId: this.#shadowLoadId,
       stopDelivered: this.#stopDelivered,
       fetch: this.#fetch,
       retryAtMs: this.#retryAtMs,
@@ -245,10 +248,19 @@ export class SlotEngine {
   removeLoad(loadId: string): void {
     this.#loads = this.#loads.filter((load) => load.loadId !== loadId);
     if (this.#servedLoadId === loadId) this.#servedLoadId = null;
+    if (this.#shadowLoadId === loadId) this.#shadowLoadId = null;
+  }
+
+  /** The serving process gives this load a share of the slot's input. */
+  setShadow(loadId: string): void {
+    this.#shadowLoadId = loadId;
+    this.apply({ kind: "shadowing" });
+    this.ports.onChange();
   }
 
   setServed(loadId: string | null): void {
     this.#servedLoadId = loadId;
+    if (this.#shadowLoadId === loadId) this.#shadowLoadId = null;
     this.#stopDelivered = loadId === null;
     this.#trouble = null;
     if (this.#record.candidate?.phase === "trial" && loadId !== null) {
@@ -311,6 +323,7 @@ export class SlotEngine {
     this.lastExit = exit;
     this.#loads = [];
     this.#servedLoadId = null;
+    this.#shadowLoadId = null;
     this.#stopDelivered = false;
     this.#trialSinceMs = null;
     this.#trouble = `the serving process ended (${exit.exit})`;
@@ -327,6 +340,12 @@ export class SlotEngine {
     const { candidate, slot } = this.#record;
     const trialDigest = candidate?.phase === "trial" ? candidate.build.artifact.digest : undefined;
     const named = mine.map((load) => load.digest);
+    // Of two builds, the one that is not proved yet: the one that serves has done so before.
+    if (candidate?.phase === "shadowing" && (nobodyNamed || named.includes(candidate.build.artifact.digest))) {
+      const code = exit.cause === "hang" ? "hang" : "crash";
+      this.apply({ kind: "failed", code, reason: `the serving process ended (${exit.exit}) beside the shadow` });
+      if (nobodyNamed) named.push(candidate.build.artifact.digest);
+    }
     if (trialDigest !== undefined && (nobodyNamed || named.includes(trialDigest))) {
       const code = exit.cause === "hang" ? "hang" : "crash";
       const reason = `the serving process ended (${exit.exit}) while the new build was on trial`;

@@ -41,6 +41,8 @@ export interface SlotView {
   readonly served: InstalledBuild | null;
   readonly progressRatio: number | null;
   readonly placement: PlacementReport | null;
+  /** The candidate runs beside what is served. */
+  readonly shadowing: boolean;
   readonly trouble: string | null;
   /** How the build was chosen; null or absent when there was nothing to choose. */
   readonly choice?: SlotChoice | null;

@@ -7,6 +7,7 @@ import {
   idSchema,
   jobStateSchema,
   modelNameSchema,
+  shadowTermsSchema,
   slotNameSchema,
   versionSchema,
   type Build,
@@ -35,12 +36,14 @@ export const installedBuildSchema = z.strictObject({
 });
 
 /** The model life cycle between absent and active; a slot without a candidate has nothing on its way. */
-export const candidatePhaseSchema = z.enum(["downloading", "verified", "staged", "trial", "reverting"]);
+export const candidatePhaseSchema = z.enum(["downloading", "verified", "staged", "trial", "reverting", "shadowing"]);
 
 export const candidateSchema = z.strictObject({
   phase: candidatePhaseSchema,
   build: installedBuildSchema,
   soakMs: durationMsSchema,
+  /** Set: it is to run beside the active build, and never in its place. */
+  shadow: shadowTermsSchema.optional(),
   /** How often the trial was begun, restarts of the device included: a model that takes the machine down is caught here. */
   trialStarts: z.int().min(0).max(1_000),
   /** Why the candidate goes back; set while reverting. */

@@ -7,9 +7,10 @@ import { openSavedState } from "../saved-state.ts";
 import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
 import type { ArtifactKeeper } from "./artifact-keeper.ts";
 import type { Chooser } from "./choice/chooser.ts";
-import { toUnmeasured, toWish } from "./desired.ts";
+import { asShadow, toUnmeasured, toWish } from "./desired.ts";
 import type { DeviceOffers } from "./load-target.ts";
 import { SlotEngine } from "./slot-engine.ts";
+import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotView } from "./slot-ports.ts";
 import type { LoadScheduling, ServingEvent } from "../serve/ipc.ts";
@@ -106,7 +107,8 @@ export class Slots implements Service {
       // A benchmark runs in a serving process of its own, which knows no other runtimes: with those the targets decide.
       const wish = offers.runtimes.length > 0 ? toUnmeasured(asked, capabilities) : asked;
       const { job } = engine.record;
-      engine.setWish(chooser.follow({ slot: entry.slot, wish, job, onDecided: (decided) => engine.setWish(decided) }));
+      const setWish = (decided: Wish) => engine.setWish(asShadow(decided, entry));
+      setWish(chooser.follow({ slot: entry.slot, wish, job, onDecided: setWish }));
     }
   }
 

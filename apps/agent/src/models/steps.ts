@@ -29,6 +29,13 @@ const executors: Executors = {
     slot.apply({ kind: "activating" });
     await activate(slot, step.loadId);
   },
+  "begin-shadow": async (slot, step) => {
+    const { share, tolerance } = step.terms;
+    await slot.ports.serving
+      .request({ kind: "shadow", slot: slot.record.slot, loadId: step.loadId, share, tolerance })
+      .then(() => slot.setShadow(step.loadId))
+      .catch((error: unknown) => onServingLost(slot, error));
+  },
   activate: async (slot, step) => {
     if (slot.onTrial) slot.apply({ kind: "activating" });
     await activate(slot, step.loadId);

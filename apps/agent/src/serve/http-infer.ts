@@ -55,13 +55,19 @@ async function infer(
   const request = parseInferRequest(load.target, { ...body, readShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   const rows = request.inputs[0]?.shape[0] ?? 1;
+  const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();
-  const { outputs, runUs, shareUs, queueUs, batchRows, leads } = await load.infer(request.inputs, {
-    memory: context.memory,
-    priority: request.priority ?? load.settings.priority,
-    timeoutMs: request.timeoutMs,
-    client: body.client,
-  });
+  const { outputs, runUs, shareUs, queueUs, batchRows, leads } = await load
+    .infer(request.inputs, {
+      memory: context.memory,
+      priority: request.priority ?? load.settings.priority,
+      timeoutMs: request.timeoutMs,
+      client: body.client,
+    })
+    .catch((error: unknown) => {
+      picked?.abandon();
+      throw error;
+    });
   const ranMs = performance.now();
   recordOutputs(load.accumulator, load.classificationOutput, outputs);
   load.accumulator.recordBusy(shareUs);
@@ -76,6 +82,9 @@ async function infer(
     batchRows,
     leads,
   });
+  const { classificationOutput } = load;
+  // After the answer is on its way: what is only compared delays nobody.
+  if (picked !== null) setImmediate(() => void picked.run({ outputs, classificationOutput, runUs }));
   return answer;
 }
 

@@ -39,6 +39,10 @@ export function createIpcHandler(
     "self-test": (request) => selfTest(loads, request),
     benchmark: (request) => benchmark(loads, request),
     activate: ({ slot, loadId }) => loads.activate(slot, loadId),
+    shadow(request) {
+      loads.shadow(request);
+      return {};
+    },
     async unload({ loadId }) {
       await loads.close(loadId);
       return {};

@@ -189,6 +189,20 @@ export interface ActivateResult {
   readonly previousLoadId: string | null;
 }
 
+/**
+ * From the answer on, the load is given a copy of a share of what the slot's active load is asked, in idle gaps, and what
+ * the two answer is compared. It ends when the load is activated or unloaded, or another takes its place.
+ */
+export interface ShadowRequest {
+  readonly kind: "shadow";
+  readonly slot: string;
+  readonly loadId: string;
+  /** Of the requests, 0..1. */
+  readonly share: number;
+  /** For models without classes: |a − b| ≤ absolute + relative × |a|. */
+  readonly tolerance: { readonly absolute: number; readonly relative: number };
+}
+
 /** Answers after the last run on the load has finished. A load that is active in its slot is refused. */
 export interface UnloadRequest {
   readonly kind: "unload";
@@ -249,6 +263,7 @@ export type ServingRequest =
   | SelfTestRequest
   | BenchmarkRequest
   | ActivateRequest
+  | ShadowRequest
   | UnloadRequest
   | StopServingRequest
   | CollectRequest
@@ -263,6 +278,7 @@ export interface ServingResults {
   readonly "self-test": SelfTestResult;
   readonly benchmark: BenchmarkResult;
   readonly activate: ActivateResult;
+  readonly shadow: Record<string, never>;
   readonly unload: Record<string, never>;
   readonly "stop-serving": Record<string, never>;
   readonly collect: CollectResult;

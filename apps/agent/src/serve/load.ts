@@ -8,7 +8,7 @@ import type {
   Tensor,
 } from "@fairlead/inference";
 import { hasErrorCode, toErrorCode } from "@fairlead/kernel";
-import { SlotAccumulator } from "@fairlead/telemetry";
+import { SlotAccumulator, type ShadowCounts } from "@fairlead/telemetry";
 import type { BodyMemory } from "./body-memory.ts";
 import type { InflightMark } from "./inflight.ts";
 import type { InferPriority, LoadRequest, LoadStatistics, SlotErrorKind } from "./ipc.ts";
@@ -48,6 +48,8 @@ export class Load {
   readonly accumulator: SlotAccumulator;
   readonly statistics = new RequestStatistics();
   readonly target: TargetModel;
+  /** How it compares with the active build while it runs as a shadow; null while it does not. */
+  comparison: ShadowCounts | null = null;
   /** Where it runs now. */
   placement: Placement;
   readonly settings: ModelSettings;
@@ -143,7 +145,8 @@ export class Load {
   }
 
   takeStatistics(): LoadStatistics {
-    return { ...this.accumulator.take(), loadId: this.loadId };
+    const shadow = this.comparison?.take();
+    return { ...this.accumulator.take(), loadId: this.loadId, ...(shadow === undefined ? {} : { shadow }) };
   }
 
   /** Waits for what waits and runs, then frees the model. */
@@ -155,7 +158,7 @@ export class Load {
 }
 
 /** Which of the telemetry's error kinds an error is; what nobody planned for is the runtime's. */
-function toErrorKind(error: unknown): SlotErrorKind {
+export function toErrorKind(error: unknown): SlotErrorKind {
   switch (toErrorCode(error)) {
     case "inference_deadline":
       return "deadline";

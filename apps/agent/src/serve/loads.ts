@@ -8,11 +8,12 @@ import {
 import { hasErrorCode } from "@fairlead/kernel";
 import { AcceleratorKeeper } from "./accelerator-keeper.ts";
 import type { InflightFile, InflightMark } from "./inflight.ts";
-import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent } from "./ipc.ts";
+import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent, ShadowRequest } from "./ipc.ts";
 import { Load } from "./load.ts";
 import { toLoadSettings, type LoadSettings } from "./load-settings.ts";
 import { loadInstances } from "./model-loader.ts";
 import { ServeError } from "./serving-error.ts";
+import { Shadow } from "./shadow.ts";
 
 export interface LoadsOptions {
   readonly runtime: InferenceRuntime;
@@ -23,6 +24,8 @@ export interface LoadsOptions {
   /** How soon a failed accelerator is tried again. */
   readonly acceleratorRetry: ReturnPolicy;
   emit(event: ServingEvent): void;
+  /** 0..1; picks the requests that a shadow is given. */
+  random(): number;
 }
 
 export interface MemoryLimits {
@@ -54,6 +57,8 @@ export class Loads {
   /** Last activated last, so that of two slots with the same model the newer one answers for the bare name. */
   readonly #slots = new Map<string, Slot>();
 
+  /** By slot. */
+  readonly #shadows = new Map<string, Shadow>();
   readonly #accelerators: AcceleratorKeeper;
 
   constructor(options: LoadsOptions) {
@@ -62,7 +67,7 @@ export class Loads {
       policy: options.acceleratorRetry,
       emit: (event) => options.emit(event),
       nowMs: () => performance.now(),
-      random: () => Math.random(),
+      random: () => options.random(),
       load: async (load, ask) => {
         this.#checkRoom(load);
         const background = load.settings.priority === "batch";
@@ -199,9 +204,34 @@ export class Loads {
     const load = this.get(loadId);
     if (load.slot !== slot) throw new ServeError("slot_mismatch", `'${loadId}' was loaded for slot '${load.slot}'`);
     const previous = this.#slots.get(slot)?.load.loadId ?? null;
+    this.#endShadow(load);
     this.#slots.delete(slot);
     this.#slots.set(slot, { load, stoppedReason: null });
     return { previousLoadId: previous };
+  }
+
+  /** From now on the load runs beside the slot's active one; see `ShadowRequest`. */
+  shadow({ slot, loadId, share, tolerance }: ShadowRequest): void {
+    const load = this.get(loadId);
+    if (load.slot !== slot) throw new ServeError("slot_mismatch", `'${loadId}' was loaded for slot '${load.slot}'`);
+    if (this.#slots.get(slot)?.load === load) throw new ServeError("load_active", `'${loadId}' serves slot '${slot}'`);
+    const bounds = [share, tolerance.absolute, tolerance.relative];
+    if (!bounds.every((bound) => Number.isFinite(bound) && bound >= 0) || share > 1)
+      throw new ServeError("request_invalid", "share or tolerance of the shadow are out of range");
+    const before = this.#shadows.get(slot);
+    if (before !== undefined) this.#endShadow(before.load);
+    this.#shadows.set(slot, new Shadow(load, { share, tolerance }, () => this.#options.random()));
+  }
+
+  /** What runs beside this load, while it is the one that serves. */
+  findShadow(load: Load): Shadow | null {
+    return this.#shadows.get(load.slot) ?? null;
+  }
+
+  #endShadow(load: Load): void {
+    if (this.#shadows.get(load.slot)?.load !== load) return;
+    this.#shadows.delete(load.slot);
+    load.comparison = null;
   }
 
   stop(slot: string, reason: string): void {
@@ -216,6 +246,7 @@ export class Loads {
         throw new ServeError("load_active", `'${loadId}' serves slot '${load.slot}'`);
       }
     }
+    this.#endShadow(load);
     this.#accelerators.remove(load);
     await load.close();
     this.#loads.delete(loadId);
@@ -243,7 +274,7 @@ export class Loads {
   takeStatistics(): LoadStatistics[] {
     const active = new Set([...this.#slots.values()].map((slot) => slot.load));
     return [...this.#loads.values()]
-      .filter((load) => active.has(load) || load.accumulator.hasCounts())
+      .filter((load) => active.has(load) || load.comparison !== null || load.accumulator.hasCounts())
       .map((load) => load.takeStatistics());
   }
 }

@@ -56,6 +56,7 @@ const loads = new Loads({
   },
   acceleratorRetry: config.acceleratorRetry,
   emit: (event) => send({ event }),
+  random: () => Math.random(),
 });
 process.on("disconnect", () => leave(loads.busy));
 

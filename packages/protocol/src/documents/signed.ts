@@ -32,6 +32,19 @@ export const releaseSchema = z.strictObject({
 });
 export const signedReleaseSchema = envelope(releaseSchema);
 
+/** How far two values of a model without classes may lie apart: |a − b| ≤ absolute + relative × |a|. */
+export const shadowToleranceSchema = z.strictObject({
+  absolute: z.number().min(0).max(1e9).default(1e-3),
+  relative: z.number().min(0).max(1).default(1e-2),
+});
+
+/** How a candidate runs beside the build that serves. */
+export const shadowTermsSchema = z.strictObject({
+  /** Share of the requests that the candidate answers too, for comparison alone. */
+  share: z.number().gt(0).max(1).default(0.1),
+  tolerance: shadowToleranceSchema.prefault({}),
+});
+
 export const desiredSlotSchema = z.strictObject({
   slot: slotNameSchema,
   /** null: the slot is to be emptied. */
@@ -41,6 +54,11 @@ export const desiredSlotSchema = z.strictObject({
   attempt: z.int().min(1).max(1_000_000),
   /** How long the device itself watches a new build before it confirms it. */
   soakMs: durationMsSchema,
+  /**
+   * A release that runs beside `release` without answering anybody. It is then what `rolloutId` and `attempt` speak of,
+   * and a device that does not run `release` refuses it.
+   */
+  shadow: shadowTermsSchema.extend({ release: signedReleaseSchema }).nullable().optional(),
 });
 
 /** What one device should run. */
@@ -100,6 +118,7 @@ export const signedCommandSchema = envelope(commandSchema);
 export type Signature = z.infer<typeof signatureSchema>;
 export type Release = z.infer<typeof releaseSchema>;
 export type SignedRelease = z.infer<typeof signedReleaseSchema>;
+export type ShadowTerms = z.infer<typeof shadowTermsSchema>;
 export type DesiredSlot = z.infer<typeof desiredSlotSchema>;
 export type DesiredState = z.infer<typeof desiredStateSchema>;
 export type SignedDesiredState = z.infer<typeof signedDesiredStateSchema>;

@@ -48,6 +48,11 @@ export const slotReportSchema = z.strictObject({
   /** Why the slot does not serve, null while it does. */
   notServingReason: z.string().max(256).nullable(),
   placement: placementSchema.nullable(),
+  /** The build that runs beside the active one and answers nobody; absent or null when none does. */
+  shadow: runningBuildSchema
+    .extend({ share: z.number().gt(0).max(1) })
+    .nullable()
+    .optional(),
   /** How the build was chosen; absent or null when the release left nothing to choose. */
   choice: slotChoiceSchema.nullable().optional(),
   job: z

@@ -56,6 +56,20 @@ export const energyWindowSchema = z.strictObject({
 
 export const slotErrorKindSchema = z.enum(["deadline", "runtime", "input", "overloaded", "crash", "stopped"]);
 
+/** What a build that runs as a shadow showed beside the active one, over the inputs that both were given. */
+export const shadowComparisonSchema = z.strictObject({
+  /** Inputs that were picked and not run: the device had no idle gap for them, or they were too large to keep. */
+  skipped: countSchema,
+  /** Inputs that both builds answered. */
+  compared: countSchema,
+  /** Of those, the ones with the same top class, or without classes the same values within the tolerance. */
+  agreed: countSchema,
+  /** Largest absolute difference of two output values; null when none could be computed. */
+  maxDifference: finite.nullable(),
+  /** Run times of the active build over the compared inputs; those of the shadow are in the window's own `latencyUs`. */
+  activeLatencyUs: exponentialHistogramSchema,
+});
+
 /** What one build did in one slot during the window. Only `input` errors are the client's. */
 export const slotWindowSchema = z.strictObject({
   slot: slotNameSchema,
@@ -76,6 +90,8 @@ export const slotWindowSchema = z.strictObject({
   /** Energy attributed to this slot by its share of busy time; see the window's method. */
   activeJ: readingSchema,
   joulesPerInference: readingSchema,
+  /** Present while the build runs as a shadow: nobody was answered by it, and `latencyUs` are run times alone. */
+  shadow: shadowComparisonSchema.nullable().optional(),
 });
 
 /** One telemetry window; half-open [t0Ms, t1Ms). */
@@ -95,6 +111,7 @@ export type HostMetrics = z.infer<typeof hostMetricsSchema>;
 export type EnergyWindow = z.infer<typeof energyWindowSchema>;
 export type EnergyMethod = z.infer<typeof energyMethodSchema>;
 export type EnergyScope = z.infer<typeof energyScopeSchema>;
+export type ShadowComparison = z.infer<typeof shadowComparisonSchema>;
 export type SlotErrorKind = z.infer<typeof slotErrorKindSchema>;
 export type SlotWindow = z.infer<typeof slotWindowSchema>;
 export type TelemetryWindow = z.infer<typeof telemetryWindowSchema>;
