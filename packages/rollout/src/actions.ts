@@ -1,6 +1,6 @@
 import { assertNever, CodedError } from "@fairlead/kernel";
 import { isJobSuccess, type RolloutAction, type RolloutState } from "@fairlead/protocol";
-import { changeStage, changeState, skipOpenStages } from "./apply.ts";
+import { changeStage, changeState, passStage, skipOpenStages } from "./apply.ts";
 import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import { isStuck, isTouched, toCurrentStage } from "./standing.ts";
 
@@ -71,7 +71,7 @@ function promote(record: RolloutRecord, why: { code: string; reason: string }, n
   const stageIndex = current === -1 ? record.stages.findIndex(({ state }) => state === "failed") : current;
   if (stageIndex === -1) return refuse(record, "promote", "no stage runs; wait until one has begun");
   const running = record.state === "paused" ? resume(record, why, nowMs) : { ...record, ...why };
-  return changeStage(running, stageIndex, { event: "pass", data: { approved: true, endedAtMs: nowMs } });
+  return passStage(running, stageIndex, { approved: true, endedAtMs: nowMs });
 }
 
 function retry(record: RolloutRecord, why: { code: string; reason: string }, nowMs: number): RolloutRecord {

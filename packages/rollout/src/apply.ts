@@ -1,4 +1,5 @@
 import { assertNever, CodedError } from "@fairlead/kernel";
+import { isJobSuccess } from "@fairlead/protocol";
 import type { Decision } from "./decision.ts";
 import type { RolloutDevice, RolloutRecord, StageRecord } from "./rollout.ts";
 import { transitionRollout, transitionStage, type RolloutEvent, type StageEvent } from "./transition.ts";
@@ -13,6 +14,25 @@ export function changeStage(
     ...record,
     stages: record.stages.map((stage, index) =>
       index === stageIndex ? { ...stage, state: transitionStage(stage.state, change.event), ...change.data } : stage,
+    ),
+  };
+}
+
+/**
+ * Ends a stage well. The devices of a shadow stage go on to the next one, which offers them the release itself; those
+ * that failed stay behind.
+ */
+export function passStage(record: RolloutRecord, stageIndex: number, data: Partial<StageRecord>): RolloutRecord {
+  const passed = changeStage(record, stageIndex, { event: "pass", data });
+  if ((record.spec.stages[stageIndex]?.shadow ?? null) === null) return passed;
+  const goesOn = (device: RolloutDevice): boolean =>
+    device.stageIndex === stageIndex &&
+    (device.phase === "planned" ||
+      (device.phase === "offered" && (device.outcome === null || isJobSuccess(device.outcome.state))));
+  return {
+    ...passed,
+    devices: passed.devices.map((device) =>
+      goesOn(device) ? { ...device, stageIndex: stageIndex + 1, phase: "planned", outcome: null } : device,
     ),
   };
 }
@@ -117,7 +137,7 @@ export function applyDecision(record: RolloutRecord, decision: Decision, nowMs: 
         ),
       };
     case "pass-stage":
-      return changeStage(record, decision.stageIndex, { event: "pass", data: { endedAtMs: nowMs } });
+      return passStage(record, decision.stageIndex, { endedAtMs: nowMs });
     case "fail-stage":
       return changeStage(record, decision.stageIndex, { event: "fail", data: { endedAtMs: nowMs } });
     case "request-approval":

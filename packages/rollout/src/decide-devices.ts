@@ -3,7 +3,16 @@ import type { Decision } from "./decision.ts";
 import { planStages } from "./plan.ts";
 import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import type { FleetDevice } from "./snapshot.ts";
-import { isBack, isStuck, isTouched, isWithdrawnOutcome, toOutcome, toOwnJob, withdrawnCode } from "./standing.ts";
+import {
+  isBack,
+  isStuck,
+  isTouched,
+  isWithdrawnOutcome,
+  toOutcome,
+  toOwnJob,
+  toShadowTerms,
+  withdrawnCode,
+} from "./standing.ts";
 
 export type Fleet = ReadonlyMap<string, FleetDevice>;
 const numbers = {};
@@ -30,16 +39,28 @@ export function decideOutcomes(record: RolloutRecord, fleet: Fleet): readonly De
 /** It ran the release, and somebody else (remediation, a person) has taken the release from it while the rollout goes on. */
 function isWithdrawn(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice): boolean {
   if (record.state !== "running" && record.state !== "paused") return false;
-  if (device.phase !== "offered" || device.outcome === null || !isJobSuccess(device.outcome.state)) return false;
+  if (device.phase !== "offered") return false;
+  if (device.outcome === null) return isBaseTaken(record, device, seen);
+  if (!isJobSuccess(device.outcome.state)) return false;
   return (
     seen.desired !== null && seen.desired.rolloutId !== record.rolloutId && seen.desired.releaseId !== record.releaseId
   );
 }
 
+/** Somebody else has changed what the shadow was to be compared with. Asking again would take that back. */
+function isBaseTaken(record: RolloutRecord, device: RolloutDevice, { desired }: FleetDevice): boolean {
+  if (toShadowTerms(record, device) === null || desired === null || desired.rolloutId === record.rolloutId)
+    return false;
+  return desired.releaseId !== record.releaseId && desired.releaseId !== device.previous?.releaseId;
+}
+
 function toWithdrawn({ device, attempt, outcome }: RolloutDevice): Decision {
   return {
     ...{ kind: "record-outcome", device, attempt, state: "rolled_back", code: withdrawnCode, numbers },
-    reason: `the release was taken back from ${device} after it had succeeded`,
+    reason:
+      outcome === null
+        ? `${device} was given another release to serve while this one ran beside it`
+        : `the release was taken back from ${device} after it had succeeded`,
     selfTestPassed: outcome?.selfTestPassed ?? null,
   };
 }
@@ -119,10 +140,11 @@ export function decideOffers(record: RolloutRecord, fleet: Fleet): readonly Deci
         device: device.device,
         releaseId: record.releaseId,
         attempt,
+        shadow: toShadowTerms(record, device),
         // The first offer remembers what it replaces; a second must not remember the first.
         previous: device.attempt === 0 ? now : device.previous,
         code: attempt === 1 ? "stage_begun" : "retried",
-        reason: `${device.device} is offered ${record.spec.model} ${record.spec.version} in stage ${stage.name}`,
+        reason: `${device.device} is offered ${record.spec.model} ${record.spec.version} ${toShadowTerms(record, device) === null ? "" : "as a shadow "}in stage ${stage.name}`,
         numbers: { attempt },
       },
     ];
@@ -171,11 +193,14 @@ export function decideRepairs(record: RolloutRecord, fleet: Fleet): readonly Dec
     const because = { code: "request_lost", reason: `the request to ${device.device} is made again`, numbers };
     if (device.phase === "reverting") {
       const to = previous?.releaseId ?? null;
-      if ((desired?.releaseId ?? null) === to) return [];
+      if ((desired?.releaseId ?? null) === to && seen.desiredShadowId === null) return [];
       return [{ kind: "revert", device: device.device, to, attempt, ...because }];
     }
     if (device.phase !== "offered" || seen.lifecycle !== "enrolled") return [];
     if (desired?.rolloutId === record.rolloutId && desired.attempt === attempt) return [];
-    return [{ kind: "offer", device: device.device, releaseId: record.releaseId, attempt, previous, ...because }];
+    const shadow = toShadowTerms(record, device);
+    return [
+      { kind: "offer", device: device.device, releaseId: record.releaseId, attempt, shadow, previous, ...because },
+    ];
   });
 }

@@ -1,4 +1,4 @@
-import type { JobState, PauseReason, Verdict } from "@fairlead/protocol";
+import type { JobState, PauseReason, ShadowTerms, Verdict } from "@fairlead/protocol";
 import type { ReleaseReference } from "./rollout.ts";
 
 /** Why, for machines and for people, and the numbers that led to it. Goes into history and audit as it is. */
@@ -23,11 +23,15 @@ interface DecisionData {
   "start-stage": { readonly stageIndex: number };
   /** Nothing to do in this stage: its share is already covered. */
   "skip-stage": { readonly stageIndex: number };
-  /** SIDE EFFECT: desired slot := {release, rolloutId, attempt, soakMs: spec.deviceSoakMs}. */
+  /**
+   * SIDE EFFECT: desired slot := {release, rolloutId, attempt, soakMs: spec.deviceSoakMs}; as a shadow, `previous` stays
+   * the release and this one runs beside it.
+   */
   offer: {
     readonly device: string;
     readonly releaseId: string;
     readonly attempt: number;
+    readonly shadow: ShadowTerms | null;
     readonly previous: ReleaseReference | null;
   };
   /** The device's job of the present attempt ended. */

@@ -26,7 +26,7 @@ export function judgeStage({ record, stageIndex, fleet, evidence, nowMs }: Stage
   if (spec === undefined || stage === undefined) return [];
   const standings = record.devices
     .filter((device) => (device.stageIndex === stageIndex && !device.late) || isLostSince(device, stageIndex))
-    .map((device) => toStanding(device, fleet.get(device.device)));
+    .map((device) => toStanding(record, device, fleet.get(device.device)));
   const activeMs = (sinceMs: number): number => nowMs - sinceMs - stage.pausedMs;
   const soaking = stage.state === "soaking" && stage.soakingSinceMs !== null;
   // Soak is time that the new version serves; a pause does not stop that.

@@ -25,6 +25,10 @@ export interface FleetDevice {
   readonly job: DeviceJob | null;
   /** The release that the slot runs by the device's last report; null = nothing, or never reported. */
   readonly running: ReleaseReference | null;
+  /** The release that its present desired state asks to run beside `desired`; null = none. */
+  readonly desiredShadowId: string | null;
+  /** The release that runs beside `running` by the device's last report; null = none. */
+  readonly shadowingId: string | null;
   /** Share of node time that what runs has on the provider it wanted first; null = not proved. */
   readonly wantedShare: number | null;
 }
@@ -49,6 +53,10 @@ export interface CohortEvidence {
   /** Devices whose self-test passed, and devices that ran it. */
   readonly selfTestPassed: number;
   readonly selfTestTotal: number;
+  /** Inputs that a shadow and the active build beside it both answered, and those with the same answer. */
+  readonly agreement: { readonly compared: number; readonly agreed: number } | null;
+  /** Joules of one inference; null where no device reports it, or devices measure in different ways. */
+  readonly joulesPerInference: number | null;
   /** Per device of the cohort: share of node time on the provider it wanted first, 0..1; null = not proved yet. */
   readonly wantedShares: readonly (number | null)[];
 }
@@ -73,6 +81,8 @@ export interface RolloutSnapshot {
 /** Whose evidence the stage in question needs, so that plane and gates mean the same devices. */
 export interface Cohorts {
   readonly stageIndex: number;
+  /** True when the release runs as a shadow: the treatment's active builds are the control. */
+  readonly shadow: boolean;
   /** Devices of the stage that were offered the release. */
   readonly treatment: readonly string[];
   /** Devices of the rollout's selector that run another release of the slot and were not offered this one. */

@@ -1,4 +1,4 @@
-import { isJobEnd, isJobSuccess, isSelected, parseSelector, type JobState } from "@fairlead/protocol";
+import { isJobEnd, isJobSuccess, isSelected, parseSelector, type JobState, type ShadowTerms } from "@fairlead/protocol";
 import type { DeviceOutcome, RolloutDevice, RolloutRecord } from "./rollout.ts";
 import type { Cohorts, DeviceJob, FleetDevice, RolloutSnapshot } from "./snapshot.ts";
 
@@ -47,11 +47,25 @@ function isSuccess(state: JobState | undefined): boolean {
   return state !== undefined && isJobSuccess(state);
 }
 
-export function toStanding(device: RolloutDevice, seen: FleetDevice | undefined): Standing {
+/** How the device is to run the release beside what it has; null where it is to be installed. */
+export function toShadowTerms(record: RolloutRecord, { stageIndex }: RolloutDevice): ShadowTerms | null {
+  if (stageIndex === null) return null;
+  // What a shadow stage had to show is shown: whoever is offered after it, is offered the release itself.
+  const over = record.stages[stageIndex]?.state === "passed";
+  return over ? null : (record.spec.stages[stageIndex]?.shadow ?? null);
+}
+
+/** It runs the release beside the active build, as it was asked to. Its job goes on as long as that does. */
+function isShadowing(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice): boolean {
+  const asked = toShadowTerms(record, device) !== null;
+  return asked && toOwnJob(record, device, seen)?.state === "soaking" && seen.shadowingId === record.releaseId;
+}
+
+export function toStanding(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice | undefined): Standing {
   if (device.phase !== "offered") return device.phase === "reverting" && isStuck(device) ? "failed" : device.phase;
   if (device.outcome !== null && !isSuccess(device.outcome.state)) return "failed";
   if (seen === undefined || !seen.online) return "unknown";
-  return device.outcome === null ? "working" : "succeeded";
+  return device.outcome === null && !isShadowing(record, device, seen) ? "working" : "succeeded";
 }
 
 /** Asked to go back, and said that it could not. */
@@ -63,6 +77,8 @@ export function isStuck(device: RolloutDevice): boolean {
 export function isBack(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice): boolean {
   const to = device.previous?.releaseId ?? null;
   if ((seen.running?.releaseId ?? null) !== to) return false;
+  // What ran beside it never served, and is to be gone all the same.
+  if (seen.shadowingId === record.releaseId) return false;
   const job = toOwnJob(record, device, seen);
   if (job !== null) return isJobEnd(job.state);
   // Without a job of its own, the device must at least have answered the desired state that asks for it.
@@ -88,13 +104,17 @@ export function toCohorts({ record, fleet }: Pick<RolloutSnapshot, "record" | "f
   const sinceMs = record.stages[stageIndex]?.startedAtMs ?? null;
   if (stage === undefined || sinceMs === null) return null;
   const selector = [...parseSelector(record.spec.selector), ...parseSelector(record.spec.control ?? "")];
+  const treatment = record.devices
+    .filter((device) => device.stageIndex === stageIndex && device.phase === "offered")
+    .map(({ device }) => device);
+  const quantiles = [...new Set(stage.gates.flatMap((gate) => (gate.kind === "latency" ? [gate.quantile] : [])))];
+  const about = { stageIndex, sinceMs, treatment, quantiles };
+  // Both builds are given the same inputs: there is no better control.
+  if (stage.shadow) return { ...about, shadow: true, control: treatment };
   const touched = new Set(record.devices.filter(({ attempt }) => attempt > 0).map(({ device }) => device));
   return {
-    stageIndex,
-    sinceMs,
-    treatment: record.devices
-      .filter((device) => device.stageIndex === stageIndex && device.phase === "offered")
-      .map(({ device }) => device),
+    ...about,
+    shadow: false,
     control: fleet
       .filter(
         ({ device, labels, lifecycle, running }) =>
@@ -105,6 +125,5 @@ export function toCohorts({ record, fleet }: Pick<RolloutSnapshot, "record" | "f
           isSelected(selector, labels),
       )
       .map(({ device }) => device),
-    quantiles: [...new Set(stage.gates.flatMap((gate) => (gate.kind === "latency" ? [gate.quantile] : [])))],
   };
 }

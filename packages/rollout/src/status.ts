@@ -1,5 +1,5 @@
 import { isJobSuccess, type RolloutStatus, type StageStatus } from "@fairlead/protocol";
-import type { RolloutDevice } from "./rollout.ts";
+import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import type { FleetDevice, RolloutSnapshot } from "./snapshot.ts";
 import { toFleetMap, toOwnJob, toStanding } from "./standing.ts";
 
@@ -10,7 +10,7 @@ export type RolloutStatusParts = Omit<RolloutStatus, "createdBy" | "updatedAtMs"
 export function toRolloutStatus({ record, fleet }: Pick<RolloutSnapshot, "record" | "fleet">): RolloutStatusParts {
   const seenBy = toFleetMap(fleet);
   const toCounts = (devices: readonly RolloutDevice[]): StageStatus["counts"] => {
-    const standings = devices.map((device) => toStanding(device, seenBy.get(device.device)));
+    const standings = devices.map((device) => toStanding(record, device, seenBy.get(device.device)));
     const count = (...wanted: readonly string[]): number =>
       standings.filter((standing) => wanted.includes(standing)).length;
     return {
@@ -47,7 +47,7 @@ export function toRolloutStatus({ record, fleet }: Pick<RolloutSnapshot, "record
       return {
         device: device.device,
         stage: device.stageIndex === null ? null : (record.stages[device.stageIndex]?.name ?? null),
-        ...toDeviceState(device, seen, toOwnJob(record, device, seen)),
+        ...toDeviceState(record, device, seen),
         previousVersion: device.previous?.version ?? null,
       };
     }),
@@ -55,15 +55,17 @@ export function toRolloutStatus({ record, fleet }: Pick<RolloutSnapshot, "record
 }
 
 function toDeviceState(
+  record: RolloutRecord,
   device: RolloutDevice,
   seen: FleetDevice | undefined,
-  job: FleetDevice["job"],
 ): { state: string; code: string | null; reason: string | null } {
-  const standing = toStanding(device, seen);
+  const standing = toStanding(record, device, seen);
+  const job = toOwnJob(record, device, seen);
   const { outcome } = device;
   if (outcome !== null && (standing !== "unknown" || !isJobSuccess(outcome.state)))
     return { state: outcome.state, code: outcome.code, reason: outcome.reason };
   if (standing === "unknown") return { state: "unknown", code: "silent", reason: "the device is not connected" };
+  if (job !== null && standing === "succeeded") return { state: "shadowing", code: job.code, reason: job.reason };
   if (job !== null && (standing === "working" || standing === "reverting"))
     return { state: job.state, code: job.code, reason: job.reason };
   return { state: standing === "working" ? "queued" : standing, code: null, reason: device.note };

@@ -87,6 +87,17 @@ export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): read
         running.releaseId !== context.releaseId &&
         (control === null || isSelected(control, labels)),
     ).length;
+    checkShadow(spec, index, report);
+    const shadowed = stage.shadow ? candidates.filter(({ device }) => planned.get(device) === index) : null;
+    const bare = shadowed?.filter(({ running }) => running === null) ?? [];
+    if (bare.length > 0)
+      report({
+        code: "gate_unfeedable",
+        path: `stages.${index}.shadow`,
+        stage: stage.name,
+        message: `stage ${stage.name} runs a shadow, and ${bare.length} of its devices serve nothing that it could run beside, for instance ${bare[0]?.device ?? ""}`,
+        hint: "leave them out by the stage's selector, or install the version there without a shadow",
+      });
     const names = new Set<string>();
     stage.gates.forEach((gate, position) => {
       const name = toGateName(gate);
@@ -99,7 +110,12 @@ export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): read
           hint: "keep the stricter one",
         });
       names.add(name);
-      for (const { message, hint } of toObstacles(gate, { others, soakMs: stage.soakMs, labels: context.labels }))
+      for (const { message, hint } of toObstacles(gate, {
+        others: shadowed?.length ?? others,
+        soakMs: stage.soakMs,
+        labels: context.labels,
+        shadow: shadowed !== null,
+      }))
         report({ ...where, code: "gate_unfeedable", message: `stage ${stage.name}, gate ${name}: ${message}`, hint });
     });
   });
@@ -125,12 +141,26 @@ function checkStageNames(spec: RolloutSpec, report: Report): void {
   });
 }
 
+function checkShadow(spec: RolloutSpec, index: number, report: Report): void {
+  const stage = spec.stages[index];
+  if (!stage?.shadow || index < spec.stages.length - 1) return;
+  report({
+    code: "stages_incomplete",
+    path: `stages.${index}.shadow`,
+    stage: stage.name,
+    message: `the last stage ${stage.name} runs the version as a shadow, so no stage installs it`,
+    hint: "add a stage without a shadow; with approval: manual on this one, `rollouts promote` starts it",
+  });
+}
+
 function checkPercents(spec: RolloutSpec, report: Report): void {
   let reached = 0;
   spec.stages.forEach(({ name, target }, index) => {
     if (target.kind !== "percent") return;
     const where = { code: "stages_incomplete", path: `stages.${index}.target.percent`, stage: name } as const;
-    if (target.percent <= reached)
+    // A shadow stage's devices go on to the next stage, which may have no others.
+    const least = spec.stages[index - 1]?.shadow ? target.percent < reached : target.percent <= reached;
+    if (least)
       report({
         ...where,
         message: `stage ${name} reaches ${target.percent} %, no more than the ${reached} % before it`,
@@ -151,13 +181,22 @@ interface Means {
   readonly others: number;
   readonly soakMs: number;
   readonly labels: number | null;
+  readonly shadow: boolean;
 }
 
 /** Why no evidence can ever feed the gate, and what to do instead. */
-function toObstacles(gate: GateSpec, { others, soakMs, labels }: Means): readonly { message: string; hint: string }[] {
+function toObstacles(
+  gate: GateSpec,
+  { others, soakMs, labels, shadow }: Means,
+): readonly { message: string; hint: string }[] {
   if (gate.kind === "self-test" || gate.kind === "placement") return [];
   const obstacles: { message: string; hint: string }[] = [];
-  if (gate.against === "control" && others === 0)
+  if (gate.kind === "agreement" && !shadow)
+    obstacles.push({
+      message: "the stage installs the version, so no active build runs beside it to agree with",
+      hint: "ask for agreement in a stage with a shadow",
+    });
+  if (gate.kind !== "agreement" && gate.against === "control" && others === 0)
     obstacles.push({
       message:
         "no device runs another version of the slot while this stage is judged, so there is nothing to compare with",

@@ -111,6 +111,8 @@ class World {
         return void (bad
           ? apply({ kind: "failed", code: "self_test_failed", reason: "bad", selfTestRan: true })
           : apply({ kind: "self-tested", latencyP95Us: 1 }));
+      case "begin-shadow":
+        return expect.unreachable("no shadow was asked for");
       case "begin-trial":
         apply({ kind: "activating" });
         return serve(step.loadId);

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { LoadStatistics } from "./ipc.ts";
 import { digitModel, readDigits, ServingHarness } from "./testing/serving-harness.ts";
 
-const classification = { output: "probabilities", labels: [..."0123456789"] };
+const classification = { output: "probabilities", labels: "0123456789".split("") };
 const tolerance = { absolute: 1e-3, relative: 1e-2 };
 const digits = readDigits().slice(0, 120);
 

@@ -9,10 +9,10 @@ export interface ParsedGate {
 
 export const gateGrammar =
   "[STAGE,…:]METRIC<=BOUND[@REQUESTS] with self-test>=R placement>=R errors<=R errors-increase<=R confidence>=R confidence-drop<=R " +
-  "latency-pNN<=MS latency-pNN-ratio<=X drift<=D; ratios as 0.01 or 1%";
+  "latency-pNN<=MS latency-pNN-ratio<=X energy<=J energy-ratio<=X drift<=D agreement>=R; ratios as 0.01 or 1%";
 
 const form =
-  /^(?:(?<stages>[a-z0-9-]+(?:,[a-z0-9-]+)*):)?(?<metric>[a-z][a-z0-9.-]*)(?<op><=|>=)(?<bound>\d+(?:\.\d+)?)(?<unit>%|ms|s|x)?(?:@(?<requests>\d+))?$/u;
+  /^(?:(?<stages>[a-z0-9-]+(?:,[a-z0-9-]+)*):)?(?<metric>[a-z][a-z0-9.-]*)(?<op><=|>=)(?<bound>\d+(?:\.\d+)?)(?<unit>%|ms|s|x|j)?(?:@(?<requests>\d+))?$/u;
 
 interface Parts {
   readonly bound: number;
@@ -52,6 +52,17 @@ const metrics: Readonly<Record<string, MetricForm>> = {
     op: "<=",
     units: ratio,
     toSpec: (p) => ({ kind: "confidence", against: "control", maxDrop: p.bound, ...rest(p) }),
+  },
+  agreement: { op: ">=", units: ratio, toSpec: (p) => ({ kind: "agreement", minRatio: p.bound, ...rest(p) }) },
+  energy: {
+    op: "<=",
+    units: ["", "j"],
+    toSpec: (p) => ({ kind: "energy", against: "absolute", maxJ: p.bound, ...rest(p) }),
+  },
+  "energy-ratio": {
+    op: "<=",
+    units: ["", "x"],
+    toSpec: (p) => ({ kind: "energy", against: "control", maxRatio: p.bound, ...rest(p) }),
   },
   drift: {
     op: "<=",

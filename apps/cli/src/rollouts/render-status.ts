@@ -46,7 +46,9 @@ function toEvidence(verdict: Verdict): string {
 function toTarget(status: RolloutStatus, index: number): string {
   const target = status.spec.stages[index]?.target;
   if (target === undefined) return "";
-  return target.kind === "percent" ? `${target.percent}%` : sanitize(target.selector);
+  const shadow = status.spec.stages[index]?.shadow;
+  const beside = shadow ? `, shadow on ${Number((shadow.share * 100).toPrecision(4))}% of requests` : "";
+  return `${target.kind === "percent" ? `${target.percent}%` : sanitize(target.selector)}${beside}`;
 }
 
 function toTime(stage: StageStatus, nowMs: number): string {

@@ -35,6 +35,9 @@ describe("gates", () => {
       "latency-p95-ratio<=1.2x",
       { kind: "latency", against: "control", quantile: 0.95, maxRatio: 1.2, minRequests: 50 },
     ],
+    ["agreement>=95%", { kind: "agreement", minRatio: 0.95, minRequests: 50 }],
+    ["energy<=0.5j", { kind: "energy", against: "absolute", maxJ: 0.5, minRequests: 50 }],
+    ["energy-ratio<=1.2", { kind: "energy", against: "control", maxRatio: 1.2, minRequests: 50 }],
     ["drift<=0.1", { kind: "drift", against: "control", maxDivergence: 0.1, minRequests: 50 }],
   ])("reads %s", (text, spec) => {
     expect(parseGate(text)).toEqual({ stages: [], spec });
@@ -92,5 +95,23 @@ describe("a whole rollout", () => {
 
   it("reports every bad field at once", () => {
     expect(() => toRolloutSpec({ ...flags, version: "one", slot: "A B" })).toThrow(/slot[\s\S]*version/u);
+  });
+});
+
+describe("shadows", () => {
+  const flags = { model: "m", version: "1.0.0", slot: "reader", selector: "", stages: "beside=10%,all=100%", gate: [] };
+
+  it("turns a stage into one that runs the version beside what serves, and asks for agreement there alone", () => {
+    const { stages } = toRolloutSpec({ ...flags, shadow: ["beside=25%"], gate: ["agreement>=0.9", "errors<=1%"] });
+    expect(stages.map(({ shadow }) => shadow?.share ?? null)).toEqual([0.25, null]);
+    expect(stages.map(({ gates }) => gates.map(({ kind }) => kind))).toEqual([["agreement", "errors"], ["errors"]]);
+  });
+
+  it.each(["beside=25", "=10%", "beside=%"])("refuses %j", (text) => {
+    expect(() => toRolloutSpec({ ...flags, shadow: [text] })).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+
+  it("refuses a stage that is not there, and says which was meant", () => {
+    expect(() => toRolloutSpec({ ...flags, shadow: ["besides=10%"] })).toThrow(/--shadow names the stage "besides"/u);
   });
 });

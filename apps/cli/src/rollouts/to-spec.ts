@@ -14,6 +14,8 @@ export interface RolloutFlags {
   readonly control?: string;
   readonly stages: string;
   readonly gate: readonly string[];
+  /** Stages that run the version beside the one that serves: NAME or NAME=PERCENT% of the requests. */
+  readonly shadow?: readonly string[];
   readonly soak?: string;
   readonly stageTimeout?: string;
   readonly deviceSoak?: string;
@@ -38,18 +40,37 @@ function parseMaxFailures(text: string): { count: number | null; ratio: number |
   return match["percent"] === undefined ? { count: number, ratio: null } : { count: null, ratio: number / 100 };
 }
 
+interface ShadowFlag {
+  readonly stage: string;
+  readonly terms: { readonly share?: number };
+}
+
+function parseShadow(text: string): ShadowFlag {
+  const match = /^(?<stage>[a-z0-9][a-z0-9-]{0,31})(?:=(?<percent>\d+(?:\.\d+)?)%)?$/u.exec(text)?.groups;
+  if (match === undefined)
+    throw toUsageError(`--shadow "${text}" is not understood`, "write STAGE=PERCENT%, for instance beside=20%");
+  const { stage = "", percent } = match;
+  return { stage, terms: percent === undefined ? {} : { share: Number(percent) / 100 } };
+}
+
 export function toRolloutSpec(flags: RolloutFlags): RolloutSpec {
   const stages = parseStages(flags.stages);
   const gates = flags.gate.map(parseGate);
   const names = stages.map((stage) => stage.name);
-  for (const name of gates.flatMap((gate) => gate.stages)) {
+  const shadows = (flags.shadow ?? []).map(parseShadow);
+  const named = [
+    ...gates.flatMap((gate) => gate.stages.map((name) => ({ name, what: "a gate" }))),
+    ...shadows.map(({ stage }) => ({ name: stage, what: "--shadow" })),
+  ];
+  for (const { name, what } of named) {
     if (names.includes(name)) continue;
     const near = suggestName(name, names);
     throw toUsageError(
-      `a gate names the stage "${name}", which is not in --stages`,
+      `${what} names the stage "${name}", which is not in --stages`,
       near === null ? undefined : `did you mean "${near}"?`,
     );
   }
+  const isShadow = (name: string): boolean => shadows.some(({ stage }) => stage === name);
   const policy = {
     ...(flags.soak === undefined ? {} : { soakMs: parseDuration(flags.soak) }),
     ...(flags.stageTimeout === undefined ? {} : { timeoutMs: parseDuration(flags.stageTimeout) }),
@@ -66,8 +87,13 @@ export function toRolloutSpec(flags: RolloutFlags): RolloutSpec {
     stages: stages.map((stage) => ({
       ...stage,
       ...policy,
+      shadow: shadows.find((shadow) => shadow.stage === stage.name)?.terms ?? null,
       gates: gates
-        .filter((gate) => gate.stages.length === 0 || gate.stages.includes(stage.name))
+        .filter(
+          (gate) =>
+            (gate.stages.length === 0 && (gate.spec.kind !== "agreement" || isShadow(stage.name))) ||
+            gate.stages.includes(stage.name),
+        )
         .map((gate) => gate.spec),
     })),
     ...(flags.onFailure === undefined ? {} : { onFailure: flags.onFailure }),

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { SignableDocument, Signed } from "@fairlead/artifacts";
 import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { DesiredSlot, SignedDesiredState } from "@fairlead/protocol";
@@ -27,8 +28,9 @@ export interface OpenDesiredStates extends DesiredStates, Service {
 }
 
 function toSlot(row: DesiredSlotRow): DesiredSlot {
-  const { slot, release, rolloutId, attempt, soakMs } = row;
-  return { slot, release, rolloutId, attempt, soakMs };
+  const { slot, release, rolloutId, attempt, soakMs, shadow } = row;
+  // Agents of before know no such field, and refuse a document that has it.
+  return { slot, release, rolloutId, attempt, soakMs, ...(shadow === null ? {} : { shadow }) };
 }
 
 function isSame(row: DesiredSlotRow | undefined, slot: DesiredSlot): boolean {
@@ -37,7 +39,8 @@ function isSame(row: DesiredSlotRow | undefined, slot: DesiredSlot): boolean {
     row.releaseId === (slot.release?.signed.releaseId ?? null) &&
     row.rolloutId === slot.rolloutId &&
     row.attempt === slot.attempt &&
-    row.soakMs === slot.soakMs
+    row.soakMs === slot.soakMs &&
+    isDeepStrictEqual(row.shadow, slot.shadow ?? null)
   );
 }
 
@@ -98,11 +101,14 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
       const before = await tx.devices.getDesired(device);
       if (changed.length === 0 && before !== undefined) return before.generation;
       for (const slot of changed) {
-        const digests = slot.release?.signed.content.builds.map((build) => build.artifact.digest) ?? [];
+        const digests = [slot.release, slot.shadow?.release ?? null].flatMap(
+          (release) => release?.signed.content.builds.map((build) => build.artifact.digest) ?? [],
+        );
         const known = new Set([...digests, ...(rows.get(slot.slot)?.knownDigests ?? [])]);
         await tx.devices.saveSlot({
           device,
           ...slot,
+          shadow: slot.shadow ?? null,
           releaseId: slot.release?.signed.releaseId ?? null,
           model: slot.release?.signed.content.model ?? null,
           version: slot.release?.signed.content.version ?? null,

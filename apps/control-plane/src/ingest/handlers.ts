@@ -127,7 +127,7 @@ const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
     batch.hosts.push({ ...shared, position, mergedWindows, host, energy });
     for (const [index, slot] of window.slots.entries()) {
       const { model, version, buildDigest } = slot;
-      const row = { slot: slot.slot, model, version, buildDigest, window: slot };
+      const row = { slot: slot.slot, model, version, buildDigest, window: slot, energyMethod: energy.method };
       batch.slots.push({ ...shared, ...row, position: position * 64 + index });
     }
   }

@@ -1,8 +1,8 @@
 import type { Repositories } from "@fairlead/store";
 
 /**
- * May a device fetch this artifact? What its desired releases name, and every build that its slots were ever offered:
- * it may have to repair the one to which it went back by itself.
+ * May a device fetch this artifact? What its desired releases name, those that are to run beside them too, and every
+ * build that its slots were ever offered: it may have to repair the one to which it went back by itself.
  */
 export async function mayDeviceFetch(
   read: Pick<Repositories, "devices">,
@@ -11,9 +11,12 @@ export async function mayDeviceFetch(
 ): Promise<boolean> {
   const slots = await read.devices.listSlots(device);
   return slots.some(
-    ({ release, knownDigests }) =>
+    ({ release, shadow, knownDigests }) =>
       knownDigests.includes(digest) ||
-      release?.signed.content.selfTest.golden?.digest === digest ||
-      (release?.signed.content.builds.some(({ artifact }) => artifact.digest === digest) ?? false),
+      [release, shadow?.release ?? null].some(
+        (named) =>
+          named?.signed.content.selfTest.golden?.digest === digest ||
+          (named?.signed.content.builds.some(({ artifact }) => artifact.digest === digest) ?? false),
+      ),
   );
 }

@@ -162,7 +162,7 @@ describe("registering and releasing", () => {
     const formerDigest = `sha256:${"f".repeat(64)}`;
     const slot: DesiredSlotRow = {
       ...{ device: "edge-1", slot: "reader", releaseId, model: "reader", version: "1.0.0" },
-      ...{ rolloutId: null, attempt: 1, soakMs: 0, release: signed, updatedAtMs: nowMs },
+      ...{ rolloutId: null, attempt: 1, soakMs: 0, release: signed, shadow: null, updatedAtMs: nowMs },
       knownDigests: [formerDigest],
     };
     const listSlots = async (device: string) => (device === slot.device ? [slot] : []);

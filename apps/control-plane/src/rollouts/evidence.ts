@@ -6,8 +6,9 @@ import {
   type RolloutRecord,
   type StageEvidence,
 } from "@fairlead/rollout";
+import type { ShadowComparison } from "@fairlead/protocol";
 import type { Repositories, SlotWindowRow } from "@fairlead/store";
-import { summarizeCohort, toQuantile } from "@fairlead/telemetry";
+import { mergeShadows, summarizeCohort, toEmptyHistogram, toErrorCount, toQuantile } from "@fairlead/telemetry";
 
 /** What telemetry says of one cohort, in the words of the gates: the one place where the two meet. */
 export function toCohortEvidence(
@@ -33,8 +34,38 @@ export function toCohortEvidence(
     classCounts: summary.classCounts,
     selfTestPassed: about.selfTests.filter(Boolean).length,
     selfTestTotal: about.selfTests.length,
+    agreement: toAgreement(rows),
+    joulesPerInference: toJoulesPerInference(rows),
     wantedShares: about.wantedShares,
   };
+}
+
+function toAgreement(rows: readonly SlotWindowRow[]): CohortEvidence["agreement"] {
+  const shadow = rows.reduce<ShadowComparison | null>((sum, { window }) => mergeShadows(sum, window.shadow), null);
+  return shadow === null ? null : { compared: shadow.compared, agreed: shadow.agreed };
+}
+
+/** One method for all, or nothing: modelled joules divided by measured ones say nothing (see `EnergyWindow`). */
+function toJoulesPerInference(rows: readonly SlotWindowRow[]): number | null {
+  const read = rows.filter(({ window }) => window.activeJ.value !== null);
+  if (new Set(read.map(({ energyMethod }) => energyMethod)).size !== 1) return null;
+  const joules = read.reduce((sum, { window }) => sum + (window.activeJ.value ?? 0), 0);
+  const inferences = read.reduce((sum, { window }) => sum + window.requests - toErrorCount(window.errors), 0);
+  return inferences > 0 ? joules / inferences : null;
+}
+
+const toMethods = (rows: readonly SlotWindowRow[]): string => [...new Set(rows.map((row) => row.energyMethod))].join();
+
+/**
+ * The active builds' windows as a shadow's control: their latencies are the run times over the compared inputs, which the
+ * shadow's windows carry, since what a client waited for includes more than a shadow ever does.
+ */
+function toActiveRows(rows: readonly SlotWindowRow[], shadows: readonly SlotWindowRow[]): SlotWindowRow[] {
+  const silent = rows.map((row) => ({ ...row, window: { ...row.window, latencyUs: toEmptyHistogram() } }));
+  const runs = shadows.reduce<ShadowComparison | null>((sum, { window }) => mergeShadows(sum, window.shadow), null);
+  const [first, ...rest] = silent;
+  if (first === undefined || runs === null) return silent;
+  return [{ ...first, window: { ...first.window, latencyUs: runs.activeLatencyUs } }, ...rest];
 }
 
 /** Self-tests of the devices' present jobs, or of the outcomes that are kept of them. */
@@ -81,10 +112,20 @@ export async function loadEvidence(
   // A window that began before the stage also counts requests from before it.
   const inStage = rows.filter((row) => row.atMs - (row.t1Ms - row.t0Ms) >= sinceMs);
   const isOffered = (row: SlotWindowRow) => row.model === model && row.version === version;
+  const offered = inStage.filter((row) => treatment.has(row.device) && isOffered(row));
+  const others = inStage.filter((row) => control.has(row.device) && !isOffered(row));
+  const compared = toCohortEvidence(cohorts.shadow ? toActiveRows(others, offered) : others, {
+    devices: control.size,
+    quantiles,
+    selfTests: [],
+    wantedShares: [],
+  });
+  const sameMethod = toMethods(offered) === toMethods(others);
   return {
     ...{ stageIndex, sinceMs },
     treatment: toCohortEvidence(
-      inStage.filter((row) => treatment.has(row.device) && isOffered(row)),
+      // In a shadow stage a window without a comparison is one of before or after it.
+      cohorts.shadow ? offered.filter(({ window }) => (window.shadow ?? null) !== null) : offered,
       {
         devices: treatment.size,
         quantiles,
@@ -92,9 +133,6 @@ export async function loadEvidence(
         wantedShares: toWantedShares(record, fleet, treatment),
       },
     ),
-    control: toCohortEvidence(
-      inStage.filter((row) => control.has(row.device) && !isOffered(row)),
-      { devices: control.size, quantiles, selfTests: [], wantedShares: [] },
-    ),
+    control: sameMethod ? compared : { ...compared, joulesPerInference: null },
   };
 }

@@ -40,6 +40,8 @@ export function toFleetDevice(
             selfTestPassed: job.selfTest?.passed ?? null,
           },
     running: active === null ? null : { releaseId: active.releaseId, version: active.version },
+    desiredShadowId: row?.shadow?.release.signed.releaseId ?? null,
+    shadowingId: report?.shadow?.releaseId ?? null,
     wantedShare: toWantedShare(report?.placement ?? null),
   };
 }

@@ -8,6 +8,7 @@ import {
   timestampMsSchema,
   versionSchema,
 } from "../ids.ts";
+import { shadowTermsSchema } from "../documents/signed.ts";
 import { selectorSchema } from "../selector.ts";
 
 const minRequests = z.int().min(1).max(1_000_000_000).default(50);
@@ -51,6 +52,22 @@ export const gateSpecSchema = z.union([
     minRequests,
   }),
   z.strictObject({ kind: z.literal("drift"), against: z.literal("control"), maxDivergence: ratioSchema, minRequests }),
+  /** Share of compared inputs on which a shadow says the same as the active build beside it. `minRequests` counts those. */
+  z.strictObject({ kind: z.literal("agreement"), minRatio: ratioSchema, minRequests }),
+  /** Joules of one inference. */
+  z.strictObject({
+    kind: z.literal("energy"),
+    against: z.literal("absolute"),
+    maxJ: z.number().positive().max(1e6),
+    minRequests,
+  }),
+  /** Allowed quotient of the stage's joules of one inference by the control's. */
+  z.strictObject({
+    kind: z.literal("energy"),
+    against: z.literal("control"),
+    maxRatio: z.number().positive().max(1_000),
+    minRequests,
+  }),
 ]);
 
 export const stageSpecSchema = z.strictObject({
@@ -60,6 +77,11 @@ export const stageSpecSchema = z.strictObject({
     z.strictObject({ kind: z.literal("percent"), percent: z.number().gt(0).max(100) }),
     z.strictObject({ kind: z.literal("selector"), selector: selectorSchema }),
   ]),
+  /**
+   * Set: the stage's devices run the version beside the one that serves, on a share of its input, and are the stage's
+   * control themselves. When the stage passes, they are offered the version in the next stage. Null: it is installed.
+   */
+  shadow: shadowTermsSchema.nullable().default(null),
   /** Share of the stage's devices that must succeed for the stage to pass. */
   successRatio: ratioSchema.default(1),
   /** The stage fails when more devices fail than either bound. */

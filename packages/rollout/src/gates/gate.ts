@@ -14,7 +14,7 @@ export type GateOf<Kind extends GateSpec["kind"]> = Extract<GateSpec, { readonly
 
 /** Stable name within a stage, for instance `latency/control/p95`. */
 export function toGateName(gate: GateSpec): string {
-  if (gate.kind === "self-test" || gate.kind === "placement") return gate.kind;
+  if (gate.kind === "self-test" || gate.kind === "placement" || gate.kind === "agreement") return gate.kind;
   if (gate.kind === "latency") return `latency/${gate.against}/p${toPercentText(gate.quantile)}`;
   return `${gate.kind}/${gate.against}`;
 }

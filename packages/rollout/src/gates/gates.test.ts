@@ -48,6 +48,24 @@ describe("gates", () => {
       { classCounts: { "7": 9 } },
       "classes_drifted",
     ],
+    [
+      "agreement",
+      gate({ kind: "agreement", minRequests: 50, minRatio: 0.95 }),
+      { agreement: { compared: 50, agreed: 40 } },
+      "agreement_too_low",
+    ],
+    [
+      "energy",
+      gate({ kind: "energy", minRequests: 50, against: "control", maxRatio: 1.2 }),
+      { joulesPerInference: 0.02 },
+      "energy_too_high",
+    ],
+    [
+      "energy",
+      gate({ kind: "energy", minRequests: 50, against: "absolute", maxJ: 0.015 }),
+      { joulesPerInference: 0.02 },
+      "energy_too_high",
+    ],
   ])("%s passes what is good only after the soak and stops what is bad at once", (...[, spec, bad, code]) => {
     expect(judgeGate(spec, context())).toMatchObject({ kind: "pass" });
     expect(judgeGate(spec, context({}, {}, false))).toMatchObject({ kind: "wait" });
@@ -80,12 +98,16 @@ describe("gates", () => {
       classCounts: fc.option(fc.dictionary(fc.constantFrom("0", "1", "9"), number)),
       selfTestPassed: number,
       selfTestTotal: number,
+      agreement: fc.option(fc.record({ compared: number, agreed: number })),
+      joulesPerInference: fc.option(number),
       wantedShares: fc.array(fc.option(number), { maxLength: 3 }),
     });
     const specs = fc.constantFrom(
       latency,
       gate({ kind: "self-test", minPassedRatio: 0.5 }),
       gate({ kind: "placement", minShare: 0.5 }),
+      gate({ kind: "agreement", minRequests: 50, minRatio: 0.9 }),
+      gate({ kind: "energy", minRequests: 50, against: "control", maxRatio: 1.1 }),
       gate({ kind: "errors", minRequests: 50, against: "control", maxIncrease: 0.01 }),
       gate({ kind: "confidence", minRequests: 50, against: "absolute", minMean: 0.8 }),
       gate({ kind: "drift", minRequests: 50, against: "control", maxDivergence: 0.1 }),

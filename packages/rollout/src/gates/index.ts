@@ -1,7 +1,9 @@
 import { assertNever } from "@fairlead/kernel";
 import type { GateSpec, Verdict } from "@fairlead/protocol";
+import { judgeAgreement } from "./agreement.ts";
 import { judgeConfidence } from "./confidence.ts";
 import { judgeDrift } from "./drift.ts";
+import { judgeEnergy } from "./energy.ts";
 import { judgeErrors } from "./errors.ts";
 import type { GateContext } from "./gate.ts";
 import { judgeLatency } from "./latency.ts";
@@ -23,6 +25,10 @@ export function judgeGate(gate: GateSpec, context: GateContext): Verdict {
       return judgeConfidence(gate, context);
     case "drift":
       return judgeDrift(gate, context);
+    case "agreement":
+      return judgeAgreement(gate, context);
+    case "energy":
+      return judgeEnergy(gate, context);
     default:
       return assertNever(gate);
   }

@@ -43,6 +43,8 @@ export function toDevice(device: string, changes: Partial<FleetDevice> = {}): Fl
     desiredSeen: true,
     job: null,
     running: oldRelease,
+    desiredShadowId: null,
+    shadowingId: null,
     wantedShare: 1,
     ...changes,
   };
@@ -58,6 +60,8 @@ export function toCohort(changes: Partial<CohortEvidence> = {}): CohortEvidence 
     classCounts: { "0": 500, "1": 500 },
     selfTestPassed: 2,
     selfTestTotal: 2,
+    agreement: { compared: 500, agreed: 490 },
+    joulesPerInference: 0.01,
     wantedShares: [1, 1],
     ...changes,
   };
@@ -82,9 +86,12 @@ export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) 
     if (decision.kind !== "offer" && decision.kind !== "revert") return;
     const seen = fleet.get(decision.device);
     if (seen === undefined) return;
-    const to = decision.kind === "offer" ? newRelease : decision.to === null ? null : oldRelease;
+    const shadow = decision.kind === "offer" && decision.shadow !== null;
+    const base = (decision.kind === "offer" ? decision.previous : decision.to) === null ? null : oldRelease;
+    const to = decision.kind === "offer" && !shadow ? newRelease : base;
     const desired = to === null ? null : { ...to, rolloutId: record.rolloutId, attempt: decision.attempt };
-    fleet.set(decision.device, { ...seen, desired, desiredSeen: false });
+    const desiredShadowId = shadow ? newRelease.releaseId : null;
+    fleet.set(decision.device, { ...seen, desired, desiredShadowId, desiredSeen: false });
   };
   const change = (name: string, changes: Partial<FleetDevice>): void => {
     fleet.set(name, { ...(fleet.get(name) ?? toDevice(name)), ...changes });
@@ -135,7 +142,12 @@ export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) 
         reason: null,
         selfTestPassed: state === "succeeded",
       };
-      change(name, { job, desiredSeen: true, running });
+      if (state === "succeeded" && seen.desiredShadowId !== null) {
+        // A shadow's job goes on, and what serves stays.
+        change(name, { job: { ...job, state: "soaking" }, desiredSeen: true, shadowingId: seen.desiredShadowId });
+        return;
+      }
+      change(name, { job, desiredSeen: true, running, shadowingId: null });
     },
     answerAll(state: JobState = "succeeded") {
       for (const { device, phase, attempt } of record.devices)

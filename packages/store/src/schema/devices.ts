@@ -6,6 +6,7 @@ import type {
   Labels,
   Measurement,
   Reported,
+  DesiredSlot,
   SignedDesiredState,
   SignedRelease,
 } from "@fairlead/protocol";
@@ -66,6 +67,8 @@ export const deviceSlots = defineTable(
     /** Builds of this and earlier releases of the slot, newest first: what may lie on the device. */
     knownDigests: column.json<readonly string[]>().notNull(),
     updatedAtMs: column.timeMs().notNull(),
+    /** What is to run beside the release; null = nothing. */
+    shadow: column.json<NonNullable<DesiredSlot["shadow"]>>(),
   }),
   ["device", "slot"],
 );

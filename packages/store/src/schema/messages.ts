@@ -1,4 +1,12 @@
-import type { CloudEvent, EnergyWindow, EventData, Evidence, HostMetrics, SlotWindow } from "@fairlead/protocol";
+import type {
+  CloudEvent,
+  EnergyMethod,
+  EnergyWindow,
+  EventData,
+  Evidence,
+  HostMetrics,
+  SlotWindow,
+} from "@fairlead/protocol";
 import { defineTable } from "./define-table.ts";
 
 /** How far one epoch of a device's outbox is stored. */
@@ -46,6 +54,8 @@ export const slotWindows = defineTable(
     atMs: column.timeMs().notNull(),
     receivedMs: column.timeMs().notNull(),
     window: column.json<SlotWindow>().notNull(),
+    /** How the window's energy was found; null for windows of before this was kept. */
+    energyMethod: column.text().$type<EnergyMethod>(),
   }),
   ["device", "epoch", "seq", "position"],
 );

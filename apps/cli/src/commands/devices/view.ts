@@ -1,4 +1,13 @@
-import type { DeviceDetail, DeviceSummary, Labels, Placement, SlotChoice } from "@fairlead/protocol";
+import type {
+  DeviceDetail,
+  DeviceSummary,
+  ExponentialHistogramData,
+  Labels,
+  Placement,
+  SlotChoice,
+  SlotWindow,
+} from "@fairlead/protocol";
+import { toQuantile } from "@fairlead/telemetry";
 import type { ListView, Output } from "../../output/output.ts";
 
 export const toLabelText = (labels: Labels): string =>
@@ -68,12 +77,37 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     );
     const placement = detail.reported?.slots.find((report) => report.slot === slot.slot)?.placement ?? null;
     if (placement !== null) lines.push(`             placement ${toPlacementText(placement)}`);
+    lines.push(...describeShadow(slot.slot, detail));
     if (slot.job !== null)
       lines.push(
         `             job ${slot.job.state}${slot.job.code === null ? "" : ` ${slot.job.code}`}${slot.job.reason === null ? "" : `: ${slot.job.reason}`}`,
       );
   }
   for (const { slot, choice } of detail.reported?.slots ?? []) if (choice) lines.push(...describeChoice(slot, choice));
+  return lines;
+}
+
+const toMilliseconds = (data: ExponentialHistogramData): string => {
+  const us = toQuantile(data, 0.95);
+  return us === null ? "unknown" : `${(us / 1_000).toFixed(2)} ms`;
+};
+
+/** What runs beside the slot's active build, and how the two compared in the last window. */
+function describeShadow(slot: string, { reported, lastWindow }: DeviceDetail): string[] {
+  const shadow = reported?.slots.find((report) => report.slot === slot)?.shadow ?? null;
+  if (shadow === null) return [];
+  const lines = [`             shadow ${shadow.model} ${shadow.version} on ${shadow.share * 100} % of requests`];
+  const windows = lastWindow?.slots.filter((window) => window.slot === slot) ?? [];
+  const mine = windows.find(({ buildDigest }) => buildDigest === shadow.buildDigest);
+  const active = windows.find(({ buildDigest }) => buildDigest !== shadow.buildDigest);
+  const seen = mine?.shadow ?? null;
+  if (mine === undefined || seen === null) return lines;
+  const joules = (window: SlotWindow | undefined) => window?.joulesPerInference.value?.toPrecision(3) ?? "unknown";
+  lines.push(
+    `             last window: agreed on ${seen.agreed} of ${seen.compared}, ${seen.skipped} skipped; ` +
+      `run p95 ${toMilliseconds(mine.latencyUs)} against ${toMilliseconds(seen.activeLatencyUs)}; ` +
+      `J/inference ${joules(mine)} against ${joules(active)}`,
+  );
   return lines;
 }
 

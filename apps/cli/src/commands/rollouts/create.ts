@@ -23,7 +23,8 @@ function toSpec(input: Input): RolloutSpec {
   if (file !== undefined) {
     if (
       ["model", "version", "slot", "selector", "stages"].some((name) => input.text(name) !== undefined) ||
-      input.many("gate").length > 0
+      input.many("gate").length > 0 ||
+      input.many("shadow").length > 0
     )
       throw toUsageError("--file excludes the options that describe a rollout");
     return readSpecFile(file);
@@ -39,6 +40,7 @@ function toSpec(input: Input): RolloutSpec {
     selector: input.required("selector"),
     stages: input.required("stages"),
     gate: input.many("gate"),
+    shadow: input.many("shadow"),
     ...optional("control"),
     ...optional("soak"),
     ...optional("stageTimeout"),
@@ -62,6 +64,11 @@ export const createRollout: Command = {
     { flags: "-l, --selector <selector>", description: "devices that take part" },
     { flags: "--stages <stages>", description: "canary=10%,half=50%,all=100% or NAME={selector}" },
     { flags: "--gate <gate>", description: "a question each stage must answer (repeatable)", repeatable: true },
+    {
+      flags: "--shadow <stage=n%>",
+      description: "a stage that runs the version beside the one that serves, on n% of its requests (repeatable)",
+      repeatable: true,
+    },
     { flags: "--control <selector>", description: "devices that keep the previous version for comparison" },
     { flags: "--soak <duration>", description: "how long each stage is watched" },
     { flags: "--stage-timeout <duration>", description: "how long a stage may take" },
@@ -75,6 +82,7 @@ export const createRollout: Command = {
   help: `Gates, quoted: [STAGE,…:]METRIC<=BOUND[@REQUESTS]
   'self-test>=1'  'errors<=1%'  'errors-increase<=0.5%'  'confidence>=0.6'  'confidence-drop<=0.1'
   'latency-p95<=40ms'  'canary,half:latency-p95-ratio<=1.2@200'  'drift<=0.1'
+  'energy<=0.5j'  'energy-ratio<=1.2'  'agreement>=95%' (of a --shadow stage, with the build that serves beside it)
 -increase, -drop, -ratio and drift compare with --control; @REQUESTS is the least number of requests that counts.`,
   async run(context, input) {
     const { out } = context;
