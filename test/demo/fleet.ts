@@ -86,7 +86,12 @@ export class DemoFleet implements AsyncDisposable {
 
   /** Creates a rollout and follows it, line by line, to its end. */
   async rollOut(args: readonly string[], timeoutMs = 120_000): Promise<RolloutStatus> {
-    const create = ["rollouts", "create", "--model", "digit-reader", "--slot", "reader", ...args];
+    const create = [
+      "rollouts",
+      "create",
+      ...(args.includes("--model") ? [] : ["--model", "digit-reader", "--slot", "reader"]),
+      ...args,
+    ];
     narrator.command(create);
     const { rolloutId } = await runCliJson<RolloutStatus>(create, this.plane.cliEnv);
     const ended = await eventually(

@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fillGaps } from "./batch.ts";
+import { chooseBuild } from "./choice.ts";
 import { Claims } from "./claims.ts";
 import { DemoFleet } from "./fleet.ts";
 import { narrator } from "./narrator.ts";
+import { shadowBad } from "./shadow.ts";
 import { healTampered, installEverywhere, promoteBetter, stopBad } from "./story.ts";
 import { checkRequests, printClaims, printSummary } from "./summary.ts";
 
@@ -23,7 +25,9 @@ try {
   await installEverywhere(fleet, claims);
   await promoteBetter(fleet, claims);
   await fillGaps(fleet, claims);
+  await chooseBuild(fleet, claims);
   const stopped = await stopBad(fleet, claims);
+  await shadowBad(fleet, claims);
   const heal = await healTampered(fleet, claims);
   await fleet.stopLoad();
   checkRequests(fleet, claims);
