@@ -1,5 +1,5 @@
 import { RuntimeError } from "./runtime-error.ts";
-import { toElementCount, type Tensor, type TensorSpec } from "./tensor.ts";
+import { toDataElements, toElementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 
 /** Throws `input_invalid` in Triton's words unless the tensors are exactly what the model wants. */
 export function checkInputs(modelName: string, specs: readonly TensorSpec[], inputs: readonly Tensor[]): void {
@@ -29,8 +29,9 @@ function checkTensor(modelName: string, spec: TensorSpec, input: Tensor): void {
     );
   }
   const expected = toElementCount(input.shape);
-  if (input.data.length !== expected) {
-    throw invalid(`input '${input.name}' has ${input.data.length} elements, its shape says ${expected}`);
+  const found = toDataElements(input);
+  if (found !== expected) {
+    throw invalid(`input '${input.name}' has ${found ?? "broken"} elements, its shape says ${expected}`);
   }
 }
 

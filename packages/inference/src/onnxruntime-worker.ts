@@ -5,6 +5,7 @@ import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./o
 import { isDeviceLost } from "./placement/device-lost.ts";
 import { measureShares, ProfileFolder, runOnZeros } from "./placement/warm-up.ts";
 import type { Placement } from "./port.ts";
+import { decodeStrings, encodeStrings } from "./string-data.ts";
 import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
 
 /*
@@ -27,6 +28,7 @@ const datatypeOf: Readonly<Partial<Record<OrtType, Datatype>>> = {
   float16: "FP16",
   float32: "FP32",
   float64: "FP64",
+  string: "BYTES",
 };
 const ortTypeOf = new Map(Object.entries(datatypeOf).map(([type, datatype]) => [datatype, type as OrtType]));
 
@@ -213,6 +215,11 @@ function toSpec(metadata: InferenceSession.ValueMetadata): TensorSpec | string {
 }
 
 function toFeed(tensor: Tensor): OrtTensor {
+  if (tensor.datatype === "BYTES") {
+    const strings = decodeStrings(tensor.data as Uint8Array);
+    if (strings === null) throw new Error(`input '${tensor.name}' holds strings that are no UTF-8`);
+    return new OrtTensor("string", strings, tensor.shape);
+  }
   const type = ortTypeOf.get(tensor.datatype);
   if (type === undefined) throw new Error(`no tensor type for ${tensor.datatype}`);
   const feed = new OrtTensor(type, tensor.data as OrtTensor.DataType, tensor.shape);
@@ -223,8 +230,9 @@ function toFeed(tensor: Tensor): OrtTensor {
 
 function fromOrt(name: string, tensor: OrtTensor): Tensor {
   const datatype = datatypeOf[tensor.type];
-  if (datatype === undefined || tensor.type === "string")
-    throw new Error(`output '${name}' has the type ${tensor.type}`);
+  if (datatype === undefined) throw new Error(`output '${name}' has the type ${tensor.type}`);
+  if (tensor.type === "string")
+    return { name, datatype, shape: tensor.dims, data: encodeStrings(tensor.data as unknown as string[]) };
   let data = tensor.data as TensorData;
   if (datatype === "FP16") data = new Uint16Array(data.buffer, data.byteOffset, data.length);
   return { name, datatype, shape: tensor.dims, data };

@@ -1,3 +1,5 @@
+import { countStrings } from "./string-data.ts";
+
 /** Datatypes of the Open Inference Protocol ("Tensor Data Types") that a model may have at its edge. */
 export type Datatype =
   | "BOOL"
@@ -12,9 +14,10 @@ export type Datatype =
   | "FP16"
   | "BF16"
   | "FP32"
-  | "FP64";
+  | "FP64"
+  | "BYTES";
 
-/** FP16 and BF16 are kept as bit patterns in Uint16Array, BOOL as bytes 0 and 1. */
+/** FP16 and BF16 are kept as bit patterns in Uint16Array, BOOL as bytes 0 and 1, BYTES as in string-data.ts. */
 export type TensorData =
   | Uint8Array
   | Int8Array
@@ -31,7 +34,7 @@ export interface Tensor {
   readonly name: string;
   readonly datatype: Datatype;
   readonly shape: readonly number[];
-  /** Row-major, as many elements as the shape says. */
+  /** Row-major, as many elements as the shape says: `toDataElements` counts them. */
   readonly data: TensorData;
 }
 
@@ -64,12 +67,20 @@ const layouts: Readonly<Record<Datatype, Layout>> = {
   BF16: { bytes: 2, create: (n) => new Uint16Array(n), view: (b, o, n) => new Uint16Array(b, o, n) },
   FP32: { bytes: 4, create: (n) => new Float32Array(n), view: (b, o, n) => new Float32Array(b, o, n) },
   FP64: { bytes: 8, create: (n) => new Float64Array(n), view: (b, o, n) => new Float64Array(b, o, n) },
+  // Empty strings, each the four bytes of its length.
+  BYTES: { bytes: 1, create: (n) => new Uint8Array(4 * n), view: (b, o, n) => new Uint8Array(b, o, n) },
 };
 
 export function isDatatype(name: string): name is Datatype {
   return Object.hasOwn(layouts, name);
 }
 
+/** Elements of a tensor's data; null where BYTES are not made of whole ones. */
+export function toDataElements({ datatype, data }: Pick<Tensor, "datatype" | "data">): number | null {
+  return datatype === "BYTES" ? countStrings(data as Uint8Array) : data.length;
+}
+
+/** Of one element. Those of BYTES have no size in common: 1, a byte of their encoding. */
 export function toElementBytes(datatype: Datatype): number {
   return layouts[datatype].bytes;
 }

@@ -22,7 +22,7 @@ export function toModelDocument({ target, version }: Load): object {
 
 /** Triton's names for datatypes in a model configuration (model_config.proto, enum DataType). */
 function toConfigType(datatype: Datatype): string {
-  return `TYPE_${datatype}`;
+  return datatype === "BYTES" ? "TYPE_STRING" : `TYPE_${datatype}`;
 }
 
 /** Triton's model configuration extension. Batches are part of the shape here, so max_batch_size is 0. */

@@ -24,9 +24,10 @@ export function recordOutputs(
 
 type Numbers = Exclude<TensorData, BigInt64Array | BigUint64Array> | Float16Array;
 
-/** 64-bit integers and BF16 are left out: no classifier or detector ends in them. */
+/** Strings, 64-bit integers and BF16 are left out: no classifier or detector ends in them. */
 export function toNumbers({ data, datatype }: Tensor): Numbers | null {
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array || datatype === "BF16") return null;
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array || ["BF16", "BYTES"].includes(datatype))
+    return null;
   if (datatype === "FP16") return new Float16Array(data.buffer as ArrayBuffer, data.byteOffset, data.length);
   return data;
 }

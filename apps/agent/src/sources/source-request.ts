@@ -4,7 +4,7 @@ const specSchema = z.object({
   name: z.string().max(1_024),
   datatype: z.enum([
     ...(["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"] as const),
-    ...(["FP16", "BF16", "FP32", "FP64"] as const),
+    ...(["FP16", "BF16", "FP32", "FP64", "BYTES"] as const),
   ]),
   shape: z.array(z.int().min(-1)).max(16),
 });
@@ -54,6 +54,7 @@ function fromBytes(bytes: Buffer, { inputs }: ModelDocument, priority: SourcePri
   const [input] = inputs;
   if (input === undefined || inputs.length !== 1)
     return unusable(`the model has ${inputs.length} inputs, so bytes alone cannot be its input`);
+  if (input.datatype === "BYTES") return unusable(`the input ${input.name} takes strings: send a JSON request`);
   const free = input.shape.filter((size) => size === -1).length;
   if (free > 1) return unusable(`the shape [${input.shape.join(",")}] does not follow from a size`);
   const rowBytes = input.shape.reduce(

@@ -8,6 +8,7 @@ import {
   type TensorSpec,
 } from "../tensor.ts";
 import type { Priority } from "../scheduler/settings.ts";
+import { countStrings, decodeStrings } from "../string-data.ts";
 import { parseJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
@@ -79,6 +80,7 @@ function parseRawBinary(model: TargetModel, bytes: Uint8Array): InferRequest {
   if (spec === undefined || model.inputs.length !== 1) {
     throw malformed(`raw binary input needs a model with one input; '${model.name}' has ${model.inputs.length}`);
   }
+  if (spec.datatype === "BYTES") return parseRawText(model, spec, bytes);
   const free = spec.shape.filter((dimension) => dimension === -1).length;
   if (free > 1) throw malformed(`the shape of input '${spec.name}' does not follow from its size`);
   const fixedBytes = toElementBytes(spec.datatype) * Math.abs(toElementCount(spec.shape));
@@ -88,6 +90,19 @@ function parseRawBinary(model: TargetModel, bytes: Uint8Array): InferRequest {
   }
   const shape = spec.shape.map((dimension) => (dimension === -1 ? rows : dimension));
   const data = viewTensorData(spec.datatype, bytes);
+  const outputs = model.outputs.map(({ name }) => ({ name, binary: true }));
+  const inputs = [{ name: spec.name, datatype: spec.datatype, shape, data }];
+  return { id: null, inputs, outputs, priority: null, timeoutMs: null };
+}
+
+/** Raw bytes for a model that takes strings are one string (binary tensor extension, "Raw Binary Request"). */
+function parseRawText(model: TargetModel, spec: TensorSpec, bytes: Uint8Array): InferRequest {
+  const shape = spec.shape.map((dimension) => Math.abs(dimension));
+  if (toElementCount(shape) !== 1) throw malformed(`raw binary input '${spec.name}' is one string, its shape has more`);
+  const data = new Uint8Array(4 + bytes.length);
+  new DataView(data.buffer).setUint32(0, bytes.length, true);
+  data.set(bytes, 4);
+  checkStrings({ name: spec.name, datatype: spec.datatype, shape }, data);
   const outputs = model.outputs.map(({ name }) => ({ name, binary: true }));
   const inputs = [{ name: spec.name, datatype: spec.datatype, shape, data }];
   return { id: null, inputs, outputs, priority: null, timeoutMs: null };
@@ -126,8 +141,8 @@ function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody
     const size = parameters["binary_data_size"];
     if (parameters["shared_memory_region"] !== undefined) {
       const range = parseSharedRange(head, item, parameters);
-      if (readShared === undefined)
-        throw new ProtocolError("not_supported", `input '${head.name}': shared memory is not supported`);
+      if (readShared === undefined || head.datatype === "BYTES")
+        throw new ProtocolError("not_supported", `input '${head.name}': shared memory is not supported for it`);
       inputs.push({ ...head, data: viewTensorData(head.datatype, readShared(range)) });
       continue;
     }
@@ -136,7 +151,9 @@ function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody
       continue;
     }
     if (item["data"] !== undefined) throw malformed(`input '${head.name}' has both 'data' and binary data`);
-    const expected = toElementCount(head.shape) * toElementBytes(head.datatype);
+    const fixed = toElementCount(head.shape) * toElementBytes(head.datatype);
+    // Only the tensor's own parameter says how long strings are together.
+    const expected = head.datatype === "BYTES" ? toByteCount(head.name, size) : fixed;
     if (size !== expected) {
       throw malformed(
         `unexpected total byte size ${JSON.stringify(size).slice(0, 32)} for input '${head.name}', expecting ${expected}`,
@@ -144,11 +161,27 @@ function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody
     }
     if (offset + expected > binary.length) throw malformed(`the body ends inside the data of input '${head.name}'`);
     const data = viewTensorData(head.datatype, binary.subarray(offset, offset + expected));
+    if (head.datatype === "BYTES") checkStrings(head, data as Uint8Array);
     inputs.push({ ...head, data });
     offset += expected;
   }
   if (offset !== binary.length) throw malformed(`unexpected ${binary.length - offset} bytes after the last input`);
   return inputs;
+}
+
+function toByteCount(name: string, size: unknown): number {
+  if (Number.isSafeInteger(size) && Number(size) >= 0) return Number(size);
+  throw malformed(`'binary_data_size' of input '${name}' is no count`);
+}
+
+function checkStrings(head: Omit<Tensor, "data">, data: Uint8Array): void {
+  const expected = toElementCount(head.shape);
+  const count = countStrings(data);
+  if (count === null) throw malformed(`the binary data of input '${head.name}' are no whole strings`);
+  if (count !== expected)
+    throw malformed(`unexpected number of string elements ${count} for input '${head.name}', expecting ${expected}`);
+  // The runtime takes text; what it would make of other bytes is not what was sent.
+  if (decodeStrings(data) === null) throw malformed(`the strings of input '${head.name}' are no UTF-8`);
 }
 
 function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, parameters: JsonObject): SharedRange {
@@ -170,7 +203,6 @@ function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, paramete
 function parseHead(item: JsonObject): { name: string; datatype: Datatype; shape: number[] } {
   const { name, datatype, shape } = item;
   if (typeof name !== "string" || name.length > 1_024) throw malformed("an input has no 'name'");
-  if (datatype === "BYTES") throw new ProtocolError("not_supported", `input '${name}': no model here takes BYTES`);
   if (typeof datatype !== "string" || !isDatatype(datatype)) throw malformed(`input '${name}' has no known 'datatype'`);
   if (!Array.isArray(shape) || shape.length > 16)
     throw malformed(`input '${name}' has no 'shape' of at most 16 numbers`);

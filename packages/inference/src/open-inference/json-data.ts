@@ -1,4 +1,5 @@
 import { createTensorData, toElementCount, type Datatype, type TensorData } from "../tensor.ts";
+import { decodeStrings, encodeStrings, maxStrings } from "../string-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 interface Range {
@@ -31,6 +32,7 @@ export function parseJsonData(
   const { name, datatype, shape } = head;
   if (!Array.isArray(data)) throw malformed(`input '${name}' has no data array`);
   const count = toElementCount(shape);
+  if (datatype === "BYTES") return parseStrings(name, data, count);
   if (datatype === "FP32" && data.length === count) {
     const target = new Float32Array(count);
     if (fillFlat(data, target) === count) return target;
@@ -39,6 +41,15 @@ export function parseJsonData(
   walk(sink, data, 0);
   if (sink.position !== count) throw malformed(countMessage(name, sink.position, count));
   return sink.target;
+}
+
+function parseStrings(name: string, data: readonly unknown[], count: number): Uint8Array {
+  if (count > maxStrings) throw malformed(`input '${name}' has more than ${maxStrings} strings`);
+  const strings = (data as readonly unknown[]).flat(16);
+  const texts = strings.filter((text) => typeof text === "string" && text.isWellFormed()) as string[];
+  if (texts.length !== strings.length) throw malformed(`input '${name}' holds a value that is no string`);
+  if (texts.length !== count) throw malformed(countMessage(name, texts.length, count));
+  return encodeStrings(texts);
 }
 
 /** Copies finite numbers until the target is full or an element is anything else; how many were copied. */
@@ -118,6 +129,11 @@ function malformed(message: string): ProtocolError {
 
 /** Elements as JSON text. Throws `response_not_json` for not-a-number and infinities, which JSON does not have. */
 export function toJsonData(name: string, datatype: Datatype, data: TensorData): string {
+  if (datatype === "BYTES") {
+    const strings = decodeStrings(data as Uint8Array);
+    if (strings !== null) return JSON.stringify(strings);
+    throw new ProtocolError("response_not_json", `output '${name}' holds strings that are no UTF-8`);
+  }
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) return `[${data.join(",")}]`;
   if (datatype === "BOOL") return `[${Array.from(data, (value) => (value === 0 ? "false" : "true")).join(",")}]`;
   if (datatype === "BF16") throw new ProtocolError("response_not_json", `output '${name}' is BF16`);

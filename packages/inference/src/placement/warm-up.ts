@@ -38,11 +38,12 @@ export class ProfileFolder implements Disposable {
 }
 
 function toZeros(metadata: InferenceSession.ValueMetadata): OrtTensor {
-  if (!metadata.isTensor || metadata.type === "string") throw new Error(`'${metadata.name}' cannot be made up`);
+  if (!metadata.isTensor) throw new Error(`'${metadata.name}' cannot be made up`);
   const dims = metadata.shape.map((size) => (typeof size === "number" && size > 0 ? size : 1));
   const count = dims.reduce((product, size) => product * size, 1);
   if (!(count <= maxElements)) throw new Error(`'${metadata.name}' is too large to be made up`);
   const { type } = metadata;
+  if (type === "string") return new OrtTensor("string", new Array<string>(count).fill(""), dims);
   const big = type === "int64" || type === "uint64";
   if (type === "float16") {
     const tensor = new OrtTensor("float16", new Uint16Array(count) as never, dims);

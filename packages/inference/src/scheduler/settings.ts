@@ -43,5 +43,11 @@ export function toLevel(asked: Priority, slot: Priority): Level {
 
 /** Only rows that the model itself calls free may be joined: the first dimension of every input and output. */
 export function isJoinable(model: { readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] }) {
-  return model.inputs.length > 0 && [...model.inputs, ...model.outputs].every(({ shape }) => shape[0] === -1);
+  return (
+    model.inputs.length > 0 &&
+    [...model.inputs, ...model.outputs].every(
+      // Strings have no width by which joined answers could be taken apart.
+      ({ shape, datatype }) => shape[0] === -1 && datatype !== "BYTES",
+    )
+  );
 }

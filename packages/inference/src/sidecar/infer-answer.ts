@@ -2,6 +2,7 @@ import { toErrorMessage } from "@fairlead/kernel";
 import { maxTensorElements } from "../open-inference/infer-request.ts";
 import { parseJsonData } from "../open-inference/json-data.ts";
 import { RuntimeError } from "../runtime-error.ts";
+import { countStrings } from "../string-data.ts";
 import { toElementBytes, viewTensorData, type Tensor, type TensorSpec } from "../tensor.ts";
 
 /** What an answer must be an answer to. */
@@ -121,13 +122,17 @@ function readTensor({ spec, shape, elements }: OutputHead, item: JsonObject, bin
   const size = parameters["binary_data_size"];
   if (size === undefined) return { kind: "json", data: readJson(spec, shape, data) };
   if (data !== undefined) throw wrong(`output '${spec.name}' has both 'data' and binary data`);
-  const expected = elements * toElementBytes(spec.datatype);
+  const fixed = elements * toElementBytes(spec.datatype);
+  const strings = spec.datatype === "BYTES";
+  const expected = strings && Number.isSafeInteger(size) && Number(size) >= 0 ? Number(size) : fixed;
   if (size !== expected)
     throw wrong(`output '${spec.name}' has a binary_data_size of ${show(size)}, its shape needs ${expected}`);
   if (expected > binary.length) throw wrong(`the answer ends inside the data of output '${spec.name}'`);
   const bytes = binary.subarray(0, expected);
   if (spec.datatype === "BOOL" && bytes.some((byte) => byte > 1))
     throw wrong(`output '${spec.name}' holds a byte that is no BOOL`);
+  if (strings && countStrings(bytes) !== elements)
+    throw wrong(`output '${spec.name}' is not made of ${elements} strings`);
   return { kind: "binary", data: viewTensorData(spec.datatype, bytes) };
 }
 

@@ -23,6 +23,7 @@ const types: Readonly<Record<Datatype, string>> = {
   BF16: "TYPE_BF16",
   FP32: "TYPE_FP32",
   FP64: "TYPE_FP64",
+  BYTES: "TYPE_STRING",
 };
 
 /**

@@ -1,4 +1,10 @@
-import { buildOnnxModel, type WrittenGraph, type WrittenNode, type WrittenTensor } from "./onnx-writer.ts";
+import {
+  buildOnnxModel,
+  type WritableDataType,
+  type WrittenGraph,
+  type WrittenNode,
+  type WrittenTensor,
+} from "./onnx-writer.ts";
 
 /** Deterministic weights in -0.5..0.5 (linear congruential generator of Numerical Recipes). */
 function toWeights(count: number, seed: number): Float32Array {
@@ -249,6 +255,41 @@ export function hungryModel(elements: bigint): Uint8Array<ArrayBuffer> {
       initializers: [{ name: "count", type: "int64", dims: [1], data: BigInt64Array.of(elements) }],
       inputs: [{ name: "x", type: "float32", shape: ["rows"] }],
       outputs: [{ name: "y", type: "float32", shape: [] }],
+    },
+  });
+}
+
+/** Passes its input on, whatever type the runtime knows: one node, one row per element. */
+export function identityModel(type: WritableDataType): Uint8Array<ArrayBuffer> {
+  const value = (name: string) => ({ name, type, shape: ["rows"] });
+  return buildOnnxModel({
+    graph: {
+      nodes: [{ op: "Identity", inputs: ["x"], outputs: ["y"] }],
+      inputs: [value("x")],
+      outputs: [value("y")],
+    },
+  });
+}
+
+/** Turns text to upper case (StringNormalizer, opset 10): a model whose input and output are strings. */
+export function upperCaseModel(): Uint8Array<ArrayBuffer> {
+  const value = (name: string) => ({ name, type: "string" as const, shape: ["rows"] });
+  return buildOnnxModel({
+    graph: {
+      nodes: [
+        {
+          op: "StringNormalizer",
+          inputs: ["x"],
+          outputs: ["y"],
+          attributes: [
+            { name: "case_change_action", string: "UPPER" },
+            // The default is a locale that a bare system does not have.
+            { name: "locale", string: "C" },
+          ],
+        },
+      ],
+      inputs: [value("x")],
+      outputs: [value("y")],
     },
   });
 }

@@ -5,12 +5,17 @@ export const onnxDataType = {
   float32: 1,
   uint8: 2,
   int8: 3,
+  uint16: 4,
+  int16: 5,
   int32: 6,
   int64: 7,
   string: 8,
   bool: 9,
   float16: 10,
   float64: 11,
+  uint32: 12,
+  uint64: 13,
+  bfloat16: 16,
   uint4: 21,
   int4: 22,
 } as const;
@@ -35,6 +40,7 @@ export interface WrittenTensor {
 export type WrittenAttribute =
   | { readonly name: string; readonly int: number | bigint }
   | { readonly name: string; readonly float: number }
+  | { readonly name: string; readonly string: string }
   | { readonly name: string; readonly ints: readonly number[] }
   | { readonly name: string; readonly tensor: WrittenTensor }
   | { readonly name: string; readonly graph: WrittenGraph };
@@ -124,6 +130,7 @@ function toAttribute(attribute: WrittenAttribute): ProtobufWriter {
   const writer = new ProtobufWriter().string(1, attribute.name);
   if ("int" in attribute) return writer.int(3, attribute.int).int(20, 2);
   if ("float" in attribute) return writer.float(2, attribute.float).int(20, 1);
+  if ("string" in attribute) return writer.string(4, attribute.string).int(20, 3);
   if ("tensor" in attribute) return writer.message(5, toTensor(attribute.tensor)).int(20, 4);
   if ("graph" in attribute) return writer.message(6, toGraph(attribute.graph)).int(20, 5);
   for (const value of attribute.ints) writer.int(8, value);
