@@ -136,6 +136,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       acceleratorRetry: config.inference.acceleratorRetry,
       isolated: config.inference.isolated,
       sharedMemory: config.inference.sharedMemory === "allow",
+      repository: config.inference.repository === "allow",
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
@@ -149,6 +150,8 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       link.report();
     },
     onPlacement: (moved) => slots.onPlacement(moved),
+    onUnloaded: ({ slot, loadId }) => slots.onUnloaded(slot, loadId),
+    onRepository: (asked) => void slots.onRepository(asked),
     onExit: (exit) => {
       slots.onServingExit(exit);
       link.report();

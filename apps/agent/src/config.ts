@@ -27,6 +27,8 @@ export const agentConfigSchema = z.strictObject({
       loadTimeoutMs: z.int().min(1_000).max(3_600_000).default(60_000),
       /** Whether clients on this device may pass input tensors in shared memory objects: they then read what this user may. */
       sharedMemory: z.enum(["forbid", "allow"]).default("forbid"),
+      /** Whether clients on this device may take an assigned model out of memory, and bring it back. */
+      repository: z.enum(["forbid", "allow"]).default("forbid"),
       /** Accelerators whose sessions get processes of their own: slower by a copy, and a driver's crash takes nothing along. */
       isolated: z
         .array(executionProviderSchema.exclude(["cpu"]))

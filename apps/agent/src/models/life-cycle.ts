@@ -29,7 +29,8 @@ export type SlotEvent =
   | { readonly kind: "reverted" }
   | { readonly kind: "fell-back" }
   | { readonly kind: "removed"; readonly job: JobKey }
-  | { readonly kind: "stopped"; readonly reason: string }
+  | { readonly kind: "stopped"; readonly reason: string; readonly byClient?: true }
+  | { readonly kind: "client-lifted" }
   | { readonly kind: "distrusted"; readonly digest: string }
   | { readonly kind: "repaired"; readonly digest: string };
 
@@ -191,7 +192,13 @@ export function applySlotEvent(record: SlotRecord, event: SlotEvent): SlotRecord
         job: toJob(event.job, { state: "removed", code: null, reason: null }),
       };
     case "stopped":
-      return { ...record, stopped: { reason: event.reason.slice(0, 256) } };
+      return {
+        ...record,
+        stopped: { reason: event.reason.slice(0, 256), ...(event.byClient === undefined ? {} : { byClient: true }) },
+      };
+    case "client-lifted":
+      // What the control plane stopped, no client starts.
+      return record.stopped?.byClient === true ? { ...record, stopped: null } : record;
     case "distrusted":
       if (record.distrusted.includes(event.digest)) return record;
       return { ...record, distrusted: [...record.distrusted, event.digest].slice(-16) };

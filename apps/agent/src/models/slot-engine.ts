@@ -54,7 +54,7 @@ export class SlotEngine {
 
   constructor(slot: string, ports: SlotPorts) {
     this.ports = ports;
-    this.#record = ports.saved.load() ?? createSlotRecord(slot);
+    this.#record = applySlotEvent(ports.saved.load() ?? createSlotRecord(slot), { kind: "client-lifted" });
     this.#placementNews = new PlacementNews(slot, (data) => ports.emit(data));
   }
 

@@ -69,7 +69,13 @@ export const slotRecordSchema = z.strictObject({
   candidate: candidateSchema.nullable(),
   job: jobSchema.nullable(),
   /** Set by a stop-serving command; survives restarts until a repair or a new build lifts it. */
-  stopped: z.strictObject({ reason: z.string().max(256) }).nullable(),
+  stopped: z
+    .strictObject({
+      reason: z.string().max(256),
+      /** A client on the device asked for it, and may take it back; forgotten when the agent starts. */
+      byClient: z.literal(true).optional(),
+    })
+    .nullable(),
   /** Digests whose file on this disk is not what it claims to be; never loaded until fetched again. */
   distrusted: z.array(digestSchema).max(16),
 });

@@ -9,6 +9,7 @@ import type { ArtifactKeeper } from "./artifact-keeper.ts";
 import type { Chooser } from "./choice/chooser.ts";
 import { asShadow, toUnmeasured, toWish } from "./desired.ts";
 import type { DeviceOffers } from "./load-target.ts";
+import { RepositoryClient } from "./repository-client.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
@@ -41,11 +42,13 @@ export class Slots implements Service {
   readonly name = "slots";
   readonly #options: SlotsOptions;
   readonly #engines = new Map<string, SlotEngine>();
+  readonly #repository: RepositoryClient;
   #cleanTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: SlotsOptions) {
     this.#options = options;
+    this.#repository = new RepositoryClient(options.clock);
     for (const file of readdirSync(options.folder)) {
       const slot = file.endsWith(".json") ? file.slice(0, -".json".length) : "";
       if (slotNameSchema.safeParse(slot).success) this.#open(slot);
@@ -139,6 +142,22 @@ export class Slots implements Service {
     this.#engines.get(slot)?.onPlacement(loadId, placement);
   }
 
+  /** The serving process gave a load up: what is still wanted is loaded again. */
+  onUnloaded(slot: string, loadId: string): void {
+    const engine = this.#engines.get(slot);
+    engine?.removeLoad(loadId);
+    engine?.wake();
+    this.#onChange();
+  }
+
+  async onRepository(asked: Extract<ServingEvent, { kind: "repository" }>): Promise<void> {
+    const { serving, logger } = this.#options;
+    const refusal = await this.#repository.ask(this.all, asked);
+    logger.info("a client on the device asked for a model", { ask: asked.ask, model: asked.model, refusal });
+    // A process that ended meanwhile has forgotten the question, and its client with it.
+    await serving.request({ kind: "repository-done", askId: asked.askId, refusal }).catch(() => undefined);
+  }
+
   onServingReady(): void {
     for (const engine of this.#engines.values()) engine.onServingReady();
   }
@@ -160,6 +179,7 @@ export class Slots implements Service {
 
   #onChange(): void {
     this.#options.onChange();
+    this.#repository.onChange();
     this.#scheduleClean();
   }
 

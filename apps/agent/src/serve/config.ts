@@ -26,6 +26,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     acceleratorRetry: parseRetry(value["acceleratorRetry"]),
     isolated: parseNames(value["isolated"]),
     sharedMemory: value["sharedMemory"] === true,
+    repository: value["repository"] === true,
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }

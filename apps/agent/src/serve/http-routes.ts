@@ -1,11 +1,12 @@
-import { readBody } from "./http-body.ts";
 import { checkMethod, sendJson, unknownRoute, type Exchange } from "./http-exchange.ts";
 import { handleInfer, type InferContext, type InferTarget } from "./http-infer.ts";
+import { handleRepository } from "./http-repository.ts";
 import { handleSharedMemory } from "./http-shared-memory.ts";
 import { toConfigDocument, toModelDocument, toServerDocument } from "./model-documents.ts";
-import { ServeError } from "./serving-error.ts";
+import type { RepositoryAsks } from "./repository-asks.ts";
 
 export interface RouteContext extends InferContext {
+  readonly repository: RepositoryAsks;
   /** False while the process shuts down. */
   accepting(): boolean;
 }
@@ -21,7 +22,7 @@ export async function route(context: RouteContext, exchange: Exchange): Promise<
   if (area === undefined) return get(exchange, toServerDocument(context.shared.allowed));
   if (area === "health") return health(context, exchange, segments[2]);
   if (area === "models") return models(context, exchange, segments.slice(2));
-  if (area === "repository") return repository(context, exchange, segments.slice(2));
+  if (area === "repository") return handleRepository(context, exchange, segments.slice(2));
   if (area === "systemsharedmemory") return handleSharedMemory(context, exchange, segments.slice(2));
   throw unknownRoute();
 }
@@ -84,25 +85,6 @@ function describeModel(
     default:
       throw unknownRoute();
   }
-}
-
-/** Triton's model repository extension: the index is real, the rest is refused, since installing is the supervisor's. */
-async function repository(context: RouteContext, exchange: Exchange, path: readonly string[]): Promise<void> {
-  checkMethod(exchange, "POST");
-  const bytes = await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null, memory: context.memory });
-  if (path[0] === "models" && path.length === 3 && (path[2] === "load" || path[2] === "unload")) {
-    throw new ServeError(
-      "policy_refused",
-      `${path[2]} of '${path[1]}' is not allowed: models come by signed desired state`,
-    );
-  }
-  if (path[0] !== "index" || path.length !== 1) throw unknownRoute();
-  const readyOnly = /"ready"\s*:\s*true/u.test(Buffer.from(bytes).toString("latin1"));
-  const entries = context.loads.list().map(({ load, stoppedReason }) => {
-    const reason = stoppedReason ?? (load.hung ? "a run passed its deadline" : "");
-    return { name: load.target.name, version: load.version, state: reason === "" ? "READY" : "UNAVAILABLE", reason };
-  });
-  sendJson(exchange.response, 200, readyOnly ? entries.filter((entry) => entry.state === "READY") : entries);
 }
 
 function get(exchange: Exchange, document: object): void {

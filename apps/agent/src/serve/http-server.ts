@@ -34,6 +34,7 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   route_unknown: 404,
   method_refused: 405,
   policy_refused: 403,
+  repository_refused: 400,
   model_stopped: 503,
   overloaded: 503,
   quota_exceeded: 429,

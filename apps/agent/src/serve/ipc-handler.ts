@@ -13,6 +13,7 @@ import type {
   ServingResults,
 } from "./ipc.ts";
 import type { Loads } from "./loads.ts";
+import type { RepositoryAsks } from "./repository-asks.ts";
 import { runSelfTest } from "./self-test.ts";
 import { ServeError, toServingError } from "./serving-error.ts";
 import { readVerifiedFile } from "./verified-file.ts";
@@ -32,7 +33,7 @@ export type IpcHandler = (message: ServingRequestMessage) => Promise<ServingResp
 export function createIpcHandler(
   loads: Loads,
   server: HttpServer,
-  runtime: Pick<OnnxInferenceRuntime, "listOffered">,
+  parts: { readonly runtime: Pick<OnnxInferenceRuntime, "listOffered">; readonly repository: RepositoryAsks },
 ): IpcHandler {
   const handlers: Handlers = {
     load: (request) => loads.open(request),
@@ -52,11 +53,15 @@ export function createIpcHandler(
       return {};
     },
     collect: () => ({ loads: loads.takeStatistics() }),
+    "repository-done"({ askId, refusal }) {
+      parts.repository.settle(askId, refusal);
+      return {};
+    },
     throttle({ throttled }) {
       loads.setThrottled(throttled);
       return {};
     },
-    offers: async () => ({ providers: await runtime.listOffered() }),
+    offers: async () => ({ providers: await parts.runtime.listOffered() }),
     ping: () => ({ rssBytes: process.memoryUsage.rss(), loads: loads.size, inflight: loads.inflight }),
     async shutdown({ drainMs }) {
       await server.drain(drainMs);

@@ -52,6 +52,8 @@ export interface ServingConfig {
   readonly isolated?: readonly string[];
   /** Whether clients of this machine may name input tensors in shared memory objects (/dev/shm). Default false. */
   readonly sharedMemory?: boolean;
+  /** Whether clients of this machine may unload and load assigned builds. Default false. */
+  readonly repository?: boolean;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }
@@ -229,6 +231,14 @@ export interface CollectResult {
   readonly loads: readonly LoadStatistics[];
 }
 
+/** The answer to an event `repository`. */
+export interface RepositoryDoneRequest {
+  readonly kind: "repository-done";
+  readonly askId: number;
+  /** Why it was not done; null when it was. */
+  readonly refusal: string | null;
+}
+
 /** Whether the device is hot or throttles: batch work stands still as long as it does. */
 export interface ThrottleRequest {
   readonly kind: "throttle";
@@ -267,6 +277,7 @@ export type ServingRequest =
   | UnloadRequest
   | StopServingRequest
   | CollectRequest
+  | RepositoryDoneRequest
   | ThrottleRequest
   | OffersRequest
   | PingRequest
@@ -282,6 +293,7 @@ export interface ServingResults {
   readonly unload: Record<string, never>;
   readonly "stop-serving": Record<string, never>;
   readonly collect: CollectResult;
+  readonly "repository-done": Record<string, never>;
   readonly throttle: Record<string, never>;
   readonly offers: OffersResult;
   readonly ping: PingResult;
@@ -341,6 +353,13 @@ export type ServingEvent =
     }
   /** A load that nobody asked was given up for another; its id means nothing any more. */
   | { readonly kind: "unloaded"; readonly loadId: string; readonly slot: string; readonly reason: string }
+  /** A client of this machine wants the assigned build of a model out of memory, or back; answered by `repository-done`. */
+  | {
+      readonly kind: "repository";
+      readonly askId: number;
+      readonly ask: "load" | "unload";
+      readonly model: string;
+    }
   /** A server that runs models for this process started, ended, printed something, or did not take a model back. */
   | {
       readonly kind: "runtime";

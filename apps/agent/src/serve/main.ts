@@ -8,6 +8,7 @@ import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
 import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
+import { RepositoryAsks } from "./repository-asks.ts";
 import { SharedRegions } from "./shared-regions.ts";
 import { createSidecars } from "./sidecars.ts";
 
@@ -60,6 +61,7 @@ const loads = new Loads({
 });
 process.on("disconnect", () => leave(loads.busy));
 
+const repository = new RepositoryAsks(config.repository, (event) => send({ event }));
 const server = await openHttpServer({
   address: config.address,
   maxSockets: config.maxSockets,
@@ -67,11 +69,12 @@ const server = await openHttpServer({
     loads,
     maxBodyBytes: config.maxBodyBytes,
     memory: createBodyMemory(8 * 1_048_576),
+    repository,
     shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
     nowMs: () => Date.now(),
   },
 });
-const handle = createIpcHandler(loads, server, own);
+const handle = createIpcHandler(loads, server, { runtime: own, repository });
 process.on("message", (message: ServingRequestMessage) => {
   void handle(message).then((response) =>
     send(response, message.request.kind === "shutdown" ? () => leave(loads.busy) : undefined),

@@ -23,6 +23,7 @@ export type ServeErrorCode =
   | "body_too_large"
   | "body_encoding"
   | "policy_refused"
+  | "repository_refused"
   | "route_unknown"
   | "method_refused"
   | "client_gone";
@@ -48,6 +49,7 @@ const hints: Record<ServeErrorCode, string> = {
   deadline_expired: "Allow a longer timeout, or send fewer requests at once.",
   body_too_large: "Send fewer rows per request.",
   body_encoding: "Send the body plain, or with Content-Encoding gzip or deflate.",
+  repository_refused: "POST /v2/repository/index lists what this device is assigned.",
   policy_refused: "Models are installed by signed desired state, not through this endpoint.",
   route_unknown: "GET /v2 lists what this server can do.",
   method_refused: "See the Open Inference Protocol for the method of this path.",

@@ -35,6 +35,8 @@ export interface ServingHostOptions {
   readonly onUnloaded?: (unloaded: { readonly loadId: string; readonly slot: string }) => void;
   /** A load runs elsewhere than before. */
   readonly onPlacement?: (moved: Extract<ServingEvent, { kind: "placement" }>) => void;
+  /** A client on this device asks for an assigned build to be unloaded or loaded. */
+  readonly onRepository?: (asked: Extract<ServingEvent, { kind: "repository" }>) => void;
   readonly timings?: Partial<Timings>;
 }
 
@@ -230,6 +232,9 @@ export class ServingHost implements Service {
         return;
       case "placement":
         this.#options.onPlacement?.(event);
+        return;
+      case "repository":
+        this.#options.onRepository?.(event);
         return;
       case "runtime":
         this.#options.logger[event.severity]("a runtime reports", { runtime: event.runtime, reason: event.message });

@@ -43,7 +43,12 @@ function toZeros(metadata: InferenceSession.ValueMetadata): OrtTensor {
   const count = dims.reduce((product, size) => product * size, 1);
   if (!(count <= maxElements)) throw new Error(`'${metadata.name}' is too large to be made up`);
   const { type } = metadata;
-  if (type === "string") return new OrtTensor("string", new Array<string>(count).fill(""), dims);
+  if (type === "string")
+    return new OrtTensor(
+      "string",
+      Array.from({ length: count }, () => ""),
+      dims,
+    );
   const big = type === "int64" || type === "uint64";
   if (type === "float16") {
     const tensor = new OrtTensor("float16", new Uint16Array(count) as never, dims);
