@@ -107,7 +107,8 @@ it("is given its share of the requests", async () => {
 it("becomes the active build without being loaded again, and no request fails while it does", async () => {
   await using serving = new ServingHarness();
   await serveWithShadow(serving, "1.1.0-int8");
-  const asking = digits.map(({ pixels }) => ask(serving, pixels));
+  // Fewer than may wait at a time.
+  const asking = digits.slice(0, 40).map(({ pixels }) => ask(serving, pixels));
   await serving.must({ kind: "activate", slot: "reader", loadId: "shadow" });
   await Promise.all(asking);
   await serving.must({ kind: "unload", loadId: "active" });
