@@ -9,6 +9,7 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { readFingerprint } from "./bench/fingerprint.ts";
 import { measureBuild } from "./bench/measure-build.ts";
+import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
@@ -26,6 +27,7 @@ import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
 import { choicesSchema } from "./models/choice/choice-record.ts";
 import { Chooser } from "./models/choice/chooser.ts";
+import { isToSwitch } from "./models/choice/switch-build.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
 import { listProviders, type DeviceOffers } from "./models/load-target.ts";
 import { Slots } from "./models/slots.ts";
@@ -170,6 +172,12 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     measure: (request, build, signal) =>
       measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
     onChange: () => link.report(),
+    onNewChoice: (slot, { wish, candidates }) => {
+      const engine = slots.get(slot);
+      if (engine === undefined || !isToSwitch(engine.record, wish)) return;
+      logger.info("another build is the better one now", { slot });
+      engine.apply({ kind: "choosing", job: wish.job, candidates });
+    },
     clock,
     random,
     logger,
@@ -342,6 +350,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     telemetry,
     integrity,
     inbox,
+    new MeasureRequests({ folder: paths.measure, measureAgain: (slot) => chooser.measureAgain(slot), logger }),
     ...jobs,
   ]);
 }

@@ -11,6 +11,7 @@ const usage = `fairlead-agent: serves models on this device and keeps them hones
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
   bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
+          [--measure]                                 has the running agent measure them again first
   doctor  [--data FOLDER]
 
 FOLDER holds everything that the agent knows; default ./agent. Its config.yaml may set what differs from the defaults.
@@ -52,6 +53,7 @@ async function main(argv: readonly string[]): Promise<number> {
       data: { type: "string", default: "./agent" },
       label: { type: "string", multiple: true, default: [] },
       json: { type: "boolean", default: false },
+      measure: { type: "boolean", default: false },
       slot: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -88,6 +90,10 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     case "bench": {
       const { showBench } = await import("./bench/show-bench.ts");
+      if (values.measure) {
+        const { measureNow } = await import("./bench/measure-now.ts");
+        await measureNow(data, values.slot);
+      }
       return showBench(data, { slot: values.slot, json: values.json });
     }
     case "doctor": {

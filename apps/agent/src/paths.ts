@@ -11,6 +11,8 @@ export interface DataPaths {
   readonly state: string;
   readonly outbox: string;
   readonly run: string;
+  /** Requests to measure a slot's builds again. */
+  readonly measure: string;
 }
 
 export function toDataPaths(root: string): DataPaths {
@@ -23,6 +25,7 @@ export function toDataPaths(root: string): DataPaths {
     state: join(root, "state"),
     outbox: join(root, "outbox.db"),
     run: join(root, "run"),
+    measure: join(root, "run", "measure"),
   };
 }
 

@@ -39,6 +39,20 @@ function toLines(slot: string, choice: SlotChoice): string[] {
 }
 
 /**
+ * Every slot with a choice, or the one that is asked for.
+ * @throws CodedError `not_measured`
+ */
+export function readSlotChoices(root: string, slot: string | undefined): [string, SlotChoice][] {
+  const loaded = openStateFile(join(toDataPaths(root).state, "choices.json"), choicesSchema).load();
+  const slots = loaded.kind === "loaded" || loaded.kind === "recovered" ? loaded.value.slots : {};
+  const asked = Object.entries(slots).filter(([name]) => slot === undefined || name === slot);
+  if (asked.length > 0) return asked;
+  throw new CodedError("not_measured", `nothing was measured${slot === undefined ? "" : ` for slot ${slot}`}`, {
+    hint: "a release with several builds for this device is measured when it is installed",
+  });
+}
+
+/**
  * The builds that this device has measured, the losing ones too, slot by slot. The agent measures when a release leaves
  * a choice, and again when the hardware, a driver or the runtime changes.
  * @throws CodedError `not_measured`
@@ -47,17 +61,7 @@ export function showBench(
   root: string,
   options: { readonly slot: string | undefined; readonly json: boolean },
 ): number {
-  const loaded = openStateFile(join(toDataPaths(root).state, "choices.json"), choicesSchema).load();
-  const slots = loaded.kind === "loaded" || loaded.kind === "recovered" ? loaded.value.slots : {};
-  const asked = Object.entries(slots).filter(([slot]) => options.slot === undefined || slot === options.slot);
-  if (asked.length === 0)
-    throw new CodedError(
-      "not_measured",
-      `nothing was measured${options.slot === undefined ? "" : ` for slot ${options.slot}`}`,
-      {
-        hint: "a release with several builds for this device is measured when it is installed",
-      },
-    );
+  const asked = readSlotChoices(root, options.slot);
   const text = options.json
     ? JSON.stringify(Object.fromEntries(asked), null, 2)
     : asked.flatMap(([slot, choice]) => toLines(slot, choice)).join("\n");

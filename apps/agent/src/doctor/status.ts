@@ -21,7 +21,8 @@ function countWaiting(path: string): number | null {
   }
 }
 
-function isRunning(root: string): boolean {
+/** Whether an agent holds this data folder. */
+export function isRunning(root: string): boolean {
   try {
     const database = new DatabaseSync(join(root, "agent.lock"), { timeout: 0 });
     try {

@@ -1,6 +1,7 @@
 import { isJobEnd } from "@fairlead/protocol";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { isToSwitch } from "./choice/switch-build.ts";
 import { applySlotEvent } from "./life-cycle.ts";
 import { planSlot, type SlotFacts, type SlotLoad, type Step, type Wish } from "./plan.ts";
 import { createSlotRecord, slotRecordSchema, type InstalledBuild, type SlotRecord } from "./slot-record.ts";
@@ -228,4 +229,94 @@ it("serves the previous build when the active file is distrusted at start, and n
   world.record = applySlotEvent(world.record, { kind: "repaired", digest: digest(2) });
   settle(world);
   expect(world.loads.find((load) => load.loadId === world.served)?.digest).toBe(digest(2));
+});
+
+/** To be chosen between two builds of one release; the decision is for the given one, or for none. */
+const toChoose = (n: number, attempt: number): Wish => ({
+  kind: "choose",
+  job: { releaseId: ulid(n), rolloutId: null, attempt },
+  request: {
+    releaseId: ulid(n),
+    content: {
+      ...{ model: "digit-reader", version: `1.${n}.0`, description: "", classification: null, builds: [] },
+      selfTest: { golden: null, latencyP95Ms: null, repeats: 1 },
+    },
+    candidates: [],
+  },
+  soakMs: 1_000,
+});
+const toDecided = (n: number, attempt: number, chosen: number | null): Wish => {
+  const asked = wish(n, attempt);
+  if (asked.kind !== "install") throw new Error("an install");
+  if (chosen !== null)
+    return { ...asked, build: { ...asked.build, artifact: { digest: digest(chosen), sizeBytes: 10 } } };
+  return { kind: "refused", job: asked.job, end: { state: "failed", code: "no_build_passed", reason: "none" } };
+};
+const choosing = fc.record({
+  measuring: fc.array(fc.constantFrom<Chance>("fine", "power-loss", "serving-lost"), { minLength: 1, maxLength: 10 }),
+  installing: fc.array(fc.constantFrom<Chance>("fine", "fine", "fine", "power-loss", "serving-lost"), {
+    maxLength: 30,
+  }),
+  chosen: fc.option(fc.integer({ min: 4, max: 9 })),
+});
+
+it("serves what it has while builds are measured, and ends the job with the chosen one or with the named error", () => {
+  fc.assert(
+    fc.property(fc.array(choosing, { minLength: 1, maxLength: 4 }), (choices) => {
+      const world = new World();
+      world.wish = wish(0, 1);
+      settle(world);
+      let served = digest(0);
+      for (const [at, { measuring, installing, chosen }] of choices.entries()) {
+        world.wish = toChoose(1, at + 1);
+        for (const chance of measuring) {
+          if (chance === "power-loss") world.losePower();
+          else if (chance === "serving-lost") world.loseServing();
+          settle(world);
+          expect(world.record.job).toMatchObject({ attempt: at + 1, state: "waiting", code: "choosing" });
+          expect(world.record.candidate).toBeNull();
+          expect(world.loads.find((load) => load.loadId === world.served)?.digest).toBe(served);
+        }
+        world.wish = toDecided(1, at + 1, chosen);
+        for (const chance of installing) {
+          if (chance === "power-loss") world.losePower();
+          else if (chance === "serving-lost") world.loseServing();
+          world.execute(world.plan(), "fine");
+        }
+        settle(world);
+        if (chosen === null) expect(world.record.job).toMatchObject({ state: "failed", code: "no_build_passed" });
+        else served = digest(chosen);
+        expect(isJobEnd(world.record.job?.state ?? "waiting")).toBe(true);
+        expect(world.loads.find((load) => load.loadId === world.served)?.digest).toBe(served);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+it("keeps a fulfilled request's build until another one is chosen, then switches as for a new request, proved and reversible", () => {
+  const world = new World();
+  world.wish = toDecided(1, 1, 4);
+  settle(world);
+  world.wish = toChoose(1, 1);
+  expect(world.plan()).toEqual({ kind: "idle" });
+  const other = toDecided(1, 1, 5);
+  world.wish = other;
+  expect(world.plan(), "an end is not left by a wish alone").toEqual({ kind: "idle" });
+  expect(isToSwitch(world.record, other)).toBe(true);
+  world.record = applySlotEvent(world.record, { kind: "choosing", job: other.job, candidates: 2 });
+  settle(world);
+  expect(world.record).toMatchObject({
+    active: { artifact: { digest: digest(5) } },
+    previous: { artifact: { digest: digest(4) } },
+    job: { state: "succeeded", attempt: 1 },
+  });
+  const worse = toDecided(1, 1, 6);
+  world.wish = worse;
+  world.record = applySlotEvent(world.record, { kind: "choosing", job: worse.job, candidates: 2 });
+  for (let count = 0; count < 20 && world.record.job?.state !== "failed"; count += 1)
+    world.execute(world.plan(), "fails");
+  settle(world);
+  expect(world.record).toMatchObject({ active: { artifact: { digest: digest(5) } }, job: { state: "failed" } });
+  expect(isToSwitch(world.record, worse), "what failed is not begun again").toBe(false);
 });

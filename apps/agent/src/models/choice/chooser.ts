@@ -29,6 +29,8 @@ export interface ChooserOptions {
   /** Runs a build in a process of its own. Never throws for a fault of the build. @throws when aborted */
   readonly measure: (request: ChoiceRequest, build: Build, signal: AbortSignal) => Promise<Measurement>;
   readonly onChange: () => void;
+  /** Another build than the slot's choice named until now; called before the choice is noted and the wish followed. */
+  readonly onNewChoice: (slot: string, choice: { readonly wish: Wish; readonly candidates: number }) => void;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
@@ -60,6 +62,8 @@ const reserveBytes = 16_777_216;
 export class Chooser {
   readonly #options: ChooserOptions;
   readonly #tasks = new Map<string, Task>();
+  /** Slots that have builds to choose from, with what they were last asked for. */
+  readonly #followed = new Map<string, Pick<Task, "wish" | "onDecided">>();
   #choices: Choices;
   #turn: Promise<void> = Promise.resolve();
 
@@ -74,21 +78,32 @@ export class Chooser {
     if (wish.kind !== "choose") {
       task?.abort.abort();
       this.#tasks.delete(slot);
+      this.#followed.delete(slot);
       this.#forget(slot);
       return wish;
     }
+    this.#followed.set(slot, { wish, onDecided });
     if (task !== undefined && isSameRequest(task.wish.job, wish.job)) return wish;
     task?.abort.abort();
     this.#tasks.delete(slot);
     const known = this.#decide(wish.request);
     if (known.complete && known.chosen !== null) {
-      this.#note(slot, wish.request, { cached: true });
-      return toDecidedWish(wish, known);
+      return this.#settle(slot, { wish, decision: known, cached: true });
     }
     const ended = job !== null && isSameRequest(job, wish.job) && isJobEnd(job.state);
     if (ended && !isJobSuccess(job.state)) return wish;
     this.#begin(slot, { wish, onDecided, abort: new AbortController() });
     return wish;
+  }
+
+  /** Forgets the numbers of what the slot chooses from and measures anew. False when it has nothing to choose from. */
+  measureAgain(slot: string): boolean {
+    const followed = this.#followed.get(slot);
+    if (followed === undefined) return false;
+    if (this.#tasks.has(slot)) return true;
+    this.#save(withEntry(this.#choices, createEntry(this.toKey(followed.wish.request))));
+    this.#begin(slot, { ...followed, abort: new AbortController() });
+    return true;
   }
 
   view(slot: string): SlotChoice | null {
@@ -148,6 +163,18 @@ export class Chooser {
   #update(request: ChoiceRequest, change: (entry: ChoiceEntry) => Partial<ChoiceEntry>): void {
     const entry = this.#entry(request);
     this.#save(withEntry(this.#choices, { ...entry, ...change(entry) }));
+  }
+
+  #settle(
+    slot: string,
+    { wish, decision, cached }: { readonly wish: ChooseWish; readonly decision: Decision; readonly cached: boolean },
+  ): Wish {
+    const decided = toDecidedWish(wish, decision);
+    const noted = this.#choices.slots[slot]?.chosen;
+    if (noted !== decision.chosen?.artifact.digest)
+      this.#options.onNewChoice(slot, { wish: decided, candidates: decision.candidates.length });
+    this.#note(slot, wish.request, { cached });
+    return decided;
   }
 
   #note(slot: string, request: ChoiceRequest, { cached }: { readonly cached: boolean }): void {
@@ -211,10 +238,10 @@ export class Chooser {
       onChange();
     }
     this.#tasks.delete(slot);
-    this.#note(slot, request, { cached: false });
     const decision = this.#decide(request);
+    const decided = this.#settle(slot, { wish: task.wish, decision, cached: false });
     logger.info("build chosen", { slot, digest: decision.chosen?.artifact.digest ?? null, atMs: clock.nowMs() });
-    task.onDecided(toDecidedWish(task.wish, decision));
+    task.onDecided(decided);
     onChange();
   }
 
