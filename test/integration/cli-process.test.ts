@@ -190,6 +190,43 @@ describe("a device and its rollouts", () => {
     expect((await cli("rollouts", "history", rolloutId)).stdout).toContain("enough");
   });
 
+  it("applies a rollout from a file: shows what is new, starts it once, and the device runs it", async () => {
+    const file = join(dir, "rollout.yaml");
+    const write = (version: string) =>
+      writeFileSync(
+        file,
+        `apiVersion: fairlead/v1
+kind: Rollout
+spec:
+  slot: reader
+  model: digit-reader
+  version: ${version}
+  selector: site=lab
+  deviceSoakMs: 0
+  stages:
+    - { name: all, target: { kind: percent, percent: 100 }, soakMs: 0, gates: [{ kind: self-test, minPassedRatio: 1 }] }
+`,
+      );
+    write("9.9.9");
+    expect(await cli("apply", "-f", file)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("9.9.9 has no release"),
+    });
+    write("1.1.0");
+    const before = (await cliJson<RolloutStatus[]>("rollouts", "list")).length;
+    expect((await cli("apply", "-f", file, "--dry-run")).stdout).toContain("+ all");
+    expect(await cliJson<RolloutStatus[]>("rollouts", "list")).toHaveLength(before);
+    const applied = await cli("apply", "-f", file);
+    const rolloutId = /rol-[0-9a-z]+/u.exec(`${applied.stdout}${applied.stderr}`)?.[0] ?? "";
+    expect(rolloutId).not.toBe("");
+    const ended = await cli("rollouts", "status", rolloutId, "--watch", "-o", "json", "--timeout", "40s");
+    expect(JSON.parse(ended.stdout)).toMatchObject({ state: "succeeded" });
+    expect((await cli("apply", "-f", file)).stdout).toContain("unchanged");
+    expect(await cliJson<RolloutStatus[]>("rollouts", "list")).toHaveLength(before + 1);
+    const [lab] = await cliJson<DeviceSummary[]>("devices", "list");
+    expect(lab?.slots[0]?.running?.version).toBe("1.1.0");
+  });
+
   it("finds the audit log intact and complete", async () => {
     const answer = await cli("audit", "list", "--limit", "0", "--verify", "-o", "json");
     const actions = (JSON.parse(answer.stdout) as AuditEntry[]).map((entry_) => entry_.action);

@@ -46,6 +46,7 @@ function abandon(current: RemediationCase, code: string): readonly Action[] {
 
 /** An ended case lets its quarantine and its alert go once nothing is wrong any more, however long that took. */
 function letGo(current: RemediationCase, seen: DeviceObservation, options: DecideOptions): readonly Action[] {
+  if (current.state === "suppressed" && current.alert === "none") return tellOfSuppressed(current, seen, options);
   if (current.quarantine !== "held" && current.alert !== "firing") return [];
   const symptoms = toSymptoms(seen, options);
   const { remediationId, device } = current;
@@ -61,6 +62,19 @@ function letGo(current: RemediationCase, seen: DeviceObservation, options: Decid
   if (current.alert === "firing" && well && !symptoms.some(({ kind }) => kind === current.symptom))
     actions.push({ kind: "resolve-alert", remediationId, device, ...because });
   return actions;
+}
+
+/** Where a brake keeps remediation from acting, a person must know: nobody else will. */
+function tellOfSuppressed(
+  { remediationId, device, symptom, rule, code, reason }: RemediationCase,
+  seen: DeviceObservation,
+  options: DecideOptions,
+): readonly Action[] {
+  const told = options.cases.some(
+    (other) => other.device === device && other.rule === rule && other.alert === "firing",
+  );
+  if (told || !toSymptoms(seen, options).some(({ kind }) => kind === symptom)) return [];
+  return [{ kind: "fire-alert", remediationId, device, alertKind: rule, code, reason, numbers: {} }];
 }
 
 function openCases({ observations, cases, config, nowMs }: DecideOptions): readonly Action[] {
