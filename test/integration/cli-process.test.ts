@@ -214,7 +214,7 @@ spec:
     });
     write("1.1.0");
     const before = (await cliJson<RolloutStatus[]>("rollouts", "list")).length;
-    expect((await cli("apply", "-f", file, "--dry-run")).stdout).toContain("+ all");
+    expect((await cli("apply", "-f", file, "--dry-run")).stdout).toContain("+ stages.0.soakMs: 0");
     expect(await cliJson<RolloutStatus[]>("rollouts", "list")).toHaveLength(before);
     const applied = await cli("apply", "-f", file);
     const rolloutId = /rol-[0-9a-z]+/u.exec(`${applied.stdout}${applied.stderr}`)?.[0] ?? "";
