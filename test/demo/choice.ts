@@ -54,10 +54,15 @@ export async function chooseBuild(fleet: DemoFleet, claims: Claims): Promise<voi
 function isProved(choice: SlotChoice | null, running: string | undefined): boolean {
   if (choice === null || choice.chosen === null || choice.chosen !== running) return false;
   const verdicts = choice.candidates.map(({ verdict }) => verdict).toSorted();
+  const of = (verdict: string) => choice.candidates.find((one) => one.verdict === verdict);
+  const [chosen, lost, excluded] = [of("chosen"), of("lost"), of("excluded")];
   return (
+    (chosen?.latencyUs?.p50 ?? 1) <= (lost?.latencyUs?.p50 ?? 0) &&
+    (excluded?.accuracyRatio ?? 1) < (choice.policy.accuracyFloor ?? 0) &&
     JSON.stringify(verdicts) === JSON.stringify(["chosen", "excluded", "lost"]) &&
     choice.candidates.every(
-      ({ latencyUs, runs, energyMethod }) => latencyUs !== null && runs > 0 && energyMethod !== null,
+      ({ latencyUs, runs, joulesPerInference, energyMethod }) =>
+        latencyUs !== null && runs > 0 && joulesPerInference.value !== null && energyMethod !== null,
     )
   );
 }

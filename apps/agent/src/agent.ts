@@ -165,7 +165,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const measuring = { folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length, clock, logger };
   const chooser = new Chooser({
     saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
-    fingerprint: await readFingerprint(bench),
+    fingerprint: await readFingerprint({ ...bench, providers: listProviders(offers) }),
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),
@@ -350,7 +350,12 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     telemetry,
     integrity,
     inbox,
-    new MeasureRequests({ folder: paths.measure, measureAgain: (slot) => chooser.measureAgain(slot), logger }),
+    new MeasureRequests({
+      folder: paths.measure,
+      isBusy: (slot) => (slots.get(slot)?.record.candidate ?? null) !== null,
+      measureAgain: (slot) => chooser.measureAgain(slot),
+      logger,
+    }),
     ...jobs,
   ]);
 }

@@ -26,7 +26,7 @@ export async function openBenchEnergy(
   { durationMs, cores }: { readonly durationMs: number; readonly cores: number },
 ): Promise<BenchEnergy> {
   const source = probe.energySource;
-  const periodMs = Math.min(Math.max(Math.floor(durationMs / periodsPerRun), 20), 1_000);
+  const periodMs = Math.min(Math.max(Math.floor(durationMs / periodsPerRun), 8), 1_000);
   const meter = new EnergyMeter({ source, periodMs });
   const sample = async () => meter.record(await probe.sampleEnergy());
   await sample();

@@ -5,6 +5,8 @@ import { createRequire } from "node:module";
 
 export interface FingerprintOptions {
   readonly profile: DeviceProfile;
+  /** What models may run on here, the preferred one first. */
+  readonly providers: readonly string[];
   readonly threads: number;
   readonly deadlineMs: number;
   readonly durationMs: number;

@@ -11,21 +11,22 @@ export function requestMeasurement(folder: string, slot: string): void {
   writeFileSync(join(folder, slotNameSchema.parse(slot)), "", { mode: 0o600 });
 }
 
+export interface MeasureRequestsOptions {
+  readonly folder: string;
+  /** A build is on its way into the slot: the request waits until that has ended. */
+  readonly isBusy: (slot: string) => boolean;
+  /** False when the slot has nothing to choose from. */
+  readonly measureAgain: (slot: string) => boolean;
+  readonly logger: Logger;
+}
+
 /** Takes what was asked on this device; a file is gone once its request was heard. */
 export class MeasureRequests implements Service {
   readonly name = "measure-requests";
-  readonly #options: {
-    readonly folder: string;
-    readonly measureAgain: (slot: string) => boolean;
-    readonly logger: Logger;
-  };
+  readonly #options: MeasureRequestsOptions;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: {
-    readonly folder: string;
-    readonly measureAgain: (slot: string) => boolean;
-    readonly logger: Logger;
-  }) {
+  constructor(options: MeasureRequestsOptions) {
     this.#options = options;
   }
 
@@ -39,9 +40,10 @@ export class MeasureRequests implements Service {
   }
 
   take(): void {
-    const { folder, measureAgain, logger } = this.#options;
+    const { folder, isBusy, measureAgain, logger } = this.#options;
     try {
       for (const slot of readdirSync(folder)) {
+        if (isBusy(slot)) continue;
         rmSync(join(folder, slot), { recursive: true, force: true });
         const heard = slotNameSchema.safeParse(slot).success && measureAgain(slot);
         logger[heard ? "info" : "warn"](heard ? "builds are measured again" : "there is no choice to measure", {
