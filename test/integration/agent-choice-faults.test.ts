@@ -1,20 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Build, ModelVersion } from "@fairlead/protocol";
-import { buildOnnxModel, endlessLoopModel } from "@fairlead/inference/testing";
+import { endlessLoopModel } from "@fairlead/inference/testing";
 import { describe, expect, it } from "vitest";
-import { killNow, readChildren } from "../support/child-of.ts";
+import { findBench, quickModel, slowModel } from "../support/bench-process.ts";
+import { killNow } from "../support/child-of.ts";
 import { digitModelPath } from "../support/digits.ts";
 import { AgentHarness, device, toContent } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
 
-const value = (name: string) => ({ name, type: "float32", shape: [4] }) as const;
-/** The smallest file of all, so it is measured first. */
-const quick = () =>
-  buildOnnxModel({
-    graph: { nodes: [{ op: "Identity", inputs: ["x"], outputs: ["y"] }], inputs: [value("x")], outputs: [value("y")] },
-  });
-const slow = () => endlessLoopModel({ trips: 20_000n });
 const endless = (by: bigint) => endlessLoopModel({ trips: 2n ** 62n - by });
 
 function toLoops(plane: MiniPlane, version: string, models: readonly Uint8Array[]): ModelVersion {
@@ -45,17 +39,6 @@ const configure = (agent: AgentHarness, benchmarkMs: number, deadlineMs = 10_000
 const toVerdicts = (agent: AgentHarness) =>
   Object.fromEntries(agent.slot?.choice?.candidates.map(({ buildDigest, ...rest }) => [buildDigest, rest]) ?? []);
 
-/** The process that a candidate runs in now. */
-function findBench(agent: AgentHarness): number | undefined {
-  return readChildren(agent.process.pid).find((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("/bench/inflight");
-    } catch {
-      return false;
-    }
-  });
-}
-
 async function openAgent(plane: MiniPlane, benchmarkMs: number, deadlineMs?: number): Promise<AgentHarness> {
   const agent = new AgentHarness(plane);
   expect((await agent.enrol()).code).toBe(0);
@@ -67,11 +50,11 @@ describe("a device that measures builds which go wrong", { timeout: 120_000 }, (
   it("takes another build when one crashes, and switches when it is measured again and the first one holds", async () => {
     await using plane = await MiniPlane.start();
     await using agent = await openAgent(plane, 2_000);
-    const content = toLoops(plane, "1.0.0", [quick(), slow()]);
+    const content = toLoops(plane, "1.0.0", [quickModel(), slowModel()]);
     const [fast = "", steady = ""] = content.builds.map(({ artifact }) => artifact.digest);
     await desire(plane, content);
     agent.run();
-    killNow(await agent.waitFor("the first candidate runs", () => findBench(agent)));
+    killNow(await agent.waitFor("the first candidate runs", () => findBench(agent.process.pid)));
     await agent.waitFor("the other one is taken", () => agent.slot?.job?.state === "succeeded");
     expect(agent.slot?.active?.buildDigest).toBe(steady);
     expect(toVerdicts(agent)).toMatchObject({
@@ -122,7 +105,7 @@ describe("a device that measures builds which go wrong", { timeout: 120_000 }, (
         `${version} is ${state}`,
         () => agent.slot?.choice?.state === "decided" && agent.slot.job?.state === state,
       );
-    const first = toLoops(plane, "1.0.0", [quick(), endless(0n)]);
+    const first = toLoops(plane, "1.0.0", [quickModel(), endless(0n)]);
     await desire(plane, first);
     agent.run();
     await endsWith("1.0.0", "succeeded");
@@ -156,7 +139,7 @@ describe("a device that measures builds which go wrong", { timeout: 120_000 }, (
       const measured = agent.slot?.choice?.candidates.filter(({ runs }) => runs > 0) ?? [];
       return measured.length === 1 && agent.slot?.choice?.state === "measuring" ? measured[0] : undefined;
     });
-    await agent.waitFor("the other one runs", () => findBench(agent));
+    await agent.waitFor("the other one runs", () => findBench(agent.process.pid));
     await agent.process.kill("SIGKILL");
     agent.run();
     await agent.waitForVersion("1.1.0");

@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ChoiceCandidate, RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { findBench, quickModel, slowModel } from "../support/bench-process.ts";
+import { killNow } from "../support/child-of.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { digitModelPath } from "../support/digits.ts";
@@ -95,4 +97,55 @@ it("stops a version of which no build passes: the rollout, the device and its de
   const described = await describe();
   expect(described).toContain("job failed no_build_passed: none of 2 builds passed on this device");
   expect(described.match(/excluded: accuracy [\d.]+ % is below the floor of 90 %/gu)).toHaveLength(2);
+}, 120_000);
+
+it("shows a device that goes over to another build of its release, and the rollout stays what it was", async () => {
+  await using other = new TestDevice({ name: "cam-2", dir: join(dir, "cam-2"), labels: { site: "yard" } });
+  await other.enrol(plane, await createEnrolmentToken(plane, 1));
+  other.run();
+  await other.waitForEndpoint(plane);
+  for (const [file, model] of [
+    ["quick.onnx", quickModel()],
+    ["slow.onnx", slowModel()],
+  ] as const)
+    writeFileSync(join(dir, file), model);
+  const name = ["--model", "loops", "--version", "1.0.0"];
+  const steps = [
+    ["models", "push", join(dir, "quick.onnx"), join(dir, "slow.onnx"), ...name],
+    ["releases", "sign", "loops", "1.0.0"],
+  ];
+  for (const step of steps) {
+    const answer = await runCli(step, plane.cliEnv);
+    expect(answer.code, answer.stderr).toBe(0);
+  }
+  const { rolloutId } = await runCliJson<RolloutStatus>(
+    [
+      ...["rollouts", "create", ...name, "--slot", "main", "--selector", "site=yard", "--stages", "all=100%"],
+      ...["--soak", "0s", "--device-soak", "0s", "--gate", "self-test>=1"],
+    ],
+    plane.cliEnv,
+  );
+  killNow(await eventually("the first candidate runs", () => findBench(other.process.pid)));
+  await eventually("it succeeds", async () => (await plane.rollout(rolloutId)).state === "succeeded", 60_000);
+  const readMain = async () => (await plane.device(other.name)).reported?.slots.find(({ slot }) => slot === "main");
+  const first = await eventually("the crash is reported", async () => {
+    const found = await readMain();
+    return found?.choice?.candidates.some(({ reason }) => reason.startsWith("crash: ")) ? found : undefined;
+  });
+
+  await other.process.kill("SIGKILL");
+  writeFileSync(join(other.dataDir, "config.yaml"), "choice: { benchmarkMs: 300 }\n");
+  other.run();
+  const second = await eventually("it has switched", async () => {
+    const found = await readMain();
+    const switched = found?.active?.buildDigest !== first.active?.buildDigest;
+    return switched && found?.job?.state === "succeeded" && found.serving ? found : undefined;
+  });
+  expect(second.active).toMatchObject({ version: "1.0.0", buildDigest: second.choice?.chosen });
+  expect(second.job).toMatchObject({ rolloutId, attempt: first.job?.attempt });
+  const status = await plane.rollout(rolloutId);
+  expect(status).toMatchObject({ state: "succeeded", devices: [{ device: other.name, state: "succeeded" }] });
+  const described = await runCli(["devices", "describe", other.name], plane.cliEnv);
+  expect(described.stdout).toMatch(/main: wants loops 1\.0\.0, runs loops 1\.0\.0, (?!.*fail)/u);
+  expect(described.stdout).toMatch(/lost: p50 [\d.]+ µs, the chosen build [\d.]+ µs/u);
 }, 120_000);
