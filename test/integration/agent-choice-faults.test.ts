@@ -9,7 +9,7 @@ import { digitModelPath } from "../support/digits.ts";
 import { AgentHarness, device, toContent } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
 
-const endless = (by: bigint) => endlessLoopModel({ trips: 2n ** 62n - by });
+const endless = (by: bigint) => endlessLoopModel({ trips: 2n ** 63n - 1n - by });
 
 function toLoops(plane: MiniPlane, version: string, models: readonly Uint8Array[]): ModelVersion {
   const tensor = (name: string) => ({ name, elementType: "float32" as const, shape: [4] });

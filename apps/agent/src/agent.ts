@@ -137,6 +137,8 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
       isolated: config.inference.isolated,
+      memoryBudgetBytes: config.inference.memoryLimitBytes,
+      memoryLimitBytes: config.inference.memoryLimitBytes,
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
       profileFolder: join(paths.run, "profiles"),

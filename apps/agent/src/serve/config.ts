@@ -21,6 +21,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     runtimes: parseSidecars(value["runtimes"]),
     lanes: parseCount(value, "lanes", availableParallelism()),
     memoryBudgetBytes: (value["memoryBudgetBytes"] ?? null) === null ? null : parseCount(value, "memoryBudgetBytes", 1),
+    memoryLimitBytes: (value["memoryLimitBytes"] ?? null) === null ? null : parseCount(value, "memoryLimitBytes", 1),
     memoryReserveBytes: parseCount(value, "memoryReserveBytes", 16_777_216),
     unloadIdleMs: parseCount(value, "unloadIdleMs", 30_000),
     acceleratorRetry: parseRetry(value["acceleratorRetry"]),

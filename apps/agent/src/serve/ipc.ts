@@ -42,6 +42,8 @@ export interface ServingConfig {
   readonly lanes?: number;
   /** Most memory that this process may take; a load that needs more is refused. Default null: what the device has. */
   readonly memoryBudgetBytes?: number | null;
+  /** Resident memory beyond which the process ends itself, with the run that took it named. Default null: no limit. */
+  readonly memoryLimitBytes?: number | null;
   /** Memory that a load must leave to the rest of the device. Default 16,777,216. */
   readonly memoryReserveBytes?: number;
   /** A load in no slot may be given up for another after this long without a request. Default 30,000. */
@@ -351,6 +353,8 @@ export type ServingEvent =
       readonly slot: string;
       readonly placement: PlacementReport;
     }
+  /** The process holds more memory than it may, and is about to end; what ran is in the in-flight file. */
+  | { readonly kind: "memory-exceeded"; readonly rssBytes: number; readonly limitBytes: number }
   /** A load that nobody asked was given up for another; its id means nothing any more. */
   | { readonly kind: "unloaded"; readonly loadId: string; readonly slot: string; readonly reason: string }
   /** A client of this machine wants the assigned build of a model out of memory, or back; answered by `repository-done`. */

@@ -6,6 +6,7 @@ import { openInflightFile } from "./inflight.ts";
 import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
+import { offerToKernel, watchMemory } from "./memory-watch.ts";
 import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
 import { RepositoryAsks } from "./repository-asks.ts";
@@ -59,6 +60,18 @@ const loads = new Loads({
   emit: (event) => send({ event }),
   random: () => Math.random(),
 });
+offerToKernel();
+if (config.memoryLimitBytes !== null) {
+  const limitBytes = config.memoryLimitBytes;
+  watchMemory({
+    ...{ limitBytes, read: readMemory },
+    onExceeded: (rssBytes) => {
+      // The in-flight file names the run. A supervisor that is busy must not keep the memory from the device.
+      setTimeout(() => process.kill(process.pid, "SIGKILL"), 30);
+      send({ event: { kind: "memory-exceeded", rssBytes, limitBytes } });
+    },
+  });
+}
 process.on("disconnect", () => leave(loads.busy));
 
 const repository = new RepositoryAsks(config.repository, (event) => send({ event }));

@@ -81,6 +81,8 @@ export class ServingHost implements Service {
   #failures = 0;
   #restarts = 0;
   #startedAtMs = 0;
+  /** What the process said of its end. */
+  #exitNote = "";
   #verdict: { cause: ServingExit["cause"]; loadId: string | null; sinceMs: number | null } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -171,9 +173,10 @@ export class ServingHost implements Service {
     this.#condense(child);
     this.#startedAtMs = clock.monotonicMs();
     this.#verdict = undefined;
+    this.#exitNote = "";
     child.on("message", (message) => this.#accept(message as ServingMessage));
     child.on("error", (error) => logger.warn("the serving process has an error", { reason: error.message }));
-    child.once("exit", (code, signal) => this.#onExit(signal ?? `exit ${code}`));
+    child.once("exit", (code, signal) => this.#onExit(`${signal ?? `exit ${code}`}${this.#exitNote}`));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#kill("hang", null, this.#timings.startMs), this.#timings.startMs);
   }
@@ -221,6 +224,13 @@ export class ServingHost implements Service {
         return;
       case "hung":
         this.#kill("hang", event.loadId, event.sinceMs);
+        return;
+      case "memory-exceeded":
+        this.#exitNote = " (over its memory limit)";
+        this.#options.logger.warn("the serving process holds too much memory and ends", {
+          rssBytes: event.rssBytes,
+          limitBytes: event.limitBytes,
+        });
         return;
       case "unloaded":
         this.#options.logger.info("a load was given up", {

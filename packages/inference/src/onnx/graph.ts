@@ -32,6 +32,7 @@ export function readGraph(walk: Walk, range: Range): GraphSummary {
       const tensor = readTensor(reader, reader.message(field));
       tally.addTensor(tensor);
       initializers.add(tensor.name);
+      if (tensor.integer !== null) tally.addConstant(tensor.name, tensor.integer);
     } else if (field.number === 15) initializers.add(readSparseTensor(walk, reader.message(field)));
     else if (field.number === 11) inputs.push(readValueInfo(reader, reader.message(field)));
     else if (field.number === 12) outputs.push(readValueInfo(reader, reader.message(field)));
@@ -58,22 +59,35 @@ export function readNode(walk: Walk, range: Range): void {
   const { reader } = walk;
   let operator = "";
   let domain = "";
+  let firstInput: string | null = null;
+  let firstOutput: string | null = null;
+  let constant: number | null = null;
   for (const field of reader.fields(range)) {
-    if (field.number === 4) operator = reader.string(field);
+    if (field.number === 1) firstInput ??= reader.string(field);
+    else if (field.number === 2) firstOutput ??= reader.string(field);
+    else if (field.number === 4) operator = reader.string(field);
     else if (field.number === 7) domain = reader.string(field);
-    else if (field.number === 5) readAttribute(walk, reader.message(field));
+    else if (field.number === 5) constant = readAttribute(walk, reader.message(field)) ?? constant;
   }
   if (operator === "") throw new InspectionError("not_onnx", "a node has no operator");
+  if (operator === "Loop" && firstInput !== null) walk.tally.addLoop(firstInput);
+  if (operator === "Constant" && firstOutput !== null && constant !== null)
+    walk.tally.addConstant(firstOutput, constant);
   walk.tally.addNode({ operator, domain }, walk.scope);
 }
 
-/** AttributeProto: only tensors and graphs matter here. */
-function readAttribute(walk: Walk, range: Range): void {
+/** AttributeProto: only tensors, graphs and a whole number matter here. @returns the number, if it holds one */
+function readAttribute(walk: Walk, range: Range): number | null {
+  let constant: number | null = null;
   for (const field of walk.reader.fields(range)) {
-    if (field.number === 5 || field.number === 10) {
-      walk.tally.addTensor(readTensor(walk.reader, walk.reader.message(field)));
+    if (field.number === 3) constant = field.value;
+    else if (field.number === 5 || field.number === 10) {
+      const tensor = readTensor(walk.reader, walk.reader.message(field));
+      walk.tally.addTensor(tensor);
+      constant ??= tensor.integer;
     } else if (field.number === 6 || field.number === 11) {
       readGraph({ ...walk, depth: walk.depth + 1 }, walk.reader.message(field));
     } else if (field.number === 22 || field.number === 23) readSparseTensor(walk, walk.reader.message(field));
   }
+  return constant;
 }

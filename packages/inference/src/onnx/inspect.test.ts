@@ -146,6 +146,7 @@ describe("refusal of an ONNX model", () => {
     ["operator set 9999", "unsupported_opset", oneNode("Relu", { opsets: [{ domain: "", version: 9999 }] })],
     ["operator set 0", "unsupported_opset", oneNode("Relu", { opsets: [{ domain: "ai.onnx", version: 0 }] })],
     ["IR version 99", "unsupported_opset", oneNode("Relu", { irVersion: 99 })],
+    ["a loop of 2^62 rounds", "model_too_complex", endlessLoopModel({ trips: 2n ** 62n })],
     ["branches nested 12 deep", "model_too_complex", nestedIfModel(12)],
     [
       "dimensions that overflow",

@@ -74,6 +74,7 @@ function inspect(source: ByteSource, options: InspectionOptions): OnnxInspection
   }
   if (tally.nodes === 0) throw new InspectionError("not_onnx", "the graph has no nodes");
   tally.checkFunctions(main, head.functions);
+  tally.checkLoops();
   checkVersions(head, tally);
   const quantization = toQuantization(tally.operators, tally.elementsByType);
   return {

@@ -10,7 +10,12 @@ export interface InspectionLimits {
   readonly maxTensors: number;
   readonly maxFields: number;
   readonly maxStringBytes: number;
+  /** Rounds of a loop whose number is a constant. */
+  readonly maxLoopTrips: number;
 }
+
+/** What exporters write for a loop that only its condition ends: the largest 64-bit number. */
+const unboundedTrips = 2 ** 63;
 
 export const defaultInspectionLimits: InspectionLimits = {
   maxNodes: 50_000,
@@ -18,6 +23,7 @@ export const defaultInspectionLimits: InspectionLimits = {
   maxTensors: 100_000,
   maxFields: 5_000_000,
   maxStringBytes: 4_096,
+  maxLoopTrips: 100_000_000,
 };
 
 /** Where nodes are counted: the model's own graph, or the body of one local function. */
@@ -42,6 +48,8 @@ export class Tally {
   tensors = 0;
   weightBytes = 0;
   parameters = 0;
+  readonly #constants = new Map<string, number>();
+  readonly #loops = new Set<string>();
   readonly #limits: InspectionLimits;
   readonly #refuseExternalData: boolean;
 
@@ -61,6 +69,25 @@ export class Tally {
     this.operators.set(name, (this.operators.get(name) ?? 0) + 1);
     if (isKnownOperator(domain, operator)) this.domains.add(domain);
     else scope.calls.set(name, (scope.calls.get(name) ?? 0) + 1);
+  }
+
+  /** A value that the model itself states, by name. */
+  addConstant(name: string, value: number): void {
+    this.#constants.set(name, Math.max(value, this.#constants.get(name) ?? value));
+  }
+
+  /** A loop, by the name of what says how often it goes round. */
+  addLoop(trips: string): void {
+    this.#loops.add(trips);
+  }
+
+  /** Constants may come after the nodes that use them, so loops are judged at the end. */
+  checkLoops(): void {
+    for (const name of this.#loops) {
+      const trips = this.#constants.get(name) ?? 0;
+      if (trips > this.#limits.maxLoopTrips && trips < unboundedTrips)
+        throw new InspectionError("model_too_complex", `a loop of ${trips} rounds, stated by ${quote(name)}`);
+    }
   }
 
   addTensor(tensor: StoredTensor): void {

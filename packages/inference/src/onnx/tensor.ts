@@ -10,6 +10,8 @@ export interface StoredTensor {
   readonly dataBytes: number;
   /** Location entry of external data, "" when the entry has none; null when the data lies in the model. */
   readonly externalLocation: string | null;
+  /** Of a scalar of 64-bit integers, such as a loop's trips; null for everything else. */
+  readonly integer: number | null;
 }
 
 /** Larger than any tensor that a device can hold, and far from where numbers lose digits. */
@@ -22,6 +24,7 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
   let typeNumber = 0;
   let rawBytes: number | null = null;
   let typedBytes = 0;
+  let integer: number | null = null;
   let external = false;
   let location = "";
   for (const field of reader.fields(range)) {
@@ -29,12 +32,17 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
     if (field.number === 1) dims.push(...reader.integers(field));
     else if (field.number === 2) typeNumber = field.value;
     else if (field.number === 8) name = reader.string(field);
-    else if (field.number === 9) rawBytes = bytes;
-    else if (field.number === 13) {
+    else if (field.number === 9) {
+      rawBytes = bytes;
+      if (bytes === 8) integer = reader.fixed64(field);
+    } else if (field.number === 13) {
       external = true;
       location ||= readLocation(reader, reader.message(field));
     } else if (field.number === 14) external ||= field.value !== 0;
-    else if (field.number >= 4 && field.number <= 11) typedBytes += bytes;
+    else if (field.number >= 4 && field.number <= 11) {
+      typedBytes += bytes;
+      if (field.number === 7 && bytes <= 10) integer = reader.integers(field)[0] ?? null;
+    }
     if (dims.length > 64) throw new InspectionError("model_too_complex", "a tensor has more than 64 dimensions");
   }
   const type = toDataType(typeNumber);
@@ -43,7 +51,12 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
   const elements = toElementCount(name, dims);
   if (!external) checkDataLength({ name, elements, bits: type.bits, rawBytes, typedBytes });
   const dataBytes = (rawBytes ?? 0) + typedBytes;
-  return { name, elementType: type.name, elements, dataBytes, externalLocation: external ? location : null };
+  const scalar = type.name === "int64" && elements === 1;
+  return {
+    ...{ name, elementType: type.name, elements, dataBytes },
+    externalLocation: external ? location : null,
+    integer: scalar ? integer : null,
+  };
 }
 
 function toElementCount(name: string, dims: readonly number[]): number {

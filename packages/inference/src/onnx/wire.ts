@@ -135,6 +135,13 @@ export class WireReader {
     return values;
   }
 
+  /** Eight bytes as a signed little-endian number; beyond 2^53 the magnitude is right and the last digits are not. */
+  fixed64(field: Field): number {
+    const bytes = this.#source.view(field.range.start, 8);
+    if (bytes.length < 8) throw this.#overrun(field.range.start, this.sizeBytes);
+    return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0, true));
+  }
+
   /** Where an embedded message lies. */
   message(field: Field): Range {
     if (field.wire !== "bytes") throw new InspectionError("not_onnx", `field ${field.number} holds no message`);

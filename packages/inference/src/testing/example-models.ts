@@ -99,7 +99,7 @@ export function convModel(options: ConvOptions): Uint8Array<ArrayBuffer> {
 const condition = { name: "go", type: "bool", dims: [], data: Uint8Array.of(1) } as const;
 
 export interface LoopOptions {
-  /** Default 2^62: it never ends, and nothing inside the runtime can stop it. */
+  /** Default 2^63 − 1, as exporters write where the condition decides: it never ends, and nothing in the runtime can stop it. */
   readonly trips?: bigint;
   /** Shape of input `x` and output `y`. Default [4]. */
   readonly shape?: readonly (number | string)[];
@@ -107,7 +107,7 @@ export interface LoopOptions {
 
 /** A loop that doubles `x` in every round. */
 export function endlessLoopModel(options: LoopOptions = {}): Uint8Array<ArrayBuffer> {
-  const { trips = 2n ** 62n, shape = [4] } = options;
+  const { trips = 2n ** 63n - 1n, shape = [4] } = options;
   const body: WrittenGraph = {
     nodes: [
       { op: "Identity", inputs: ["go_in"], outputs: ["go_out"] },

@@ -1,0 +1,192 @@
+import {
+  buildOnnxModel,
+  endlessLoopModel,
+  externalDataModel,
+  hungryModel,
+  mlpModel,
+  nestedIfModel,
+  ProtobufWriter,
+  squareRootModel,
+  type WrittenModel,
+} from "@fairlead/inference/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readInflightLoads } from "./inflight.ts";
+import { digitModel, json, readDigits, ServingHarness } from "./testing/serving-harness.ts";
+
+/*
+ * Models made to do harm (attacks A13 to A23), given to the real serving process as a device gives them to it: beside a
+ * model that serves. What the static check refuses never reaches the runtime; what it rightly admits ends by itself, at a
+ * deadline or at the memory limit, and names the model.
+ */
+
+const digit = readDigits()[0];
+const pixels = digit?.pixels ?? [];
+
+async function isServing(serving: ServingHarness): Promise<boolean> {
+  const inputs = [{ name: "image", datatype: "FP32", shape: [1, 1, 8, 8], data: pixels }];
+  const answer = await serving.http({ path: "/v2/models/digit-reader/infer", body: JSON.stringify({ inputs }) });
+  return answer.status === 200;
+}
+
+const x = { name: "x", type: "float32", shape: [4] } as const;
+const relu = { op: "Relu", inputs: ["x"], outputs: ["y"] };
+const y = { ...x, name: "y" };
+const toModel = (graph: Partial<WrittenModel["graph"]>, rest: Partial<WrittenModel> = {}): Uint8Array =>
+  buildOnnxModel({ graph: { nodes: [relu], inputs: [x], outputs: [y], ...graph }, ...rest });
+const toTensor = (dims: readonly bigint[], bytes: number) => ({
+  initializers: [{ name: "w", type: "float32" as const, dims, data: new Uint8Array(bytes) }],
+});
+/** External data with entries of their own, as TensorProto.external_data holds them. */
+function toExternal(entries: Readonly<Record<string, string>>): Uint8Array {
+  const tensor = new ProtobufWriter().int(1, 4).int(2, 1).string(8, "w");
+  for (const [key, value] of Object.entries(entries))
+    tensor.message(13, new ProtobufWriter().string(1, key).string(2, value));
+  const node = new ProtobufWriter().string(1, "x").string(2, "y").string(4, "Relu");
+  const graph = new ProtobufWriter().message(1, node).string(2, "g").message(5, tensor.int(14, 1));
+  const opset = new ProtobufWriter().string(1, "").int(2, 17);
+  return new ProtobufWriter().int(1, 8).message(7, graph).message(8, opset).finish();
+}
+const good = digitModel("1.1.0-int8");
+const manyNodes = Array.from({ length: 60_000 }, (_, at) => ({
+  op: "Relu",
+  inputs: [`n${at}`],
+  outputs: [`n${at + 1}`],
+}));
+
+describe("a forged model that the static check refuses before the runtime sees a byte", () => {
+  let serving: ServingHarness;
+  beforeAll(async () => {
+    serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+  });
+  afterAll(() => serving[Symbol.asyncDispose]());
+
+  it.each<[string, string, Uint8Array]>([
+    ["A13 external data in the folder above", "external_data_refused", externalDataModel("../secret")],
+    ["A13 external data by a path that comes back", "external_data_refused", externalDataModel("sub/../../secret")],
+    ["A13 external data by an absolute path", "external_data_refused", externalDataModel("/etc/shadow")],
+    ["A13 external data from a device", "external_data_refused", externalDataModel("/dev/zero")],
+    ["A13 external data from the environment", "external_data_refused", externalDataModel("/proc/self/environ")],
+    ["A14 external data behind a link", "external_data_refused", externalDataModel("link-to-secret")],
+    [
+      "A15 an address in memory",
+      "external_data_refused",
+      toExternal({ location: "*/_ORT_MEM_ADDR_/*", offset: "4096" }),
+    ],
+    ["A16 an offset of -4", "external_data_refused", toExternal({ location: "w", offset: "-4" })],
+    ["A16 an offset of 2^62", "external_data_refused", toExternal({ location: "w", offset: String(2n ** 62n) })],
+    ["A16 a length of 2^62", "external_data_refused", toExternal({ location: "w", length: String(2n ** 62n) })],
+    ["A16 external data without a location", "external_data_refused", toExternal({})],
+    ["A17 dimensions of 2^40 by 2^20", "model_too_complex", toModel(toTensor([2n ** 40n, 2n ** 20n], 4))],
+    ["A17 a negative dimension", "tensor_malformed", toModel(toTensor([-4n], 4))],
+    ["A17 data that is too short", "tensor_malformed", toModel(toTensor([4n], 12))],
+    ["A17 data that is too long", "tensor_malformed", toModel(toTensor([4n], 20))],
+    ["A19 a loop of 2^62 rounds", "model_too_complex", endlessLoopModel({ trips: 2n ** 62n })],
+    ["A20 branches nested twelve deep", "model_too_complex", nestedIfModel(12)],
+    ["A21 an operator of a strange domain", "unknown_operator", toModel({ nodes: [{ ...relu, domain: "org.evil" }] })],
+    ["A21 an operator that nobody knows", "unknown_operator", toModel({ nodes: [{ ...relu, op: "Explode" }] })],
+    ["A21 operator set 9999", "unsupported_opset", toModel({}, { opsets: [{ domain: "", version: 9_999 }] })],
+    ["A21 sixty thousand nodes", "model_too_complex", toModel({ nodes: manyNodes })],
+    ["A21 nothing", "length_mismatch", new Uint8Array()],
+    ["A21 zeros", "not_onnx", new Uint8Array(4_096)],
+    ["A21 noise", "not_onnx", Uint8Array.from({ length: 4_096 }, (_, at) => (at * 2_654_435_761) >>> 24)],
+    ["A21 one byte of a model", "model_truncated", good.subarray(0, 1)],
+    ["A21 seven bytes of a model", "model_truncated", good.subarray(0, 7)],
+    ["A21 half a model", "model_truncated", good.subarray(0, good.length / 2)],
+    ["A21 all but the last byte of a model", "model_truncated", good.subarray(0, -1)],
+  ])("%s", async (name, code, bytes) => {
+    const id = `f${name.length}-${bytes.length}`;
+    const answer = await serving.ask(serving.toLoad(id, bytes, { slot: "forged", model: "forged" }));
+    expect(answer).toMatchObject({ ok: false, error: { code } });
+    expect(await isServing(serving)).toBe(true);
+  });
+});
+
+describe("a forged model that only a run can show", () => {
+  const forged = { slot: "forged", model: "forged" };
+  const toBody = (datatype: string, shape: readonly number[], data: readonly unknown[]) =>
+    JSON.stringify({ inputs: [{ name: "x", datatype, shape, data }] });
+  const infer = (serving: ServingHarness, body: string) => serving.http({ path: "/v2/models/forged/infer", body });
+
+  it("A18 asks for 64 GiB: the run fails with a reason, and the neighbour goes on", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    await serving.serve(serving.toLoad("hungry", hungryModel(2n ** 34n), forged));
+    const answer = await infer(serving, toBody("FP32", [1], [1]));
+    expect(answer.status).toBe(500);
+    expect(json(answer.bytes)).toMatchObject({ error: expect.any(String) });
+    expect(await isServing(serving)).toBe(true);
+  });
+
+  it("A18 fills 4 GiB: the process ends at its memory limit and names the model, and another serves at once", async () => {
+    await using first = new ServingHarness();
+    await first.event("ready");
+    const { rssBytes } = await first.must({ kind: "ping" });
+    await using serving = new ServingHarness({ memoryLimitBytes: rssBytes + 300 * 1_048_576 });
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    await serving.serve(serving.toLoad("hungry", hungryModel(2n ** 30n), forged));
+    expect(await isServing(serving)).toBe(true);
+    await expect(infer(serving, toBody("FP32", [1], [1]))).rejects.toThrow(/socket hang up|ECONNRESET/u);
+    expect(await serving.exited).toBe("SIGKILL");
+    const exceeded = await serving.event("memory-exceeded");
+    expect(exceeded.rssBytes).toBeGreaterThan(exceeded.limitBytes);
+    expect(exceeded.rssBytes).toBeLessThan(exceeded.limitBytes + 2 * 1_073_741_824);
+    expect(readInflightLoads(serving.inflightPath).map(({ loadId }) => loadId)).toEqual(["hungry"]);
+  });
+
+  it("A19 loops for ever where its condition decides: the deadline passes and names it", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("endless", endlessLoopModel(), { ...forged, deadlineMs: 200 }));
+    const answer = await infer(serving, toBody("FP32", [4], [1, 2, 3, 4]));
+    expect(answer.status).toBe(504);
+    expect(await serving.event("hung")).toMatchObject({ loadId: "endless", model: "forged" });
+  });
+
+  it("A21 twenty thousand nodes and a graph in a circle: the one loads in time, the other is refused with a reason", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    const chain = Array.from({ length: 20_000 }, (_, at) => ({
+      op: "Relu",
+      inputs: [at === 0 ? "x" : `n${at}`],
+      outputs: [at === 19_999 ? "y" : `n${at + 1}`],
+    }));
+    expect(await serving.ask(serving.toLoad("long", toModel({ nodes: chain }), forged))).toMatchObject({ ok: true });
+    const circle = [
+      { op: "Add", inputs: ["x", "b"], outputs: ["a"] },
+      { op: "Relu", inputs: ["a"], outputs: ["b"] },
+      { op: "Relu", inputs: ["b"], outputs: ["y"] },
+    ];
+    const answer = await serving.ask(serving.toLoad("circle", toModel({ nodes: circle }), forged));
+    expect(answer).toMatchObject({ ok: false, error: { code: "model_load_failed" } });
+    expect(await isServing(serving)).toBe(true);
+  });
+
+  it("A22 megabytes of metadata with control characters are never shown whole", async () => {
+    await using serving = new ServingHarness();
+    const metadata = { "k\u0000<script>": `\u001b]0;owned\u0007${"A".repeat(3_000_000)}` };
+    await serving.serve(serving.toLoad("loud", toModel({}, { metadata }), forged));
+    const answer = await serving.http({ path: "/v2/models/forged" });
+    expect(answer.bytes.length).toBeLessThan(1_000);
+    expect(answer.bytes.toString()).not.toContain("owned");
+  });
+
+  it("A23 answers not-a-number, and ten million values: counted, refused as JSON, and the neighbour goes on", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    await serving.serve(serving.toLoad("nan", squareRootModel(), forged));
+    const answer = await infer(serving, toBody("FP32", [1, 4], [-1, 1, 1, 1]));
+    expect(answer.status).toBe(500);
+    const { loads } = await serving.must({ kind: "collect" });
+    expect(loads.find(({ loadId }) => loadId === "nan")).toMatchObject({ nanCount: 1, errors: { runtime: 1 } });
+    await serving.serve(serving.toLoad("wide", mlpModel({ widths: [4, 100_000] }), { slot: "wide", model: "wide" }));
+    const rows = Array.from({ length: 100 * 4 }, () => 0.5);
+    const inputs = [{ name: "x", datatype: "FP32", shape: [100, 4], data: rows }];
+    const wide = await serving.http({
+      path: "/v2/models/wide/infer",
+      body: JSON.stringify({ inputs, parameters: { binary_data_output: true } }),
+    });
+    expect(wide.status).toBe(200);
+    expect(wide.bytes.length).toBeGreaterThan(40_000_000);
+    expect(await isServing(serving)).toBe(true);
+  });
+});
