@@ -1,3 +1,4 @@
+import { malformedPackets, toConnect } from "../testing/malformed-packets.ts";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { toDeviceFilters, toTopic } from "@fairlead/protocol";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
@@ -195,6 +196,26 @@ describe("the embedded broker", () => {
     // A PUBLISH that declares 2 MB on an admitted connection.
     client.stream.write(Buffer.from([0x32, 0x80, 0x80, 0x80, 0x01, 0x00]));
     await waitFor(() => state.closed, "the oversized publish is closed");
+    await good.publishAsync(up("telemetry", "cam-2"), "still here", { qos: 1 });
+    await waitFor(() => seen.length === 1, "the neighbour's message");
+  });
+
+  it("A34 closes an admitted connection for every kind of malformed packet, and no other", async () => {
+    const { broker, seen } = await open();
+    const neighbour = await authority.issueDevice("acme", "cam-2");
+    const good = await connect(broker, { identity: neighbour, clientId: "cam-2" });
+    const closesOf = isClosed(good);
+    for (const [what, bytes] of malformedPackets) {
+      const { socket, state } = await openRaw(broker);
+      const admitted = new Promise<void>((resolve) => void socket.once("data", () => resolve()));
+      socket.write(toConnect());
+      await admitted;
+      socket.write(bytes);
+      await waitFor(() => state.closed, `closed after ${what}`);
+    }
+    expect(malformedPackets.length).toBeGreaterThan(90);
+    expect(seen).toEqual([]);
+    expect(closesOf.closed).toBe(false);
     await good.publishAsync(up("telemetry", "cam-2"), "still here", { qos: 1 });
     await waitFor(() => seen.length === 1, "the neighbour's message");
   });
