@@ -15,6 +15,8 @@ import { TopicJob } from "./sources/topic-job.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
+import { CertificateRenewal } from "./enrol/certificate-renewal.ts";
+import { Credentials } from "./enrol/credentials.ts";
 import type { Identity } from "./enrol/identity.ts";
 import { createIntegrityService } from "./integrity/integrity-service.ts";
 import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
@@ -105,12 +107,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     formats: ["onnx" as const],
   };
   const memoryBytes = totalmem();
-  const httpsAgent = new HttpsAgent({
-    ca: identity.caPem,
-    cert: identity.certificatePem,
-    key: identity.keyPem,
-    maxSockets: 4,
-  });
+  const credentials = new Credentials(identity);
+  const { ca, cert, key } = credentials;
+  const httpsAgent = new HttpsAgent({ ca, cert, key, maxSockets: 4 });
+  credentials.onReplaced((renewed) => (httpsAgent.options.cert = renewed));
   const keeper = new ArtifactKeeper({
     store: openArtifactStore(paths),
     urls: () => desired.artifactUrls,
@@ -231,7 +231,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const bus = createMqttBus({
     host: url.hostname.replace(/^\[|\]$/gu, ""),
     port: Number(url.port === "" ? 8_883 : url.port),
-    tls: { key: identity.keyPem, cert: identity.certificatePem, ca: identity.caPem },
+    tls: credentials,
     backoff: { baseMs: 500, maxMs: 30_000 },
     logger,
   });
@@ -340,6 +340,11 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     start: async () => undefined,
     stop: async () => end(),
   });
+  const renewal = new CertificateRenewal({
+    ...{ folder: paths.identity, device, apiUrl: identity.apiUrl, credentials, logger },
+    nowMs: () => time.nowMs(),
+    onConnect: (listener) => link.connection.onConnect(listener),
+  });
   return new Lifecycle("agent", [
     close("outbox", () => outbox.close()),
     close("hardware", () => probe.close()),
@@ -348,6 +353,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     serving,
     slots,
     link,
+    renewal,
     forwarder,
     telemetry,
     integrity,

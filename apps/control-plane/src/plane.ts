@@ -13,6 +13,7 @@ import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createEnrolments } from "./devices/enrolment.ts";
+import { createRenewals } from "./devices/renewal.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp } from "./http/app.ts";
@@ -20,6 +21,7 @@ import { toMetrics } from "./http/metrics.ts";
 import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
+import { createDeviceCertificateRoutes } from "./http/routes/device-certificate.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
@@ -85,12 +87,18 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   const services = { audit, stream, desired, hooks, isConnected };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
+  const renewals = createRenewals({
+    ...{ tenant, store, clock, audit, stream, authority: authority.authority },
+    certificateDays: config.deviceCertificateDays,
+    onReplaced: (device) => parts.link?.disconnect(device),
+  });
+  const isInForce = (device: string, fingerprint: string) => renewals.admit(device, fingerprint);
   const link = createDeviceLink({
     tenant,
     host: config.host,
     port: config.mqttPort,
     tls: () => tls,
-    store,
+    isInForce,
     clock,
     logger,
     endpoints,
@@ -144,12 +152,13 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     }),
     ...createPageRoutes(),
     ...createEnrolmentRoutes({ store, enrolments, limit }),
+    ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ tenant, store, clock, logger, routes });
+  const app = createApp({ tenant, store, isInForce, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,

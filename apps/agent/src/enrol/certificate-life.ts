@@ -17,6 +17,10 @@ export function toCertificateLife(certificatePem: string, nowMs: number): Certif
   const leftDays = Math.floor((validToDate.getTime() - nowMs) / dayMs);
   const on = validToDate.toISOString();
   if (leftDays < 0) return { leftDays, warning: `the certificate expired on ${on}; enrol again` };
-  if (leftDays < soonDays) return { leftDays, warning: `the certificate expires on ${on}; enrol again before that` };
+  if (leftDays < soonDays)
+    return {
+      leftDays,
+      warning: `the certificate expires on ${on} and was not renewed yet: let the device reach its plane, or enrol again`,
+    };
   return { leftDays, warning: null };
 }

@@ -8,6 +8,8 @@ export interface PlaneCall<Schema extends z.ZodType> {
   /** PEM of the authority to trust; null trusts anything and is only for the question which authority it is. */
   readonly ca: string | null;
   readonly body?: unknown;
+  /** Certificate and key (PEM) to show; absent: none. */
+  readonly identity?: { readonly key: string; readonly cert: string };
   readonly schema: Schema;
   readonly timeoutMs?: number;
 }
@@ -17,7 +19,13 @@ interface Answer {
   readonly text: string;
 }
 
-function ask(url: string, ca: string | null, call: { body: string | undefined; timeoutMs: number }): Promise<Answer> {
+interface Ask {
+  readonly body: string | undefined;
+  readonly timeoutMs: number;
+  readonly identity: PlaneCall<z.ZodType>["identity"];
+}
+
+function ask(url: string, ca: string | null, call: Ask): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
@@ -30,6 +38,7 @@ function ask(url: string, ca: string | null, call: { body: string | undefined; t
         agent: false,
         signal: AbortSignal.timeout(call.timeoutMs),
         ...(ca === null ? { rejectUnauthorized: false } : { ca }),
+        ...call.identity,
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -70,7 +79,7 @@ function toRefusal({ status, text }: Answer, url: string): CodedError {
 export async function callPlane<Schema extends z.ZodType>(call: PlaneCall<Schema>): Promise<z.infer<Schema>> {
   const { url, ca, schema, timeoutMs = 15_000 } = call;
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-  const answer = await ask(url, ca, { body, timeoutMs }).catch((error: unknown) => {
+  const answer = await ask(url, ca, { body, timeoutMs, identity: call.identity }).catch((error: unknown) => {
     throw new CodedError("plane_unreachable", `${new URL(url).host}: ${toErrorCode(error) ?? toErrorMessage(error)}`, {
       cause: error,
       hint: "check that the control plane runs and that this device can reach it",

@@ -42,12 +42,15 @@ function toName(name: string): string {
   return `${name.slice(0, 180)}~${createHash("sha256").update(name).digest("hex")}`;
 }
 
-/** What the agent is told and whom it believes. The private key is left out: its digest would prove nothing more. */
+/**
+ * What the agent is told and whom it believes. Key and certificate are left out: the plane knows the certificate by its
+ * fingerprint at every connection, and it is renewed.
+ */
 export function listConfigurationFiles(paths: { readonly root: string; readonly identity: string }): MeasuredFile[] {
-  const { certificate, ca, identity } = identityFiles;
+  const { ca, identity } = identityFiles;
   return [
     { kind: "configuration", name: configFileName, path: join(paths.root, configFileName), optional: true },
-    ...[certificate, ca, identity].map((file): MeasuredFile => {
+    ...[ca, identity].map((file): MeasuredFile => {
       return { kind: "configuration", name: `identity/${file}`, path: join(paths.identity, file) };
     }),
   ];

@@ -1,9 +1,7 @@
 import { openBroker, type Broker, type BrokerStats, type DeviceMessageHandler } from "@fairlead/bus/broker";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
-import type { Store } from "@fairlead/store";
 import type { DeviceLink } from "../context.ts";
-import { isCertificateInForce } from "../devices/certificate-in-force.ts";
 import type { Endpoints } from "./endpoints.ts";
 
 export interface DeviceLinkOptions {
@@ -11,7 +9,8 @@ export interface DeviceLinkOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
-  readonly store: Store;
+  /** Is this certificate of this device in force? */
+  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly endpoints: Endpoints;
@@ -42,8 +41,7 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
         port: options.port,
         tenant: options.tenant,
         logger: options.logger,
-        authenticate: async ({ device, fingerprint }) =>
-          isCertificateInForce(await options.store.read.devices.get(device), fingerprint),
+        authenticate: ({ device, fingerprint }) => options.isInForce(device, fingerprint),
         onMessage: options.onMessage,
       });
       options.endpoints.setMqttPort(broker.port);

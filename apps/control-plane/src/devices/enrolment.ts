@@ -106,12 +106,13 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       certificateSerial: certificate.serial,
       certificateFingerprint: certificate.fingerprint,
       certificateNotAfterMs: certificate.notAfterMs,
+      pendingCertificate: null,
     } as const;
     const change = { state: "approved", decidedAtMs: clock.nowMs(), certificate: certificate.certificatePem } as const;
     await tx.enrolments.update(row.enrolmentId, change);
     if (owner.kind === "renewal") {
-      // Same key, same device: what it proved, its labels and a quarantine stay.
-      await tx.devices.update(row.device, { ...issued, revision: owner.existing.revision + 1 });
+      // Same key, same device: what it proved, its labels and a quarantine stay. The files of its identity are new.
+      await tx.devices.update(row.device, { ...issued, fileBaseline: null, revision: owner.existing.revision + 1 });
     } else {
       // Another device under an old name begins anew: none of what the old one proved counts.
       const revision = (owner.kind === "again" ? owner.revision : 0) + 1;

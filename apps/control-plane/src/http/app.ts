@@ -15,6 +15,8 @@ import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
 const defaultTimeoutMs = 30_000;
 
 export interface AppOptions {
+  /** Is this certificate of this device in force? */
+  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
   readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;

@@ -53,6 +53,17 @@ export const enrolResponseSchema = z.discriminatedUnion("state", [
   }),
 ]);
 
+/** `POST /api/v1/device/certificate`, with the certificate in force: another one for the same device. */
+export const renewRequestSchema = z.strictObject({
+  /** As in `enrolRequestSchema`. */
+  csr: z.string().max(8_192),
+});
+/** It comes into force with its first use, and the one before it ends then. */
+export const renewResponseSchema = z.object({ certificate: z.string().max(16_384) });
+
+/** `GET /api/v1/device/certificate`: the one that the caller is known by. */
+export const deviceCertificateSchema = z.object({ serial: z.string(), notAfterMs: timestampMsSchema });
+
 export const enrolmentSchema = z.object({
   enrolmentId: idSchema,
   device: deviceIdSchema,

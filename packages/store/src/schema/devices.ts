@@ -48,7 +48,15 @@ export const devices = defineTable("devices", (column) => ({
   clockSkewMs: column.real(),
   epoch: column.text(),
   deadLetters: column.integer().notNull(),
+  /** Issued to replace the one in force, and not used yet. */
+  pendingCertificate: column.json<PendingCertificate>(),
 }));
+export interface PendingCertificate {
+  readonly serial: string;
+  /** `sha256:` of the certificate (DER). */
+  readonly fingerprint: string;
+  readonly notAfterMs: number;
+}
 export type Device = typeof devices.$inferSelect;
 
 /** What each slot of a device should run; source of the signed document. */

@@ -5,12 +5,13 @@ import { CodedError } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
-import { isCertificateInForce } from "../../devices/certificate-in-force.ts";
 import type { Caller, Permission } from "../route.ts";
 
 export interface AuthenticateOptions {
   readonly store: Store;
   readonly tenant: string;
+  /** Is this certificate of this device in force? */
+  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
@@ -38,8 +39,8 @@ async function authenticateDevice(
   const certificate = socket.getPeerCertificate();
   const identity = parsePeerIdentity(certificate);
   if (identity === undefined) return undefined;
-  const device = await options.store.read.devices.get(identity.device);
-  if (socket.authorized && identity.tenant === options.tenant && isCertificateInForce(device, identity.fingerprint)) {
+  const { device, tenant, fingerprint } = identity;
+  if (socket.authorized && tenant === options.tenant && (await options.isInForce(device, fingerprint))) {
     return { kind: "device", device: identity.device };
   }
   return refuse("unauthenticated", "the device certificate is not in force", "enrol the device again");

@@ -1,0 +1,96 @@
+import { CodedError, type Clock } from "@fairlead/kernel";
+import type { HttpErrorCode } from "@fairlead/protocol";
+import type { Device, Store } from "@fairlead/store";
+import { issueDeviceCertificate, parseCertificateRequest, type Authority } from "../authority/certificates.ts";
+import type { AuditLog, StreamFeed } from "../context.ts";
+import { isCertificateInForce, isCertificatePending } from "./certificate-in-force.ts";
+
+export interface RenewalOptions {
+  readonly tenant: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly authority: Authority;
+  readonly certificateDays: number;
+  /** A session that began with the certificate of before has to end. */
+  readonly onReplaced: (device: string) => void;
+}
+
+export interface Renewals {
+  /** Is this certificate in force? One that was issued anew comes into force here, and ends the one before it. */
+  admit(device: string, fingerprint: string): Promise<boolean>;
+  /** A certificate for a device that has shown one in force. @throws CodedError `csr_invalid` · `not_found` */
+  renew(device: string, csr: string): Promise<{ readonly certificate: string }>;
+  find(device: string): Promise<Pick<Device, "certificateSerial" | "certificateNotAfterMs">>;
+}
+
+/**
+ * Issue, then replace at the first use: a device that loses power before the new certificate is on its disk goes on with
+ * the old one, and asks again.
+ */
+export function createRenewals(options: RenewalOptions): Renewals {
+  const { audit, clock, store, stream } = options;
+
+  const replace = (name: string, fingerprint: string): Promise<void> =>
+    store.transaction(async (tx) => {
+      const device = await tx.devices.get(name);
+      const pending = device?.pendingCertificate ?? null;
+      // Two connections may come with the new certificate at once.
+      if (device === undefined || pending === null || pending.fingerprint !== fingerprint) return;
+      await tx.devices.update(name, {
+        certificateSerial: pending.serial,
+        certificateFingerprint: pending.fingerprint,
+        certificateNotAfterMs: pending.notAfterMs,
+        pendingCertificate: null,
+        revision: device.revision + 1,
+      });
+      await audit.append(tx, {
+        actor: `device:${name}`,
+        action: "device.renew-certificate",
+        subject: name,
+        reason: "the renewed certificate was used for the first time",
+        details: { before: device.certificateSerial, serial: pending.serial, notAfterMs: pending.notAfterMs },
+      });
+      await stream.emit(tx, "device", name);
+    });
+
+  const require = (device: Device | undefined): Device => {
+    if (device !== undefined) return device;
+    throw new CodedError<HttpErrorCode>("not_found", "the device is not known here", { hint: "enrol it again" });
+  };
+
+  return {
+    admit: async (name, fingerprint) => {
+      const device = await store.read.devices.get(name);
+      if (isCertificateInForce(device, fingerprint)) return true;
+      if (!isCertificatePending(device, fingerprint)) return false;
+      await replace(name, fingerprint);
+      options.onReplaced(name);
+      return true;
+    },
+    renew: async (name, csr) => {
+      const certificate = await issueDeviceCertificate(options.authority, {
+        request: await parseCertificateRequest(csr),
+        device: name,
+        tenant: options.tenant,
+        nowMs: clock.nowMs(),
+        days: options.certificateDays,
+      });
+      const { serial, fingerprint, notAfterMs } = certificate;
+      await store.transaction(async (tx) => {
+        require(await tx.devices.get(name));
+        await tx.devices.update(name, { pendingCertificate: { serial, fingerprint, notAfterMs } });
+        await audit.append(tx, {
+          actor: `device:${name}`,
+          action: "device.issue-certificate",
+          subject: name,
+          reason: "the device asked for it with the certificate in force",
+          details: { serial, notAfterMs },
+        });
+      });
+      return { certificate: certificate.certificatePem };
+    },
+    find: async (name) => require(await store.read.devices.get(name)),
+  };
+}
