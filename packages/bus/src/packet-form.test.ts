@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { generate, type Packet } from "mqtt-packet";
 import { describe, expect, it } from "vitest";
 import { createFrameGuard } from "./frame-guard.ts";
-import { malformedPackets, toConnect, toText } from "./testing/malformed-packets.ts";
+import { malformedConnects, malformedPackets, toConnect, toText } from "./testing/malformed-packets.ts";
 
 const feed = (...parts: readonly Uint8Array[]): string | undefined => {
   const guard = createFrameGuard({ maxPacketBytes: 65_536, connectFirst: true });
@@ -66,6 +66,10 @@ describe("the form of a client's packets", () => {
     const guard = createFrameGuard({ maxPacketBytes: 65_536, connectFirst: true });
     const reasons = [...toConnect(), ...bytes].map((byte) => guard.feed(Uint8Array.of(byte)));
     expect(reasons.find((reason) => reason !== undefined)).toMatch(/^a packet of type \d+/u);
+  });
+
+  it.each(malformedConnects)("refuses a CONNECT with %s", (_, bytes) => {
+    expect(feed(bytes)).toMatch(/^a packet of type 1: |not CONNECT/u);
   });
 
   it("reads nothing beyond a packet, whatever bytes come", () => {

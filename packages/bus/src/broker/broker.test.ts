@@ -1,4 +1,4 @@
-import { malformedPackets, toConnect } from "../testing/malformed-packets.ts";
+import { malformedConnects, malformedPackets, toConnect } from "../testing/malformed-packets.ts";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { toDeviceFilters, toTopic } from "@fairlead/protocol";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
@@ -218,6 +218,20 @@ describe("the embedded broker", () => {
     expect(closesOf.closed).toBe(false);
     await good.publishAsync(up("telemetry", "cam-2"), "still here", { qos: 1 });
     await waitFor(() => seen.length === 1, "the neighbour's message");
+  });
+
+  it("A25 closes a connection whose CONNECT is malformed, and admits no other version than 3.1.1", async () => {
+    const { broker } = await open();
+    for (const [what, bytes] of malformedConnects) {
+      const { socket, state } = await openRaw(broker);
+      socket.write(bytes);
+      await waitFor(() => state.closed, `closed after ${what}`);
+    }
+    const older = { protocolId: "MQIsdp", protocolVersion: 3 } as const;
+    for (const version of [older, { protocolVersion: 5 } as const])
+      await expect(connect(broker, version)).rejects.toThrow(/./u);
+    expect(broker.stats().devices).toBe(0);
+    await connect(broker);
   });
 
   it("closes a connection that sends no CONNECT in time, and those beyond an address's share", async () => {

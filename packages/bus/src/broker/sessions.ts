@@ -77,7 +77,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     preConnect(client, packet, done) {
       const session = sessions.get(client);
       if (session === undefined) return done(new Error("no identity"), false);
-      if (packet.clientId !== session.identity.device)
+      // Another level's fields are not those that were checked before.
+      if (packet.protocolVersion !== 4) session.refusal = "it speaks another version than MQTT 3.1.1";
+      else if (packet.clientId !== session.identity.device)
         session.refusal = "the client id is not the certificate's device";
       else if (packet.will !== undefined) session.refusal = session.permissions.refusePublish(packet.will);
       // Nothing is kept for a device that is away: the plane sends again at its birth, and memory stays bounded.

@@ -42,6 +42,33 @@ const texts: readonly (readonly [string, Uint8Array])[] = [
 const toConnectWith = (flags: number, ...rest: readonly Uint8Array[]): Buffer =>
   toPacket(0x10, toText("MQTT"), [4, flags, 0, 60], toText("cam-1"), ...rest);
 
+const utf8Id = (bytes: Uint8Array): Buffer => toPacket(0x10, toText("MQTT"), [4, 2, 0, 60], toText(bytes));
+
+/** A first packet that is a CONNECT and must not be, each with what is wrong with it (MQTT 3.1.1, 3.1). */
+export const malformedConnects: readonly (readonly [string, Uint8Array])[] = [
+  ["a reserved flag", toConnectWith(0x03)],
+  ["a will of quality 3", toConnectWith(0x1e, topic, toText("gone"))],
+  ["the quality of a will without one", toConnectWith(0x0a)],
+  ["the retain flag of a will without one", toConnectWith(0x22)],
+  ["a password without a user name", toConnectWith(0x42, toText("secret"))],
+  ["a will that is missing", toConnectWith(0x06)],
+  ["a will to a wildcard", toConnectWith(0x06, toText("a/#"), toText("gone"))],
+  ["a will to an empty topic", toConnectWith(0x06, toText(""), toText("gone"))],
+  ["a user name that is missing", toConnectWith(0x82)],
+  ["bytes after its end", toConnectWith(0x02, Buffer.from([1]))],
+  ["a flag byte that is missing", toPacket(0x10, toText("MQTT"), [4])],
+  ["a flag in its header", toPacket(0x11, toText("MQTT"), [4, 2, 0, 60], toText("cam-1"))],
+  ...texts.map(([name, bytes]): [string, Uint8Array] => [`a client identifier that holds ${name}`, utf8Id(bytes)]),
+  ...texts.map(([name, bytes]): [string, Uint8Array] => [
+    `a user name that holds ${name}`,
+    toConnectWith(0x82, toText(bytes)),
+  ]),
+  ...texts.map(([name, bytes]): [string, Uint8Array] => [
+    `a will's topic that holds ${name}`,
+    toConnectWith(0x06, toText(bytes), toText("gone")),
+  ]),
+];
+
 /** Packets that a connected client must not send, each with what is wrong with it (MQTT 3.1.1). */
 export const malformedPackets: readonly (readonly [string, Uint8Array])[] = [
   ["type 0", toPacket(0x00)],
