@@ -118,7 +118,7 @@ describe("a forged model that only a run can show", () => {
     expect(await isServing(serving)).toBe(true);
   });
 
-  it("A18 fills 4 GiB: the process ends at its memory limit and names the model, and another serves at once", async () => {
+  it("A18 fills 4 GiB: the process ends at its memory limit, with the neighbour, and the in-flight file names the model", async () => {
     await using first = new ServingHarness();
     await first.event("ready");
     const { rssBytes } = await first.must({ kind: "ping" });

@@ -43,10 +43,20 @@ export function readGraph(walk: Walk, range: Range): GraphSummary {
   return { inputs: inputs.filter((input) => !initializers.has(input.name)), outputs };
 }
 
-/** SparseTensorProto: values and their indices; the tensor's name is the name of its values. */
+/** Larger than what a model stores on purpose: the runtime makes a dense tensor of it when it loads the file. */
+const maxDenseElements = 2 ** 28;
+
+/** SparseTensorProto: values, their indices and the dense shape; the tensor's name is the name of its values. */
 function readSparseTensor(walk: Walk, range: Range): string {
   let name = "";
+  let elements = 1;
   for (const field of walk.reader.fields(range)) {
+    if (field.number === 3) for (const dim of walk.reader.integers(field)) elements *= dim;
+    if (!(elements >= 0 && elements <= maxDenseElements))
+      throw new InspectionError(
+        "model_too_complex",
+        "a sparse tensor would have more than 2^28 elements, or fewer than 0",
+      );
     if (field.number !== 1 && field.number !== 2) continue;
     const tensor = readTensor(walk.reader, walk.reader.message(field));
     walk.tally.addTensor(tensor);

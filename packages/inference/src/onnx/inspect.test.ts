@@ -146,6 +146,8 @@ describe("refusal of an ONNX model", () => {
     ["operator set 9999", "unsupported_opset", oneNode("Relu", { opsets: [{ domain: "", version: 9999 }] })],
     ["operator set 0", "unsupported_opset", oneNode("Relu", { opsets: [{ domain: "ai.onnx", version: 0 }] })],
     ["IR version 99", "unsupported_opset", oneNode("Relu", { irVersion: 99 })],
+    ["a sparse tensor that is dense in 64 GiB", "model_too_complex", toSparse(2 ** 34)],
+    ["graphs for training", "model_too_complex", toTraining()],
     ["a loop of 2^62 rounds", "model_too_complex", endlessLoopModel({ trips: 2n ** 62n })],
     ["branches nested 12 deep", "model_too_complex", nestedIfModel(12)],
     [
@@ -277,4 +279,27 @@ function toHead(field: number, length: number): Uint8Array {
   const tag = new ProtobufWriter().int(field, length).finish();
   tag[0]! += 2;
   return tag;
+}
+
+/** A sparse initializer of one value, and a dense shape of so many elements. */
+function toSparse(elements: number): Uint8Array {
+  const values = new ProtobufWriter().int(1, 1).int(2, 1).string(8, "w").bytes(9, new Uint8Array(4));
+  const indices = new ProtobufWriter().int(1, 1).int(2, 7).bytes(9, new Uint8Array(8));
+  const sparse = new ProtobufWriter().message(1, values).message(2, indices).int(3, elements);
+  const node = new ProtobufWriter().string(1, "x").string(2, "y").string(4, "Relu");
+  return toFile(new ProtobufWriter().message(1, node).message(15, sparse));
+}
+
+function toTraining(): Uint8Array {
+  const node = new ProtobufWriter().string(1, "x").string(2, "y").string(4, "Relu");
+  return toFile(
+    new ProtobufWriter().message(1, node),
+    new ProtobufWriter().message(1, new ProtobufWriter().string(2, "t")),
+  );
+}
+
+function toFile(graph: ProtobufWriter, training?: ProtobufWriter): Uint8Array {
+  const opset = new ProtobufWriter().string(1, "").int(2, 17);
+  const model = new ProtobufWriter().int(1, 8).message(7, graph).message(8, opset);
+  return (training === undefined ? model : model.message(20, training)).finish();
 }

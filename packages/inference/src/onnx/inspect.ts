@@ -111,6 +111,8 @@ function readModel(walk: ModelWalk): ModelHead {
     else if (field.number === 2) head.producerName = toPrintable(reader.prefix(field, 256));
     else if (field.number === 8) head.opsets.push(readOpset(reader, reader.message(field)));
     else if (field.number === 14) readMetadata(reader, reader.message(field), head.metadata);
+    else if (field.number === 20)
+      throw new InspectionError("model_too_complex", "the model holds graphs for training, which nothing here runs");
     else if (field.number === 25) readFunction(walk, reader.message(field), head.functions);
     else if (field.number === 7) {
       if (head.graph !== null) throw new InspectionError("not_onnx", "the model has two graphs");
