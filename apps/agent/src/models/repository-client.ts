@@ -65,7 +65,8 @@ export class RepositoryClient {
   async #waitFor(isDone: Waiter["isDone"]): Promise<string | null> {
     const startedMs = this.#clock.monotonicMs();
     const { promise, resolve } = Promise.withResolvers<string | null>();
-    this.#waiters.add({ isDone, resolve });
+    const waiter = { isDone, resolve };
+    this.#waiters.add(waiter);
     const timer = setTimeout(
       () => resolve(`it is not so after ${Math.round(this.#clock.monotonicMs() - startedMs)} ms`),
       answerMs,
@@ -75,6 +76,7 @@ export class RepositoryClient {
       return await promise;
     } finally {
       clearTimeout(timer);
+      this.#waiters.delete(waiter);
     }
   }
 }

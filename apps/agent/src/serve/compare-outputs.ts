@@ -1,5 +1,5 @@
 import type { Tensor } from "@fairlead/inference";
-import { toNumbers } from "./output-statistics.ts";
+import { toNumbers, toTopClass } from "./output-statistics.ts";
 
 export interface Tolerance {
   readonly absolute: number;
@@ -59,13 +59,6 @@ function compareClasses(left: Tensor, right: Tensor): Comparison {
     agreed = toTopClass(a, start, classes) === toTopClass(b, start, classes);
   }
   return { agreed, difference: toDifference(a, b) };
-}
-
-function toTopClass(values: ArrayLike<number>, start: number, classes: number): number {
-  let best = 0;
-  for (let label = 1; label < classes; label += 1)
-    if ((values[start + label] ?? 0) > (values[start + best] ?? 0)) best = label;
-  return best;
 }
 
 function compareValues(left: Tensor, right: Tensor | undefined, { absolute, relative }: Tolerance): Comparison {

@@ -52,10 +52,15 @@ function recordRows(accumulator: SlotAccumulator, values: Numbers, rows: number)
   const countedRows = Math.min(rows, Math.ceil(maxValues / classes));
   for (let row = 0; row < countedRows; row += 1) {
     const start = row * classes;
-    let best = 0;
-    for (let label = 1; label < classes; label += 1) {
-      if ((values[start + label] ?? 0) > (values[start + best] ?? 0)) best = label;
-    }
+    const best = toTopClass(values, start, classes);
     accumulator.recordPrediction(best, values[start + best] ?? Number.NaN);
   }
+}
+
+/** Index of the largest of `classes` values from `start` on; the first of equals. */
+export function toTopClass(values: ArrayLike<number>, start: number, classes: number): number {
+  let best = 0;
+  for (let label = 1; label < classes; label += 1)
+    if ((values[start + label] ?? 0) > (values[start + best] ?? 0)) best = label;
+  return best;
 }

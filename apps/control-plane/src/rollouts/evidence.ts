@@ -40,8 +40,12 @@ export function toCohortEvidence(
   };
 }
 
+function toComparison(rows: readonly SlotWindowRow[]): ShadowComparison | null {
+  return rows.reduce<ShadowComparison | null>((sum, { window }) => mergeShadows(sum, window.shadow), null);
+}
+
 function toAgreement(rows: readonly SlotWindowRow[]): CohortEvidence["agreement"] {
-  const shadow = rows.reduce<ShadowComparison | null>((sum, { window }) => mergeShadows(sum, window.shadow), null);
+  const shadow = toComparison(rows);
   return shadow === null ? null : { compared: shadow.compared, agreed: shadow.agreed };
 }
 
@@ -62,7 +66,7 @@ const toMethods = (rows: readonly SlotWindowRow[]): string => [...new Set(rows.m
  */
 function toActiveRows(rows: readonly SlotWindowRow[], shadows: readonly SlotWindowRow[]): SlotWindowRow[] {
   const silent = rows.map((row) => ({ ...row, window: { ...row.window, latencyUs: toEmptyHistogram() } }));
-  const runs = shadows.reduce<ShadowComparison | null>((sum, { window }) => mergeShadows(sum, window.shadow), null);
+  const runs = toComparison(shadows);
   const [first, ...rest] = silent;
   if (first === undefined || runs === null) return silent;
   return [{ ...first, window: { ...first.window, latencyUs: runs.activeLatencyUs } }, ...rest];
