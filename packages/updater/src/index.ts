@@ -1,0 +1,11 @@
+export { createHttpFetch, type HttpFetchOptions } from "./http-fetch.ts";
+export { checkStrictJson } from "./strict-json.ts";
+export { toUpdaterErrorCode, type UpdaterErrorCode } from "./errors.ts";
+export {
+  initializeTrust,
+  openUpdater,
+  type FetchResource,
+  type TrustedTarget,
+  type Updater,
+  type UpdaterOptions,
+} from "./updater.ts";
