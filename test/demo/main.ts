@@ -9,6 +9,7 @@ import { DemoFleet } from "./fleet.ts";
 import { narrator } from "./narrator.ts";
 import { shadowBad } from "./shadow.ts";
 import { healTampered, installEverywhere, promoteBetter, stopBad } from "./story.ts";
+import { refuseRevoked } from "./trust.ts";
 import { checkRequests, printClaims, printSummary } from "./summary.ts";
 
 const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
@@ -28,6 +29,7 @@ try {
   await chooseBuild(fleet, claims);
   const stopped = await stopBad(fleet, claims);
   await shadowBad(fleet, claims);
+  await refuseRevoked(fleet, claims);
   const heal = await healTampered(fleet, claims);
   await fleet.stopLoad();
   checkRequests(fleet, claims);

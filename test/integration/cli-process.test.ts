@@ -231,7 +231,7 @@ spec:
     const answer = await cli("audit", "list", "--limit", "0", "--verify", "-o", "json");
     const actions = (JSON.parse(answer.stdout) as AuditEntry[]).map((entry_) => entry_.action);
     expect(answer.code).toBe(0);
-    expect(actions).toEqual(expect.arrayContaining(["model.register", "release.sign", "device.label"]));
+    expect(actions).toEqual(expect.arrayContaining(["model.register", "release.publish", "device.label"]));
   });
 });
 

@@ -11,6 +11,7 @@ import {
   type Evidence,
   type ModelVersion,
   type Reported,
+  type Release,
   type SignedRelease,
   type TelemetryMessage,
 } from "@fairlead/protocol";
@@ -26,6 +27,8 @@ import {
   parseAuthority,
   parseCertificateRequest,
 } from "@fairlead/control-plane/certificates";
+
+import { TestTrust } from "../support/trust.ts";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 export const toId = (prefix: string): string =>
@@ -59,6 +62,9 @@ export class MiniPlane implements AsyncDisposable {
   anonymous = 0;
   served = 0;
   readonly signing = generateKeyPair();
+  readonly trust = new TestTrust();
+  /** Metadata is answered with 503. */
+  isTrustDown = false;
   /** Answers `pending` to this many polls before it approves. */
   pendingPolls = 0;
   #generation = 0;
@@ -146,20 +152,21 @@ export class MiniPlane implements AsyncDisposable {
     return { digest, sizeBytes: bytes.length };
   }
 
-  sign(content: ModelVersion): SignedRelease {
+  /** A release that the publisher vouches for. */
+  sign(content: ModelVersion, more: Partial<Release> = {}): SignedRelease {
     const nowMs = Date.now();
-    return signDocument(
-      {
-        type: "release",
-        v: 1,
-        tenant: this.tenant,
-        releaseId: toId("rel"),
-        issuedAtMs: nowMs,
-        expiresAtMs: nowMs + 86_400_000,
-        content,
-      },
-      parseSigningKey(this.signing.privateKeyPem),
-    );
+    const release: Release = {
+      type: "release",
+      v: 1,
+      tenant: this.tenant,
+      releaseId: toId("rel"),
+      issuedAtMs: nowMs,
+      expiresAtMs: nowMs + 86_400_000,
+      ...more,
+      content,
+    };
+    this.trust.add(release);
+    return { signed: release };
   }
 
   async desire(device: string, slots: readonly DesiredSlot[]): Promise<number> {
@@ -249,6 +256,12 @@ export class MiniPlane implements AsyncDisposable {
       this.pendingPolls -= 1;
       return this.#enrol(this.#pending ?? {}, json);
     }
+    const metadata = /^\/api\/v1\/trust\/metadata\/(.+)$/u.exec(path)?.[1];
+    if (metadata !== undefined) {
+      if (this.isTrustDown) return void response.writeHead(503).end();
+      const text = (await this.trust.serve()).get(decodeURIComponent(metadata));
+      return void response.writeHead(text === undefined ? 404 : 200).end(text);
+    }
     const digest = /^\/api\/v1\/artifacts\/(.+)$/u.exec(path)?.[1];
     const bytes = this.artifacts.get(decodeURIComponent(digest ?? ""));
     if (!(request.socket as TLSSocket).authorized) {
@@ -289,6 +302,7 @@ export class MiniPlane implements AsyncDisposable {
       certificate: certificate.certificatePem,
       ca: this.#authority.certificatePem,
       signingKeys: [this.signing.publicKeyPem],
+      trustRoot: await this.trust.firstRoot(),
       mqttUrl: `mqtts://localhost:${this.#mqttPort}`,
       apiUrl: this.url,
     });

@@ -23,6 +23,8 @@ describe("the story of npm run demo", () => {
     "no later stage of 1.2.0 began",
     "all touched devices are back on 1.1.0",
     "1.2.0 beside 1.1.0 was stopped because the two disagree, before anybody was answered by it",
+    "a release of a revoked publisher was refused by every device that was asked to run it",
+    "the publisher that changed its key signs on",
     "the overwritten file was detected and the device quarantined",
     "the artifact was fetched again, verified and the device released",
     "not one request failed during the rollouts and the rollback",

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DeviceDetail, DeviceSummary, RolloutStatus } from "@fairlead/protocol";
 import { Agent, request } from "undici";
+import { runCli } from "./cli.ts";
 import { eventually } from "./eventually.ts";
 import { OwnedProcess } from "./process.ts";
 
@@ -62,6 +63,7 @@ export class TestPlane implements AsyncDisposable {
       );
       const ca = readFileSync(join(this.dir, "data", "ca.pem"), "utf8");
       this.#agent = new Agent({ connect: { ca } });
+      await this.#createTrust();
     }
     return this;
   }
@@ -93,7 +95,21 @@ export class TestPlane implements AsyncDisposable {
       FAIRLEAD_SERVER: this.url,
       FAIRLEAD_TOKEN: this.#token,
       FAIRLEAD_CONFIG: join(this.dir, "cli", "config.yaml"),
+      FAIRLEAD_TRUST: this.trustDir,
+      FAIRLEAD_KEY_PASSPHRASE: "correct horse battery staple",
     };
+  }
+
+  /** Where the publisher of this plane works. */
+  get trustDir(): string {
+    return join(this.dir, "trust");
+  }
+
+  /** As an operator does once: keys, the first root, one publisher of every model; all through the command line. */
+  async #createTrust(): Promise<void> {
+    if (existsSync(this.trustDir)) return;
+    const answer = await runCli(["trust", "create", "--publish"], this.cliEnv);
+    if (answer.code !== 0) throw new Error(`fairlead trust create: exit ${answer.code}\n${answer.stderr}`);
   }
 
   async get<Answer>(path: string): Promise<Answer> {
@@ -104,6 +120,17 @@ export class TestPlane implements AsyncDisposable {
     const text = await answer.body.text();
     if (answer.statusCode !== 200) throw new Error(`GET ${path}: ${answer.statusCode} ${text}`);
     return JSON.parse(text) as Answer;
+  }
+
+  /** Any JSON, as the administrator; the status and what the answer holds. */
+  async post(path: string, body: unknown): Promise<Record<string, unknown> & { readonly status: number }> {
+    const answer = await request(`${this.url}${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+      ...(this.#agent === undefined ? {} : { dispatcher: this.#agent }),
+    });
+    return { ...((await answer.body.json()) as object), status: answer.statusCode };
   }
 
   async devices(): Promise<DeviceSummary[]> {

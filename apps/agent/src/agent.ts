@@ -12,6 +12,7 @@ import { measureBuild } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
+import { ReleaseAdmission } from "./trust/release-admission.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -213,12 +214,20 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       if (isNew) emit({ kind: "refused", what, code, reason });
       link.report();
     };
+  const nowMs = () => time.nowMs();
+  const admission = new ReleaseAdmission({
+    ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl },
+    ...{ agent: httpsAgent, nowMs, logger },
+  });
+  const agentVersion = readAgentVersion();
   const desired = createDesired({
     saved: openSavedState({ path: inState("desired"), schema: desiredRecordSchema, logger }),
     roots,
     tenant,
     device,
     time,
+    self: { profile: profile.metadata.name, fleet: config.fleet, agentVersion },
+    admit: (releases) => admission.admit(releases),
     logger,
     onAccepted: (state) => {
       slots.setWishes(state);
@@ -240,7 +249,6 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
     outbox.epoch,
   );
-  const agentVersion = readAgentVersion();
   let skewed = false;
   const link = new PlaneLink({
     bus,
@@ -342,7 +350,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   });
   const renewal = new CertificateRenewal({
     ...{ folder: paths.identity, device, apiUrl: identity.apiUrl, credentials, logger },
-    nowMs: () => time.nowMs(),
+    nowMs,
     onConnect: (listener) => link.connection.onConnect(listener),
   });
   return new Lifecycle("agent", [

@@ -1,6 +1,12 @@
 import { isLocalBroker } from "@fairlead/bus";
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
-import { choiceObjectiveSchema, executionProviderSchema, modelNameSchema, profileNameSchema } from "@fairlead/protocol";
+import {
+  choiceObjectiveSchema,
+  executionProviderSchema,
+  modelNameSchema,
+  profileNameSchema,
+  slotNameSchema,
+} from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
@@ -12,6 +18,8 @@ export const agentConfigSchema = z.strictObject({
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Name of a board profile; null detects it. */
   profile: profileNameSchema.nullable().default(null),
+  /** The fleet to which this device belongs; a release for another fleet is refused, whoever asks for it. */
+  fleet: slotNameSchema.nullable().default(null),
   telemetry: z.strictObject({ windowMs: z.int().min(250).max(3_600_000).default(10_000) }).prefault({}),
   inference: z
     .strictObject({

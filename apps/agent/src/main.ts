@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 
 const usage = `fairlead-agent: serves models on this device and keeps them honest
 
-  enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--data FOLDER]
+  enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--trust-root FILE] [--data FOLDER]
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
   bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
@@ -51,6 +51,7 @@ async function main(argv: readonly string[]): Promise<number> {
       token: { type: "string" },
       device: { type: "string" },
       data: { type: "string", default: "./agent" },
+      "trust-root": { type: "string" },
       label: { type: "string", multiple: true, default: [] },
       json: { type: "boolean", default: false },
       measure: { type: "boolean", default: false },
@@ -75,6 +76,7 @@ async function main(argv: readonly string[]): Promise<number> {
         device: require(values.device, "device"),
         data,
         labels: values.label,
+        trustRoot: values["trust-root"],
       });
       return 0;
     }

@@ -11,6 +11,8 @@ export interface DataPaths {
   readonly state: string;
   readonly outbox: string;
   readonly run: string;
+  /** Trusted metadata of The Update Framework. */
+  readonly trust: string;
   /** Requests to measure a slot's builds again. */
   readonly measure: string;
 }
@@ -25,6 +27,7 @@ export function toDataPaths(root: string): DataPaths {
     state: join(root, "state"),
     outbox: join(root, "outbox.db"),
     run: join(root, "run"),
+    trust: join(root, "state", "trust"),
     measure: join(root, "run", "measure"),
   };
 }

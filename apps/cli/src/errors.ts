@@ -11,6 +11,10 @@ export type CliErrorCode =
   | "no_server"
   | "fingerprint_mismatch"
   | "audit_broken"
+  | "key_unusable"
+  | "passphrase_missing"
+  | "trust_missing"
+  | "trust_refused"
   | "confirmation_needed";
 
 export class CliError extends CodedError<CliErrorCode> {

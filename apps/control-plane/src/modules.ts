@@ -3,11 +3,12 @@ import type { PlaneContext, PlaneModule } from "./context.ts";
 import { createRegistry } from "./registry/create-registry.ts";
 import { createRemediationModule } from "./remediation/module.ts";
 import { createRolloutModule } from "./rollouts/module.ts";
+import type { TrustModule } from "./trust/trust.ts";
 
 /** The controllers and the registry, in the order in which they start. */
-export function createModules(context: PlaneContext): readonly PlaneModule[] {
+export function createModules(context: PlaneContext, trust: TrustModule): readonly PlaneModule[] {
   const commands = createCommandOutbox(context);
   const rollouts = createRolloutModule(context);
   const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
-  return [createRegistry(context), commands, rollouts, remediation];
+  return [trust, createRegistry(context), commands, rollouts, remediation];
 }

@@ -30,6 +30,7 @@ import { createPlaneRoutes } from "./http/routes/plane.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
+import { createTrustModule } from "./trust/trust.ts";
 
 export interface OpenPlane extends Service {
   readonly store: Store;
@@ -121,7 +122,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     desired,
     link: publishing,
   };
-  modules.push(...createModules(context));
+  const trust = createTrustModule(context);
+  modules.push(...createModules(context, trust));
 
   const enrolments = createEnrolments({
     tenant,
@@ -133,6 +135,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     authority,
     endpoints,
     certificateDays: config.deviceCertificateDays,
+    readTrustRoot: async () => (await store.read.trustMetadata.getNewest("root"))?.text ?? null,
     hooks,
   });
   const state = { isReady: false };

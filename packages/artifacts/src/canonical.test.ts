@@ -71,7 +71,7 @@ describe("keys", () => {
     expect(() => parseSigningKey(pair.publicKeyPem)).toThrow(/PEM key/u);
     expect(() => parseSigningKey("")).toThrow(/PEM key/u);
     expect(() => createTrustRoots([])).toThrow(/no key/u);
-    const trusted = { publicKeyPem: pair.publicKeyPem, types: ["release" as const] };
+    const trusted = { publicKeyPem: pair.publicKeyPem, types: ["command" as const] };
     expect(() => createTrustRoots([trusted, trusted])).toThrow(/twice/u);
   });
 });

@@ -1,19 +1,12 @@
-import {
-  commandSchema,
-  desiredStateSchema,
-  releaseSchema,
-  type Command,
-  type DesiredState,
-  type Release,
-} from "@fairlead/protocol";
+import { commandSchema, desiredStateSchema, type Command, type DesiredState } from "@fairlead/protocol";
 
-export const documentTypes = ["release", "desired-state", "command"] as const;
+/** What the plane's own key signs. Releases are signed by publishers, as targets of The Update Framework. */
+export const documentTypes = ["desired-state", "command"] as const;
 /** What a key may be trusted for. */
 export type DocumentType = (typeof documentTypes)[number];
-export type SignableDocument = Release | DesiredState | Command;
+export type SignableDocument = DesiredState | Command;
 
 export const documentSchemas = {
-  release: releaseSchema,
   "desired-state": desiredStateSchema,
   command: commandSchema,
 } as const;

@@ -33,6 +33,7 @@ export {
   verifyDesiredState,
   verifyRelease,
   type Verification,
+  type DeviceClass,
   type VerifyCommandOptions,
   type VerifyDesiredStateOptions,
   type VerifyReleaseOptions,

@@ -1,13 +1,14 @@
+import type { Audience } from "@fairlead/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toDocumentDigest } from "./digest.ts";
 import { generateKeyPair, parseSigningKey } from "./keys.ts";
 import { signDocument } from "./sign.ts";
 import {
+  commandKey,
   here,
   nowMs,
   planeKey,
-  releaseKey,
   toBuild,
   toCommand,
   toDesiredState,
@@ -23,7 +24,7 @@ const checkState = (envelope: unknown, extra: Partial<VerifyDesiredStateOptions>
 
 describe("verification", () => {
   it("accepts what was signed, also after a journey through JSON text", () => {
-    const release = signDocument(toRelease(), releaseKey);
+    const release = { signed: toRelease() };
     expect(verifyRelease(JSON.parse(JSON.stringify(release)), here)).toEqual({
       kind: "verified",
       document: release.signed,
@@ -36,7 +37,7 @@ describe("verification", () => {
   it("accepts a document whose signer left defaults out, since the signer signs the complete form", () => {
     const { description: _, ...content } = toRelease().content;
     const sparse = { ...toRelease(), content } as ReturnType<typeof toRelease>;
-    expect(toCode(verifyRelease(signDocument(sparse, releaseKey), here))).toBe("verified");
+    expect(toCode(verifyRelease({ signed: sparse }, here))).toBe("verified");
   });
 
   it("refuses every change of one byte in a signed document", () => {
@@ -74,9 +75,8 @@ describe("verification", () => {
   });
 
   it("keeps keys apart: a key trusted for one type signs no other", () => {
-    expect(toCode(verifyRelease(signDocument(toRelease(), planeKey), here))).toBe("signature_unknown_key");
-    expect(checkState(signDocument(toDesiredState(), releaseKey))).toBe("signature_unknown_key");
-    expect(toCode(verifyCommand(signDocument(toCommand(), releaseKey), here))).toBe("signature_unknown_key");
+    expect(checkState(signDocument(toDesiredState(), commandKey))).toBe("signature_unknown_key");
+    expect(toCode(verifyCommand(signDocument(toCommand(), commandKey), here))).toBe("verified");
     const stranger = parseSigningKey(generateKeyPair().privateKeyPem);
     expect(checkState(signDocument(toDesiredState(), stranger))).toBe("signature_unknown_key");
   });
@@ -137,10 +137,9 @@ describe("verification", () => {
   it("verifies every embedded release too", () => {
     const slot = toDesiredState().slots[0]!;
     const releases = [
-      signDocument(toRelease(), planeKey),
-      signDocument(toRelease({ tenant: "globex" }), releaseKey),
-      signDocument(toRelease({ expiresAtMs: nowMs - 2_000 }), releaseKey),
-      { ...signDocument(toRelease(), releaseKey), signed: toRelease({ expiresAtMs: nowMs + 1 }) },
+      { signed: toRelease({ audience: { profiles: ["raspberry-pi-5"] } }) },
+      { signed: toRelease({ tenant: "globex" }) },
+      { signed: toRelease({ expiresAtMs: nowMs - 2_000 }) },
     ];
     for (const release of releases) {
       expect(
@@ -156,13 +155,46 @@ describe("verification", () => {
     }
   });
 
+  it("A5 refuses a release for another kind of board, another fleet or a newer agent, before anything is fetched", () => {
+    const check = (audience: Audience) => toCode(verifyRelease({ signed: toRelease({ audience }) }, here));
+    expect(check({ profiles: ["generic-x86"], fleets: ["south", "north"], minAgentVersion: "0.2.0" })).toBe("verified");
+    expect(check({ profiles: ["raspberry-pi-5"] })).toBe("foreign_audience");
+    expect(check({ fleets: ["south"] })).toBe("foreign_audience");
+    expect(check({ minAgentVersion: "0.2.1" })).toBe("foreign_audience");
+    expect(check({ minAgentVersion: "0.1.9" })).toBe("verified");
+    const nowhere = { ...here, self: { ...here.self, fleet: null } };
+    expect(toCode(verifyRelease({ signed: toRelease({ audience: { fleets: ["north"] } }) }, nowhere))).toBe(
+      "foreign_audience",
+    );
+  });
+
   it("refuses to sign what the protocol does not admit", () => {
-    expect(() => signDocument(toRelease({ content: { ...toRelease().content, builds: [] } }), releaseKey)).toThrow(
-      /schema/u,
-    );
+    expect(() =>
+      signDocument(
+        toDesiredState({
+          slots: [
+            {
+              ...toDesiredState().slots[0]!,
+              release: { signed: toRelease({ content: { ...toRelease().content, builds: [] } }) },
+            },
+          ],
+        }),
+        planeKey,
+      ),
+    ).toThrow(/schema/u);
     const odd = toBuild({ artifact: { digest: "sha256:x", sizeBytes: 1 } });
-    expect(() => signDocument(toRelease({ content: { ...toRelease().content, builds: [odd] } }), releaseKey)).toThrow(
-      /schema/u,
-    );
+    expect(() =>
+      signDocument(
+        toDesiredState({
+          slots: [
+            {
+              ...toDesiredState().slots[0]!,
+              release: { signed: toRelease({ content: { ...toRelease().content, builds: [odd] } }) },
+            },
+          ],
+        }),
+        planeKey,
+      ),
+    ).toThrow(/schema/u);
   });
 });

@@ -3,18 +3,18 @@ import {
   signedCommandSchema,
   signedDesiredStateSchema,
   signedReleaseSchema,
+  type Audience,
   type Command,
   type DesiredState,
   type Release,
 } from "@fairlead/protocol";
-import type { SignableDocument } from "./document-schemas.ts";
 import { toDocumentDigest } from "./digest.ts";
 import { openEnvelope } from "./envelope.ts";
 import { Refusal, refuse, type VerifyErrorCode } from "./refusal.ts";
 import type { TrustRoots } from "./trust-roots.ts";
 
 /** A verified document with the digest of its signed part, or why it must not be used. */
-export type Verification<Document extends SignableDocument> =
+export type Verification<Document> =
   | { readonly kind: "verified"; readonly document: Document; readonly digest: string }
   | { readonly kind: "refused"; readonly code: VerifyErrorCode; readonly reason: string };
 
@@ -27,24 +27,38 @@ export interface VerifyTime {
   readonly nowMs: number;
   readonly maxSkewMs: number;
 }
+/** What a device knows of itself, by its own configuration. */
+export interface DeviceClass {
+  readonly profile: string;
+  readonly fleet: string | null;
+  readonly agentVersion: string;
+}
 export interface VerifyReleaseOptions extends VerifyTime {
+  readonly tenant: string;
+  readonly self: DeviceClass;
+}
+export interface VerifyCommandOptions extends VerifyTime {
   readonly roots: TrustRoots;
   readonly tenant: string;
-}
-export interface VerifyCommandOptions extends VerifyReleaseOptions {
   readonly device: string;
 }
-export interface VerifyDesiredStateOptions extends VerifyCommandOptions {
+export interface VerifyDesiredStateOptions extends VerifyCommandOptions, VerifyReleaseOptions {
   /** Generation and digest of the newest desired state that was accepted; null on a new device. */
   readonly applied: { readonly generation: number; readonly digest: string } | null;
 }
 
-/** May this model version be installed? The checks, in order. */
-export function verifyRelease(envelope: unknown, options: VerifyReleaseOptions): Verification<Release> {
+/**
+ * Is this model version for this device, now? The checks, in order. Whether its publisher may release it is a question to
+ * the metadata of The Update Framework, and nothing is installed before that is answered too.
+ */
+export function verifyRelease(document: unknown, options: VerifyReleaseOptions): Verification<Release> {
   return toVerification(() => {
-    const release = openEnvelope(envelope, { type: "release", schema: signedReleaseSchema, roots: options.roots });
+    const parsed = signedReleaseSchema.safeParse(document);
+    if (!parsed.success) return refuse("envelope_malformed", parsed.error.message);
+    const release = parsed.data.signed;
     requireTenant(release, options.tenant);
     requireInTime({ fromMs: release.issuedAtMs, untilMs: release.expiresAtMs }, options);
+    requireAudience(release.audience ?? {}, options.self);
     return release;
   });
 }
@@ -94,6 +108,25 @@ function requireInTime(life: { readonly fromMs: number; readonly untilMs: number
   }
 }
 
+function isOlder(version: string, floor: string): boolean {
+  const parts = (text: string) => (text.split(/[-+]/u)[0] ?? "").split(".").map(Number);
+  const [have, want] = [parts(version), parts(floor)];
+  const index = want.findIndex((part, position) => have[position] !== part);
+  return index >= 0 && !((have[index] ?? 0) > (want[index] ?? 0));
+}
+
+function requireAudience({ profiles, fleets, minAgentVersion }: Audience, self: DeviceClass): void {
+  if (profiles !== undefined && !profiles.includes(self.profile))
+    refuse("foreign_audience", `the release is for ${profiles.join(", ")}; this is a ${self.profile}`);
+  if (fleets !== undefined && (self.fleet === null || !fleets.includes(self.fleet)))
+    refuse(
+      "foreign_audience",
+      `the release is for the fleets ${fleets.join(", ")}; this device is of ${self.fleet ?? "none"}`,
+    );
+  if (minAgentVersion !== undefined && isOlder(self.agentVersion, minAgentVersion))
+    refuse("foreign_audience", `the release needs agent ${minAgentVersion}; this is ${self.agentVersion}`);
+}
+
 function requireNewer(state: DesiredState, applied: VerifyDesiredStateOptions["applied"]): void {
   if (applied === null || state.generation > applied.generation) return;
   if (state.generation === applied.generation && toDocumentDigest(state) === applied.digest) {
@@ -119,7 +152,7 @@ function requireEveryRelease(state: DesiredState, options: VerifyDesiredStateOpt
   }
 }
 
-function toVerification<Document extends SignableDocument>(check: () => Document): Verification<Document> {
+function toVerification<Document>(check: () => Document): Verification<Document> {
   try {
     const document = check();
     return { kind: "verified", document, digest: toDocumentDigest(document) };

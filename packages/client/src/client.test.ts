@@ -126,7 +126,7 @@ it("follows pages, authenticates, and gives every write its own key", async () =
   expect(await connect().devices.list({ selector: "site in (a,b)" })).toHaveLength(2);
   expect(seen[1]?.url).toBe("/api/v1/devices?selector=site%20in%20(a%2Cb)&limit=1000&cursor=next%20page");
   expect(seen[0]).toMatchObject({ key: undefined, authorization: "Bearer fla_secret" });
-  for (const _ of [1, 2]) await failure(connect().models.sign({ model: "m", version: "1.0.0", ttlMs: 60_000 }));
+  for (const _ of [1, 2]) await failure(connect().trust.addOnlineKey());
   expect(seen[2]?.key).toMatch(/^[0-9a-f-]{36}$/u);
   expect(seen[3]?.key).not.toBe(seen[2]?.key);
 });

@@ -42,3 +42,15 @@ export const ratioSchema = z.number().min(0).max(1);
 
 export type Digest = z.infer<typeof digestSchema>;
 export type Labels = z.infer<typeof labelsSchema>;
+
+const idAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** ULID in lower case behind a prefix: 48 bits of time, 80 bits of chance (16 random bytes), ordered by time. */
+export function toId(prefix: string, nowMs: number, chance: Uint8Array): string {
+  let time = "";
+  for (let rest = nowMs, digit = 0; digit < 10; digit += 1) {
+    time = idAlphabet.charAt(rest % 32) + time;
+    rest = Math.floor(rest / 32);
+  }
+  return `${prefix}-${time}${Array.from(chance, (byte) => idAlphabet.charAt(byte % 32)).join("")}`;
+}

@@ -14,6 +14,7 @@ export {
   durationMsSchema,
   countSchema,
   ratioSchema,
+  toId,
   type Digest,
   type Labels,
 } from "./ids.ts";
@@ -62,6 +63,7 @@ export {
 } from "./documents/choice.ts";
 export {
   signatureSchema,
+  audienceSchema,
   releaseSchema,
   signedReleaseSchema,
   desiredSlotSchema,
@@ -73,6 +75,7 @@ export {
   commandSchema,
   signedCommandSchema,
   type Signature,
+  type Audience,
   type Release,
   type SignedRelease,
   type DesiredSlot,
@@ -198,13 +201,11 @@ export {
   registerVersionRequestSchema,
   modelSummarySchema,
   modelVersionDetailSchema,
-  createReleaseRequestSchema,
   type Inspection,
   type Artifact,
   type RegisterVersionRequest,
   type ModelSummary,
   type ModelVersionDetail,
-  type CreateReleaseRequest,
 } from "./http/models.ts";
 export { problemSchema, listQuerySchema, toListSchema, type Problem, type ListQuery } from "./http/problem.ts";
 export {
@@ -242,3 +243,12 @@ export {
   type RolloutAction,
   type RolloutHistoryEntry,
 } from "./http/rollouts.ts";
+export {
+  metadataNameSchema,
+  publicationRequestSchema,
+  publicationSchema,
+  trustStateSchema,
+  type Publication,
+  type PublicationRequest,
+  type TrustState,
+} from "./http/trust.ts";

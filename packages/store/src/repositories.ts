@@ -26,6 +26,7 @@ import {
 } from "./repositories/remediations.ts";
 import { createRolloutRepository } from "./repositories/rollouts.ts";
 import { createTelemetryRepository } from "./repositories/telemetry.ts";
+import { createTrustMetadataRepository } from "./repositories/trust-metadata.ts";
 
 /** Every aggregate's repository, bound to one connection. A new aggregate is one line here. */
 export function createRepositories(db: Database) {
@@ -50,6 +51,7 @@ export function createRepositories(db: Database) {
     artifacts: createArtifactRepository(db),
     modelVersions: createModelVersionRepository(db),
     releases: createReleaseRepository(db),
+    trustMetadata: createTrustMetadataRepository(db),
   };
 }
 

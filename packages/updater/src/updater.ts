@@ -8,7 +8,7 @@ import { Updater as TufClient, type Fetcher } from "tuf-js";
 import { DownloadHTTPError } from "tuf-js/dist/error.js";
 import { closeWorkFolder, commitWorkFolder, install, openWorkFolder } from "./durable-files.ts";
 import { toUpdaterError } from "./errors.ts";
-import { checkStrictJson } from "./strict-json.ts";
+import { checkDistinctKeys, checkStrictJson } from "./strict-json.ts";
 
 export type FetchResource = (
   url: string,
@@ -66,6 +66,7 @@ class StrictFetcher implements Fetcher {
   async downloadBytes(url: string, maxLength: number): Promise<Buffer> {
     const bytes = await this.#get(url, maxLength);
     checkStrictJson(bytes);
+    checkDistinctKeys(bytes);
     return bytes;
   }
 

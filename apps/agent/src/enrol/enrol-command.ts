@@ -1,6 +1,7 @@
 import { detectProfile, loadProfiles } from "@fairlead/hardware";
 import { CodedError } from "@fairlead/kernel";
 import { deviceIdSchema, labelsSchema } from "@fairlead/protocol";
+import { readFileSync, rmSync } from "node:fs";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
 import { createDataFolders, toDataPaths } from "../paths.ts";
@@ -13,6 +14,8 @@ export interface EnrolArguments {
   readonly device: string;
   readonly data: string;
   readonly labels: readonly string[];
+  /** Path of a root document that was brought by hand. */
+  readonly trustRoot: string | undefined;
 }
 
 function toLabels(pairs: readonly string[]): Record<string, string> {
@@ -43,8 +46,10 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
   const logger = createLogger({ level: config.logLevel, write, pretty: process.stderr.isTTY, nowMs });
   const profile = config.profile ?? (await detectProfile(await loadProfiles(profilesFolder))).metadata.name;
   const { readInventory } = await import("@fairlead/hardware/inventory");
+  const trustRoot = args.trustRoot === undefined ? null : readFileSync(args.trustRoot, "utf8");
   const identity = await enrol({
     ...args,
+    trustRoot,
     labels,
     profile,
     inventory: await readInventory(),
@@ -53,5 +58,7 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
     logger,
     timeoutMs: 600_000,
   });
+  // What an earlier identity trusted says nothing to this one.
+  rmSync(paths.trust, { recursive: true, force: true });
   process.stdout.write(`enrolled ${identity.device} (${profile}) with ${identity.apiUrl}\n`);
 }

@@ -14,6 +14,8 @@ export interface EnrolOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly profile: string;
   readonly inventory: Identity["inventory"];
+  /** A root document that came by another way than this network; null takes the plane's. */
+  readonly trustRoot: string | null;
   /** The identity folder. */
   readonly folder: string;
   readonly nowMs: () => number;
@@ -64,6 +66,15 @@ function requireUsable(answer: Approved, options: EnrolOptions, keyPem: string):
   });
 }
 
+/** Without a root nobody's release could ever be believed, so a device does not join without one. */
+function requireTrustRoot(answer: Approved, options: EnrolOptions): string {
+  const root = options.trustRoot ?? answer.trustRoot;
+  if (root !== null) return root;
+  throw new CodedError("trust_root_missing", "the control plane has no trust root yet", {
+    hint: "on the publisher's machine: fairlead trust create --publish; then enrol again",
+  });
+}
+
 /** Token → pinned authority → key and request → certificate → identity on disk. */
 export async function enrol(options: EnrolOptions): Promise<Identity> {
   const { server, token, device, labels, profile, folder } = options;
@@ -78,6 +89,7 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
   const answer = await waitForApproval(first, ca, options);
   requireCa(answer.ca, toCaFingerprint(token));
   requireUsable(answer, options, keyPem);
+  const trustRoot = requireTrustRoot(answer, options);
   const identity: Identity = {
     v: 1,
     tenant: answer.tenant,
@@ -92,6 +104,7 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
     keyPem,
     certificatePem: answer.certificate,
     caPem: answer.ca,
+    trustRoot,
   };
   saveIdentity(folder, identity);
   return identity;

@@ -16,7 +16,7 @@ const identitySchema = z.strictObject({
   device: deviceIdSchema,
   apiUrl: z.url({ protocol: /^https$/u }).max(2_048),
   mqttUrl: z.url({ protocol: /^mqtts$/u }).max(2_048),
-  /** Ed25519 public keys (PEM) that may sign releases, desired states and commands. */
+  /** Ed25519 public keys (PEM) that may sign desired states and commands. */
   signingKeys: z.array(z.string().max(4_096)).min(1).max(16),
   profile: profileNameSchema,
   labels: labelsSchema,
@@ -29,12 +29,15 @@ export interface Identity extends z.infer<typeof identitySchema> {
   readonly keyPem: string;
   readonly certificatePem: string;
   readonly caPem: string;
+  /** The root document of The Update Framework that this device began with. */
+  readonly trustRoot: string;
 }
 
 export const identityFiles = {
   key: "device.key",
   certificate: "device.crt",
   ca: "ca.pem",
+  trustRoot: "root.json",
   identity: "identity.json",
 } as const;
 
@@ -48,6 +51,7 @@ export function loadIdentity(folder: string): Identity {
       keyPem: read(identityFiles.key),
       certificatePem: read(identityFiles.certificate),
       caPem: read(identityFiles.ca),
+      trustRoot: read(identityFiles.trustRoot),
     };
   } catch (error) {
     if (hasErrorCode(error, "ENOENT"))
@@ -64,10 +68,11 @@ export function loadIdentity(folder: string): Identity {
 
 /** identity.json is written last, so that it stands for a complete identity. Every file has mode 0600. */
 export function saveIdentity(folder: string, identity: Identity): void {
-  const { keyPem, certificatePem, caPem, ...document } = identity;
+  const { keyPem, certificatePem, caPem, trustRoot, ...document } = identity;
   const text = `${JSON.stringify(identitySchema.parse(document), null, 2)}\n`;
   writeFileDurably(join(folder, identityFiles.key), keyPem);
   writeFileDurably(join(folder, identityFiles.certificate), certificatePem);
   writeFileDurably(join(folder, identityFiles.ca), caPem);
+  writeFileDurably(join(folder, identityFiles.trustRoot), trustRoot);
   writeFileDurably(join(folder, identityFiles.identity), text);
 }

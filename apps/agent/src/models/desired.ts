@@ -1,8 +1,10 @@
 import {
   listCandidates,
   selectBuild,
+  toDocumentDigest,
   verifyDesiredState,
   type BuildCapabilities,
+  type DeviceClass,
   type TrustRoots,
 } from "@fairlead/artifacts";
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
@@ -13,9 +15,11 @@ import {
   timestampMsSchema,
   type DesiredSlot,
   type DesiredState,
+  type Release,
 } from "@fairlead/protocol";
 import { z } from "zod";
 import type { TrustedTime } from "../link/trusted-time.ts";
+import type { AdmissionVerdict } from "../trust/release-admission.ts";
 import type { Wish } from "./plan.ts";
 import type { Saved } from "./saved.ts";
 import { toInstalledBuild } from "./slot-record.ts";
@@ -34,6 +38,9 @@ export interface DesiredOptions {
   readonly tenant: string;
   readonly device: string;
   readonly time: TrustedTime;
+  readonly self: DeviceClass;
+  /** Does a publisher who may do so vouch for these releases? */
+  readonly admit: (releases: readonly Release[]) => Promise<AdmissionVerdict>;
   readonly logger: Logger;
   readonly onAccepted: (state: DesiredState) => void;
   readonly onRefused: (refusal: { readonly code: string; readonly reason: string }) => void;
@@ -41,6 +48,9 @@ export interface DesiredOptions {
 
 /** A device whose clock is a day off still follows its plane. */
 export const maxSkewMs = 26 * 3_600_000;
+
+/** How soon a question that nobody answered is asked again. */
+const askAgainMs = 5_000;
 
 export interface Desired {
   readonly generation: number;
@@ -59,10 +69,85 @@ function parseJson(payload: Uint8Array): unknown {
   }
 }
 
+function listReleases(state: DesiredState | null): Release[] {
+  return (state?.slots ?? []).flatMap(({ release, shadow }) =>
+    [release, shadow?.release ?? null].flatMap((named) => (named === null ? [] : [named.signed])),
+  );
+}
+
 export function createDesired(options: DesiredOptions): Desired {
-  const { saved, roots, tenant, device, time, logger } = options;
+  const { saved, roots, tenant, device, time, self, logger } = options;
   let current: DesiredState | null = null;
   let applied: { readonly generation: number; readonly digest: string } | null = null;
+  let waiting: Uint8Array | undefined;
+  let isBusy = false;
+  let again: NodeJS.Timeout | undefined;
+
+  /** What is followed already stays admitted: a device keeps what it has, whatever became of its publisher. */
+  const toFresh = (state: DesiredState): Release[] => {
+    const known = new Set(listReleases(current).map(toDocumentDigest));
+    return listReleases(state).filter((release) => !known.has(toDocumentDigest(release)));
+  };
+
+  const accept = (envelope: unknown, verified: { readonly document: DesiredState; readonly digest: string }): void => {
+    const { generation, issuedAtMs } = verified.document;
+    try {
+      const document = signedDesiredStateSchema.parse(envelope);
+      // Kept before it is followed: after a crash an older document must not be followed again.
+      saved.save({ v: 1, verifiedAtMs: time.nowMs(), digest: verified.digest, document });
+    } catch (error) {
+      options.onRefused({ code: "not_saved", reason: toErrorMessage(error).slice(0, 500) });
+      return;
+    }
+    applied = { generation, digest: verified.digest };
+    current = verified.document;
+    time.observe(issuedAtMs);
+    logger.info("desired state accepted", { generation });
+    options.onAccepted(verified.document);
+  };
+
+  const judge = async (payload: Uint8Array): Promise<void> => {
+    const envelope = parseJson(payload);
+    const nowMs = time.nowMs();
+    const verified = verifyDesiredState(envelope, { roots, tenant, device, self, nowMs, maxSkewMs, applied });
+    if (verified.kind === "refused") {
+      if (verified.code !== "already_applied") options.onRefused(verified);
+      return;
+    }
+    const fresh = toFresh(verified.document);
+    const verdict = fresh.length === 0 ? ({ kind: "admitted" } as const) : await options.admit(fresh);
+    switch (verdict.kind) {
+      case "admitted":
+        return accept(envelope, verified);
+      case "refused":
+        return options.onRefused({ code: "release_invalid", reason: `${verdict.code}: ${verdict.reason}` });
+      case "unknown":
+        logger.warn("whether the release may be taken is not known yet", { reason: verdict.reason });
+        again = setTimeout(() => take(waiting ?? payload), askAgainMs);
+        again.unref();
+    }
+  };
+
+  /** One at a time, and of those that wait only the newest. */
+  const take = (payload: Uint8Array): void => {
+    waiting = payload;
+    clearTimeout(again);
+    if (isBusy) return;
+    isBusy = true;
+    void (async () => {
+      try {
+        while (waiting !== undefined) {
+          const next: Uint8Array = waiting;
+          waiting = undefined;
+          await judge(next);
+        }
+      } catch (error) {
+        options.onRefused({ code: "not_judged", reason: toErrorMessage(error).slice(0, 500) });
+      } finally {
+        isBusy = false;
+      }
+    })();
+  };
 
   return {
     get generation() {
@@ -76,13 +161,10 @@ export function createDesired(options: DesiredOptions): Desired {
       if (record === undefined) return;
       const { verifiedAtMs, document, digest } = record;
       const { generation } = document.signed;
-      // It was in time when it was accepted; a device that was away for long keeps its last order.
+      // It was in time and admitted when it was accepted; a device that was away for long keeps its last order.
       const verified = verifyDesiredState(document, {
-        roots,
-        tenant,
-        device,
+        ...{ roots, tenant, device, self, maxSkewMs },
         nowMs: verifiedAtMs,
-        maxSkewMs,
         applied: null,
       });
       if (verified.kind === "refused" || verified.digest !== digest) {
@@ -94,28 +176,7 @@ export function createDesired(options: DesiredOptions): Desired {
       time.observe(verified.document.issuedAtMs);
       options.onAccepted(verified.document);
     },
-    receive(payload) {
-      const envelope = parseJson(payload);
-      const nowMs = time.nowMs();
-      const verified = verifyDesiredState(envelope, { roots, tenant, device, nowMs, maxSkewMs, applied });
-      if (verified.kind === "refused") {
-        if (verified.code !== "already_applied") options.onRefused(verified);
-        return;
-      }
-      try {
-        const document = signedDesiredStateSchema.parse(envelope);
-        // Kept before it is followed: after a crash an older document must not be followed again.
-        saved.save({ v: 1, verifiedAtMs: nowMs, digest: verified.digest, document });
-      } catch (error) {
-        options.onRefused({ code: "not_saved", reason: toErrorMessage(error).slice(0, 500) });
-        return;
-      }
-      applied = { generation: verified.document.generation, digest: verified.digest };
-      current = verified.document;
-      time.observe(verified.document.issuedAtMs);
-      logger.info("desired state accepted", { generation: verified.document.generation });
-      options.onAccepted(verified.document);
-    },
+    receive: take,
   };
 }
 

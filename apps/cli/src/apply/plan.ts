@@ -5,6 +5,8 @@ import { CliError } from "../errors.ts";
 import { isSameVersion, planVersion, pushVersion, type PushPlan, type PushUi } from "../models/push.ts";
 import { toChangeLines, toChanges } from "./diff.ts";
 import type { FleetDocument } from "./documents.ts";
+import { signRelease } from "../trust/sign-release.ts";
+import type { Workplace } from "../trust/workplace.ts";
 
 export type Effect = "create" | "change" | "unchanged";
 
@@ -22,6 +24,8 @@ interface Scope {
   readonly file: string;
   readonly ui: PushUi;
   readonly nowMs: number;
+  /** Opened only when something is to be signed. */
+  readonly workplace: () => Workplace;
 }
 
 const orNull = async <Found>(find: () => Promise<Found>): Promise<Found | null> => {
@@ -61,8 +65,12 @@ async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Sco
     write: async () => {
       if (existing === null) await pushVersion(client, plan, scope.ui);
       if (!needsRelease) return null;
-      const release = await client.models.sign({ model: spec.model, version: spec.version, ttlMs: 365 * 86_400_000 });
-      return `release ${release.signed.releaseId}`;
+      const release = await signRelease(client, scope.workplace(), {
+        ...{ model: spec.model, version: spec.version, publisher: "publisher", audience: null, tenant: "default" },
+        ttlMs: 365 * 86_400_000,
+        publish: true,
+      });
+      return `release ${release.releaseId}`;
     },
   };
 }

@@ -13,19 +13,23 @@ import { listEnrolments } from "./enrolments/list.ts";
 import { inspectModel } from "./models/inspect.ts";
 import { describeModel, listModels } from "./models/list.ts";
 import { pushModel } from "./models/push.ts";
-import { listReleases, signRelease } from "./releases/sign.ts";
+import { addKey, generateKey, listKeyFiles, rotateKeys } from "./keys/keys.ts";
+import { listReleases, publishReleases, signRelease, verifyReleases } from "./releases/sign.ts";
 import { describeRemediation, listRemediations } from "./remediations/remediations.ts";
 import { rolloutActions } from "./rollouts/act.ts";
 import { createRollout } from "./rollouts/create.ts";
 import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
 import { rolloutStatus } from "./rollouts/status.ts";
+import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from "./trust/trust.ts";
 
 /** Every command; program and completion are built from this table. */
 export const commands: readonly Command[] = [
   ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
   ...[createToken, listEnrolments],
   ...[pushModel, listModels, describeModel, inspectModel],
-  ...[signRelease, listReleases],
+  ...[generateKey, addKey, listKeyFiles, rotateKeys],
+  ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust],
+  ...[signRelease, publishReleases, verifyReleases, listReleases],
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],
   ...[listAlerts, listAudit, applyFile],

@@ -25,6 +25,8 @@ export interface EnrolmentOptions {
   readonly authority: OpenAuthority;
   readonly endpoints: Endpoints;
   readonly certificateDays: number;
+  /** The newest root document of the trust repository; null before there is one. */
+  readonly readTrustRoot: () => Promise<string | null>;
   readonly hooks: () => readonly DeviceHooks[];
 }
 
@@ -56,7 +58,7 @@ const refuseToken = () =>
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
   const { audit, authority, clock, store, stream } = options;
 
-  const toAnswer = (row: EnrolmentRow): EnrolResponse => {
+  const toAnswer = async (row: EnrolmentRow): Promise<EnrolResponse> => {
     const { enrolmentId, device } = row;
     if (row.state === "denied") return { state: "denied", enrolmentId, reason: row.reason ?? "denied by an operator" };
     if (row.state === "pending" || row.certificate === null) return { state: "pending", enrolmentId, pollAfterMs };
@@ -68,6 +70,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       certificate: row.certificate,
       ca: authority.authority.certificatePem,
       signingKeys: [...authority.signingKeys],
+      trustRoot: await options.readTrustRoot(),
       mqttUrl: options.endpoints.mqttUrl(),
       apiUrl: options.endpoints.apiUrl(),
     };

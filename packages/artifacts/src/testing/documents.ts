@@ -1,6 +1,5 @@
 import type { Build, Command, DesiredState, Release } from "@fairlead/protocol";
 import { generateKeyPair, parseSigningKey } from "../keys.ts";
-import { signDocument } from "../sign.ts";
 import { createTrustRoots } from "../trust-roots.ts";
 
 export const nowMs = 1_790_000_000_000;
@@ -40,12 +39,13 @@ export function toRelease(extra: Partial<Release> = {}): Release {
   };
 }
 
-const releasePair = generateKeyPair();
+const commandPair = generateKeyPair();
 const planePair = generateKeyPair();
-export const releaseKey = parseSigningKey(releasePair.privateKeyPem);
+/** Trusted for commands alone. */
+export const commandKey = parseSigningKey(commandPair.privateKeyPem);
 export const planeKey = parseSigningKey(planePair.privateKeyPem);
 export const roots = createTrustRoots([
-  { publicKeyPem: releasePair.publicKeyPem, types: ["release"] },
+  { publicKeyPem: commandPair.publicKeyPem, types: ["command"] },
   { publicKeyPem: planePair.publicKeyPem, types: ["desired-state", "command"] },
 ]);
 
@@ -61,7 +61,7 @@ export function toDesiredState(extra: Partial<DesiredState> = {}): DesiredState 
     slots: [
       {
         slot: "reader",
-        release: signDocument(toRelease(), releaseKey),
+        release: { signed: toRelease() },
         rolloutId: id("ro"),
         attempt: 1,
         soakMs: 1_000,
@@ -86,4 +86,7 @@ export function toCommand(extra: Partial<Command> = {}): Command {
   };
 }
 
-export const here = { roots, tenant: "acme", device: "cam-1", nowMs, maxSkewMs: 1_000, applied: null };
+export const here = {
+  ...{ roots, tenant: "acme", device: "cam-1", nowMs, maxSkewMs: 1_000, applied: null },
+  self: { profile: "generic-x86", fleet: "north", agentVersion: "0.2.0" },
+};

@@ -4,7 +4,6 @@ import {
   modelVersionDetailSchema,
   signedReleaseSchema,
   type Artifact,
-  type CreateReleaseRequest,
   type ModelSummary,
   type ModelVersionDetail,
   type RegisterVersionRequest,
@@ -31,7 +30,6 @@ export interface ModelsClient {
   hasArtifact(digest: string): Promise<boolean>;
   /** `PUT /api/v1/artifacts/{digest}`: streamed, without a total time limit. */
   uploadArtifact(options: UploadOptions): Promise<Artifact>;
-  sign(request: CreateReleaseRequest): Promise<SignedRelease>;
   listReleases(options?: ListOptions): Promise<SignedRelease[]>;
 }
 
@@ -62,7 +60,6 @@ export function createModelsClient(transport: Transport): ModelsClient {
         timeoutMs: null,
         ...(signal === undefined ? {} : { signal }),
       }),
-    sign: (json) => transport.read(signedReleaseSchema, { method: "POST", path: ["releases"], json }),
     listReleases: (options) => readAll(transport, { path: ["releases"], item: signedReleaseSchema }, options),
   };
 }

@@ -4,9 +4,11 @@ import {
   digestSchema,
   durationMsSchema,
   idSchema,
+  profileNameSchema,
   slotNameSchema,
   tenantSchema,
   timestampMsSchema,
+  versionSchema,
 } from "../ids.ts";
 import { artifactReferenceSchema, modelVersionSchema } from "./manifest.ts";
 
@@ -20,7 +22,20 @@ export const signatureSchema = z.strictObject({
 const envelope = <Signed extends z.ZodType>(signed: Signed) =>
   z.strictObject({ signed, signatures: z.array(signatureSchema).min(1).max(16) });
 
-/** A model version and its builds may be installed. Every document names its `type`, so none can pass as another. */
+/** For which devices a release is meant, beside what its builds run on. An absent list admits every value. */
+export const audienceSchema = z.strictObject({
+  /** Kinds of board, as the device itself is configured. */
+  profiles: z.array(profileNameSchema).min(1).max(32).optional(),
+  /** Fleets, as the device itself is configured: the plane cannot change that. */
+  fleets: z.array(slotNameSchema).min(1).max(32).optional(),
+  /** The oldest agent that may run it. */
+  minAgentVersion: versionSchema.optional(),
+});
+
+/**
+ * A model version and its builds may be installed, from `issuedAtMs` to `expiresAtMs`. It names digest and length of every
+ * file. Every document names its `type`, so none can pass as another.
+ */
 export const releaseSchema = z.strictObject({
   type: z.literal("release"),
   v: z.literal(1),
@@ -28,9 +43,14 @@ export const releaseSchema = z.strictObject({
   releaseId: idSchema,
   issuedAtMs: timestampMsSchema,
   expiresAtMs: timestampMsSchema,
+  audience: audienceSchema.optional(),
   content: modelVersionSchema,
 });
-export const signedReleaseSchema = envelope(releaseSchema);
+/**
+ * A release on its way. It carries no signature of its own: a publisher signed its digest and length as a target of The
+ * Update Framework, and a device asks for that before it believes the document.
+ */
+export const signedReleaseSchema = z.strictObject({ signed: releaseSchema });
 
 /** How far two values of a model without classes may lie apart: |a − b| ≤ absolute + relative × |a|. */
 export const shadowToleranceSchema = z.strictObject({
@@ -116,6 +136,7 @@ export const commandSchema = z.strictObject({
 export const signedCommandSchema = envelope(commandSchema);
 
 export type Signature = z.infer<typeof signatureSchema>;
+export type Audience = z.infer<typeof audienceSchema>;
 export type Release = z.infer<typeof releaseSchema>;
 export type SignedRelease = z.infer<typeof signedReleaseSchema>;
 export type ShadowTerms = z.infer<typeof shadowTermsSchema>;

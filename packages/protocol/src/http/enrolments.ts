@@ -46,8 +46,10 @@ export const enrolResponseSchema = z.discriminatedUnion("state", [
     /** PEM, leaf first. */
     certificate: z.string(),
     ca: z.string(),
-    /** Ed25519 public keys (PEM, SPKI) that may sign releases, desired states and commands. */
+    /** Ed25519 public keys (PEM, SPKI) that may sign desired states and commands. */
     signingKeys: z.array(z.string()),
+    /** The newest root document of The Update Framework, which says whose releases count; a device may pin another. */
+    trustRoot: z.string().max(512_000).nullable(),
     mqttUrl: z.string(),
     apiUrl: z.string(),
   }),

@@ -40,6 +40,9 @@ export const httpStatusByCode = {
   enrolment_pending: 409,
   csr_invalid: 422,
   device_exists: 409,
+  metadata_refused: 422,
+  metadata_conflict: 409,
+  trust_root_missing: 409,
 } as const;
 
 export type HttpErrorCode = keyof typeof httpStatusByCode;

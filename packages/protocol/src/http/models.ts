@@ -68,20 +68,8 @@ export const modelVersionDetailSchema = z.object({
   release: signedReleaseSchema.nullable(),
 });
 
-/** `POST /api/v1/releases`: sign a registered version. */
-export const createReleaseRequestSchema = z.strictObject({
-  model: modelNameSchema,
-  version: versionSchema,
-  ttlMs: z
-    .int()
-    .min(60_000)
-    .max(3_650 * 86_400_000)
-    .default(365 * 86_400_000),
-});
-
 export type Inspection = z.infer<typeof inspectionSchema>;
 export type Artifact = z.infer<typeof artifactSchema>;
 export type RegisterVersionRequest = z.infer<typeof registerVersionRequestSchema>;
 export type ModelSummary = z.infer<typeof modelSummarySchema>;
 export type ModelVersionDetail = z.infer<typeof modelVersionDetailSchema>;
-export type CreateReleaseRequest = z.infer<typeof createReleaseRequestSchema>;

@@ -37,3 +37,15 @@ export const releases = defineTable("releases", (column) => ({
   createdBy: column.text().notNull(),
 }));
 export type ReleaseRow = typeof releases.$inferSelect;
+
+/** Documents of The Update Framework, each under the name by which it is fetched; what was served is never changed. */
+export const trustMetadata = defineTable("trust_metadata", (column) => ({
+  /** `<version>.<role>.json`; `timestamp.json` alone is replaced. */
+  name: column.text().primaryKey(),
+  role: column.text().notNull(),
+  version: column.integer().notNull(),
+  text: column.text().notNull(),
+  createdAtMs: column.timeMs().notNull(),
+  createdBy: column.text().notNull(),
+}));
+export type TrustMetadataRow = typeof trustMetadata.$inferSelect;

@@ -1,14 +1,6 @@
 import { CodedError } from "@fairlead/kernel";
-import {
-  createReleaseRequestSchema,
-  idSchema,
-  listQuerySchema,
-  signedReleaseSchema,
-  toListSchema,
-  type HttpErrorCode,
-} from "@fairlead/protocol";
+import { idSchema, listQuerySchema, signedReleaseSchema, toListSchema, type HttpErrorCode } from "@fairlead/protocol";
 import { z } from "zod";
-import { signRelease } from "../../registry/sign-release.ts";
 import type { RegistryContext } from "../../registry/store-artifact.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
@@ -16,16 +8,6 @@ import { defineRoute, type AnyRoute } from "../route.ts";
 export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute[] {
   const { read } = context.store;
   return [
-    defineRoute({
-      method: "POST",
-      path: "/api/v1/releases",
-      summary: "Sign a registered version, so that devices may install it",
-      permission: "admin",
-      request: { body: createReleaseRequestSchema },
-      response: signedReleaseSchema,
-      errors: ["not_found"],
-      handle: async ({ body, actor }) => ({ status: 201, body: await signRelease(context, body, actor) }),
-    }),
     defineRoute({
       method: "GET",
       path: "/api/v1/releases",
@@ -43,7 +25,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
     defineRoute({
       method: "GET",
       path: "/api/v1/releases/:release",
-      summary: "One signed release",
+      summary: "One release",
       permission: "admin",
       request: { params: z.strictObject({ release: idSchema }) },
       response: signedReleaseSchema,

@@ -1,0 +1,100 @@
+import {
+  addDelegation,
+  addRelease,
+  listDelegations,
+  mayRelease,
+  removeDelegation,
+  renewTargets,
+  signMetadata,
+  toReleaseTarget,
+  toRootSpec,
+  type Delegation,
+  type MetadataByKind,
+} from "@fairlead/artifacts/tuf";
+import type { Release } from "@fairlead/protocol";
+import { CliError } from "../errors.ts";
+import { readPublicKey } from "./key-file.ts";
+import { openSigners, type Workplace } from "./workplace.ts";
+
+const dayMs = 86_400_000;
+const targetsLifeMs = 365 * dayMs;
+const publisherLifeMs = 180 * dayMs;
+
+type Targets = MetadataByKind["targets"]["signed"];
+
+async function saveTargets(workplace: Workplace, next: Targets): Promise<void> {
+  const { keys, threshold } = toRootSpec(workplace.folder.read("root", "root").signed).targets;
+  const role = { name: "targets", keyIds: keys.map((key) => key.keyID), threshold };
+  workplace.folder.save("targets", await signMetadata(next, await openSigners(workplace, role)));
+}
+
+export interface DelegateOptions {
+  readonly role: string;
+  readonly keyNames: readonly string[];
+  readonly threshold: number;
+  readonly models: readonly string[];
+}
+
+/** Lets a publisher release models whose names fit, or changes its keys; what it signed is signed anew by the new keys. */
+export async function saveDelegation(workplace: Workplace, options: DelegateOptions): Promise<void> {
+  const { folder, keys, nowMs } = workplace;
+  const delegation: Delegation = {
+    role: options.role,
+    keys: options.keyNames.map((name) => readPublicKey(keys, name)),
+    threshold: options.threshold,
+    models: options.models,
+  };
+  const before = folder.read("targets", "targets").signed;
+  const next = addDelegation(before, delegation, nowMs + targetsLifeMs);
+  const isKnown = listDelegations(before).some(({ role }) => role === options.role);
+  const resigned = isKnown && folder.has(options.role) ? await resign(workplace, delegation) : null;
+  await saveTargets(workplace, next);
+  if (resigned !== null) folder.save(options.role, resigned);
+}
+
+async function resign(workplace: Workplace, delegation: Delegation): Promise<MetadataByKind["targets"]> {
+  const { signed } = workplace.folder.read(delegation.role, "targets");
+  const again = renewTargets(signed, workplace.nowMs + publisherLifeMs);
+  return await signMetadata(again, await openSigners(workplace, toSigning(delegation)));
+}
+
+const toSigning = ({ role, keys, threshold }: Delegation) => ({
+  name: role,
+  keyIds: keys.map((key) => key.keyID),
+  threshold,
+});
+
+/** Ends a publisher: nothing that it ever signed may be installed anew. */
+export async function revokePublisher(workplace: Workplace, role: string): Promise<void> {
+  const before = workplace.folder.read("targets", "targets").signed;
+  await saveTargets(workplace, removeDelegation(before, role, workplace.nowMs + targetsLifeMs));
+}
+
+export function requirePublisher(workplace: Workplace, role: string): Delegation {
+  const delegation = listDelegations(workplace.folder.read("targets", "targets").signed).find(
+    (one) => one.role === role,
+  );
+  if (delegation !== undefined) return delegation;
+  throw new CliError("trust_refused", `"${role}" is no publisher of this repository`, {
+    hint: "fairlead trust view lists them; fairlead trust delegate adds one",
+  });
+}
+
+/** The publisher's word for one release. */
+export async function signReleaseAs(workplace: Workplace, role: string, release: Release): Promise<void> {
+  const { folder, nowMs } = workplace;
+  const delegation = requirePublisher(workplace, role);
+  const target = toReleaseTarget(release);
+  if (!mayRelease(folder.read("targets", "targets").signed, role, target.path))
+    throw new CliError(
+      "trust_refused",
+      `${role} may release ${delegation.models.join(", ")}, not ${release.content.model}`,
+      {
+        hint: "sign --as another publisher; fairlead trust view lists them",
+      },
+    );
+  const before = folder.has(role) ? folder.read(role, "targets").signed : null;
+  const next = addRelease(before, target, nowMs + publisherLifeMs);
+  folder.save(role, await signMetadata(next, await openSigners(workplace, toSigning(delegation))));
+  folder.saveRelease(release);
+}

@@ -1,0 +1,202 @@
+import { generateKeyPair } from "@fairlead/artifacts";
+import { toTufKey, type TufSigner } from "@fairlead/artifacts/tuf";
+import { toErrorMessage } from "@fairlead/kernel";
+import { execFile } from "node:child_process";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  randomBytes,
+  scrypt,
+  sign,
+  verify,
+  createPublicKey,
+} from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { CliError } from "../errors.ts";
+
+/** OWASP's password storage figures for scrypt: 32 MiB, three passes. */
+const cost = { N: 32_768, r: 8, p: 3, maxmem: 67_108_864 } as const;
+const signerTimeoutMs = 120_000;
+
+const base64Schema = z
+  .string()
+  .max(4_096)
+  .regex(/^[A-Za-z0-9+/=]*$/u);
+export const keyNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/u);
+
+/** A key on disk: sealed with a passphrase, or in a device that a command speaks to. */
+const keyFileSchema = z.union([
+  z.strictObject({
+    v: z.literal(1),
+    publicKey: z.string().max(4_096),
+    sealed: z.strictObject({
+      kdf: z.literal("scrypt-32768-8-3"),
+      cipher: z.literal("aes-256-gcm"),
+      salt: base64Schema,
+      nonce: base64Schema,
+      tag: base64Schema,
+      box: base64Schema,
+    }),
+  }),
+  z.strictObject({
+    v: z.literal(1),
+    publicKey: z.string().max(4_096),
+    /** Program and arguments; it gets the bytes on standard input and writes the 64 bytes of the signature. No shell. */
+    command: z.array(z.string().max(4_096)).min(1).max(64),
+  }),
+]);
+type KeyFile = z.infer<typeof keyFileSchema>;
+type SealedKey = Extract<KeyFile, { sealed: unknown }>;
+
+export interface NamedSigner extends TufSigner {
+  readonly name: string;
+}
+
+function stretch(passphrase: string, salt: Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) =>
+    scrypt(passphrase.normalize("NFKC"), salt, 32, cost, (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    ),
+  );
+}
+
+const toPath = (folder: string, name: string) => join(folder, `${keyNameSchema.parse(name)}.key`);
+
+function save(folder: string, name: string, file: KeyFile): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    // Never over a key that is there: what it signed could not be signed again.
+    writeFileSync(toPath(folder, name), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    throw new CliError("key_unusable", `${toPath(folder, name)} cannot be written: ${toErrorMessage(error)}`, {
+      cause: error,
+      hint: "choose another name, or another --keys folder",
+    });
+  }
+}
+
+/** Makes a key, seals it and forgets it. @returns its public half */
+export async function generateKeyFile(folder: string, name: string, passphrase: string): Promise<TufSigner["key"]> {
+  const { privateKeyPem, publicKeyPem } = generateKeyPair();
+  const [salt, nonce] = [randomBytes(16), randomBytes(12)];
+  const cipher = createCipheriv("aes-256-gcm", await stretch(passphrase, salt), nonce);
+  const box = Buffer.concat([cipher.update(privateKeyPem, "utf8"), cipher.final()]);
+  const sealed = { salt, nonce, tag: cipher.getAuthTag(), box };
+  save(folder, name, {
+    v: 1,
+    publicKey: publicKeyPem,
+    sealed: {
+      kdf: "scrypt-32768-8-3",
+      cipher: "aes-256-gcm",
+      salt: sealed.salt.toString("base64"),
+      nonce: sealed.nonce.toString("base64"),
+      tag: sealed.tag.toString("base64"),
+      box: sealed.box.toString("base64"),
+    },
+  });
+  return toTufKey(publicKeyPem);
+}
+
+/** A key that stays where it is: a token, a module, a signing service. */
+export function addExternalKey(
+  folder: string,
+  name: string,
+  key: { readonly publicKey: string; readonly command: readonly string[] },
+) {
+  const tufKey = toTufKey(key.publicKey);
+  save(folder, name, { v: 1, publicKey: key.publicKey, command: [...key.command] });
+  return tufKey;
+}
+
+function load(folder: string, name: string): KeyFile {
+  const path = toPath(folder, name);
+  try {
+    return keyFileSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    throw new CliError("key_unusable", `${path} is no key of ours`, {
+      cause: error,
+      hint: `fairlead keys list shows what there is; fairlead keys generate ${name} makes one`,
+    });
+  }
+}
+
+export function listKeys(folder: string): { readonly name: string; readonly keyId: string; readonly kind: string }[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  return names
+    .filter((file) => file.endsWith(".key"))
+    .toSorted()
+    .map((file) => {
+      const name = file.slice(0, -4);
+      const key = load(folder, name);
+      return { name, keyId: toTufKey(key.publicKey).keyID, kind: "command" in key ? "external" : "sealed file" };
+    });
+}
+
+export function readPublicKey(folder: string, name: string): TufSigner["key"] {
+  return toTufKey(load(folder, name).publicKey);
+}
+
+async function openSealed(name: string, file: SealedKey, passphrase: string): Promise<string> {
+  const { salt, nonce, tag, box } = file.sealed;
+  const read = (text: string) => Buffer.from(text, "base64");
+  try {
+    const decipher = createDecipheriv("aes-256-gcm", await stretch(passphrase, read(salt)), read(nonce), {
+      authTagLength: 16,
+    });
+    decipher.setAuthTag(read(tag));
+    return Buffer.concat([decipher.update(read(box)), decipher.final()]).toString("utf8");
+  } catch {
+    // The cause is left out: it says nothing beyond this.
+    throw new CliError("key_unusable", `the passphrase does not open the key ${name}`, {
+      hint: "set FAIRLEAD_KEY_PASSPHRASE or give --passphrase-file",
+    });
+  }
+}
+
+function runSigner(command: readonly string[], bytes: Uint8Array): Promise<Buffer> {
+  const [program = "", ...args] = command;
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      program,
+      args,
+      { encoding: "buffer", timeout: signerTimeoutMs, maxBuffer: 4_096 },
+      (error, stdout) => (error === null ? resolve(stdout) : reject(error)),
+    );
+    child.stdin?.on("error", () => undefined);
+    child.stdin?.end(bytes);
+  });
+}
+
+/** @throws CliError `key_unusable` */
+export async function openSigner(folder: string, name: string, passphrase: () => string): Promise<NamedSigner> {
+  const file = load(folder, name);
+  const key = toTufKey(file.publicKey);
+  if (!("command" in file)) {
+    const privateKey = createPrivateKey(await openSealed(name, file, passphrase()));
+    return { name, key, sign: async (bytes) => sign(null, bytes, privateKey) };
+  }
+  return {
+    name,
+    key,
+    sign: async (bytes) => {
+      const signature = await runSigner(file.command, bytes).catch((error: unknown) => {
+        throw new CliError(
+          "key_unusable",
+          `the signing command of ${name} failed: ${toErrorMessage(error).slice(0, 200)}`,
+        );
+      });
+      if (verify(null, bytes, createPublicKey(file.publicKey), signature)) return signature;
+      throw new CliError("key_unusable", `the signing command of ${name} gave no signature of that key`, {
+        hint: "it must write the 64 bytes of an Ed25519 signature and nothing else",
+      });
+    },
+  };
+}

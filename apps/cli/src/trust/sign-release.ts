@@ -1,0 +1,36 @@
+import type { Client } from "@fairlead/client";
+import { releaseSchema, toId, type Audience, type Release } from "@fairlead/protocol";
+import { randomBytes } from "node:crypto";
+import { signReleaseAs } from "./change-targets.ts";
+import { pullFolder, publishFolder } from "./exchange.ts";
+import type { Workplace } from "./workplace.ts";
+
+export interface SignOptions {
+  readonly model: string;
+  readonly version: string;
+  readonly publisher: string;
+  readonly ttlMs: number;
+  readonly audience: Audience | null;
+  readonly tenant: string;
+  readonly publish: boolean;
+}
+
+/** What is registered → a release of it → the publisher's word → the plane, if wanted. */
+export async function signRelease(client: Client, workplace: Workplace, options: SignOptions): Promise<Release> {
+  const { model, version, publisher, ttlMs, audience, tenant } = options;
+  const { nowMs, folder } = workplace;
+  const { content } = await client.models.getVersion(model, version);
+  // Others may have published meanwhile: the next version of a document follows the newest one.
+  if (Object.keys((await client.trust.state()).roles).length > 0) await pullFolder(client, folder, () => nowMs);
+  const release = releaseSchema.parse({
+    ...{ type: "release", v: 1, tenant },
+    releaseId: toId("rel", nowMs, randomBytes(16)),
+    issuedAtMs: nowMs,
+    expiresAtMs: nowMs + ttlMs,
+    ...(audience === null ? {} : { audience }),
+    content,
+  });
+  await signReleaseAs(workplace, publisher, release);
+  if (options.publish) await publishFolder(client, folder);
+  return release;
+}

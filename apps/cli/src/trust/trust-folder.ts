@@ -1,0 +1,87 @@
+import { parseMetadata, toFileName, toMetadataText, type MetadataByKind } from "@fairlead/artifacts/tuf";
+import { hasErrorCode } from "@fairlead/kernel";
+import { releaseSchema, type Release } from "@fairlead/protocol";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CliError } from "../errors.ts";
+
+const filePattern = /^(?<version>[1-9]\d{0,8})\.(?<role>[a-z0-9][a-z0-9-]{0,40})\.json$/u;
+
+function write(path: string, text: string): void {
+  const next = `${path}.tmp`;
+  writeFileSync(next, text, { mode: 0o644 });
+  renameSync(next, path);
+}
+
+/**
+ * The publishers' side of the repository: every document that was signed, and the releases that they vouch for. Nothing in
+ * it is secret, so it can be kept in version control; no server is needed to read or to sign.
+ */
+export class TrustFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  #list(folder: "metadata" | "releases"): string[] {
+    try {
+      return readdirSync(join(this.path, folder));
+    } catch (error) {
+      if (hasErrorCode(error, "ENOENT")) return [];
+      throw error;
+    }
+  }
+
+  /** Newest version of each role. */
+  versions(): Map<string, number> {
+    const newest = new Map<string, number>();
+    for (const name of this.#list("metadata")) {
+      const { role = "", version = "0" } = filePattern.exec(name)?.groups ?? {};
+      if (role !== "") newest.set(role, Math.max(newest.get(role) ?? 0, Number(version)));
+    }
+    return newest;
+  }
+
+  documents(): Map<string, string> {
+    const names = this.#list("metadata").filter((name) => filePattern.test(name));
+    return new Map(names.map((name) => [name, readFileSync(join(this.path, "metadata", name), "utf8")]));
+  }
+
+  has(role: string): boolean {
+    return this.versions().has(role);
+  }
+
+  /** @throws CliError `trust_missing` */
+  read<Kind extends "root" | "targets">(role: string, kind: Kind): MetadataByKind[Kind] {
+    const version = this.versions().get(role);
+    if (version === undefined)
+      throw new CliError("trust_missing", `${this.path} holds no ${role} document`, {
+        hint: "fairlead trust create makes a repository; fairlead trust pull brings one that was published",
+      });
+    return parseMetadata(kind, readFileSync(join(this.path, "metadata", toFileName(role, version)), "utf8"));
+  }
+
+  save(role: string, metadata: MetadataByKind["root"] | MetadataByKind["targets"]): void {
+    this.saveText(toFileName(role, metadata.signed.version), toMetadataText(metadata));
+  }
+
+  saveText(name: string, text: string): void {
+    mkdirSync(join(this.path, "metadata"), { recursive: true });
+    write(join(this.path, "metadata", name), text);
+  }
+
+  saveRelease(release: Release): void {
+    mkdirSync(join(this.path, "releases"), { recursive: true });
+    write(join(this.path, "releases", `${release.releaseId}.json`), `${JSON.stringify(release, null, 1)}\n`);
+  }
+
+  releases(): Release[] {
+    const names = this.#list("releases")
+      .filter((name) => name.endsWith(".json"))
+      .toSorted();
+    return names.map((name) =>
+      releaseSchema.parse(JSON.parse(readFileSync(join(this.path, "releases", name), "utf8"))),
+    );
+  }
+}

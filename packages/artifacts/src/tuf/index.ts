@@ -1,0 +1,22 @@
+export { createSnapshot, createTimestamp, type MetadataFile } from "./online-roles.ts";
+export {
+  addDelegation,
+  addRelease,
+  createTargets,
+  listDelegations,
+  mayRelease,
+  removeDelegation,
+  renewTargets,
+  type Delegation,
+} from "./targets.ts";
+export { createRoot, toRootSpec, type RoleKeys, type RootSpec } from "./root.ts";
+export {
+  parseMetadata,
+  signMetadata,
+  toFileName,
+  toMetadataText,
+  toTufKey,
+  type MetadataByKind,
+  type TufSigner,
+} from "./metadata.ts";
+export { toReleaseBytes, toReleaseTarget, toReleaseTargetPath, type ReleaseTarget } from "./release-target.ts";

@@ -1,0 +1,57 @@
+import { and, desc, eq, inArray } from "drizzle-orm";
+import type { Database } from "../database.ts";
+import { trustMetadata, type TrustMetadataRow } from "../schema/registry.ts";
+
+export interface TrustMetadataRepository {
+  get(name: string): Promise<TrustMetadataRow | undefined>;
+  /** The newest version of one role. */
+  getNewest(role: string): Promise<TrustMetadataRow | undefined>;
+  /** Every role's newest version; of roles that are no longer delegated to as well. */
+  listNewest(): Promise<TrustMetadataRow[]>;
+  add(row: TrustMetadataRow): Promise<void>;
+  /** For the timestamp, which has one name for all of its versions. */
+  replace(row: TrustMetadataRow): Promise<void>;
+  /** Snapshots before this version, which no device asks for any more. */
+  removeSnapshotsBefore(version: number): Promise<void>;
+}
+
+export function createTrustMetadataRepository(db: Database): TrustMetadataRepository {
+  const newestOf = async (role: string) =>
+    (
+      await db
+        .select()
+        .from(trustMetadata)
+        .where(eq(trustMetadata.role, role))
+        .orderBy(desc(trustMetadata.version))
+        .limit(1)
+    )[0];
+  return {
+    get: async (name) => (await db.select().from(trustMetadata).where(eq(trustMetadata.name, name)).limit(1))[0],
+    getNewest: newestOf,
+    listNewest: async () => {
+      const roles = await db.selectDistinct({ role: trustMetadata.role }).from(trustMetadata);
+      const rows: TrustMetadataRow[] = [];
+      for (const { role } of roles) {
+        const row = await newestOf(role);
+        if (row !== undefined) rows.push(row);
+      }
+      return rows;
+    },
+    add: async (row) => {
+      await db.insert(trustMetadata).values(row);
+    },
+    replace: async (row) => {
+      const { name, ...rest } = row;
+      await db.insert(trustMetadata).values(row).onConflictDoUpdate({ target: trustMetadata.name, set: rest });
+      return void name;
+    },
+    removeSnapshotsBefore: async (version) => {
+      const rows = await db
+        .select({ name: trustMetadata.name, version: trustMetadata.version })
+        .from(trustMetadata)
+        .where(and(eq(trustMetadata.role, "snapshot")));
+      const names = rows.filter((row) => row.version < version).map((row) => row.name);
+      if (names.length > 0) await db.delete(trustMetadata).where(inArray(trustMetadata.name, names.slice(0, 500)));
+    },
+  };
+}
