@@ -63,6 +63,8 @@ export class MiniPlane implements AsyncDisposable {
   served = 0;
   readonly signing = generateKeyPair();
   readonly trust = new TestTrust();
+  /** A broker of its own, to which devices are sent instead. */
+  mqttUrl: string | undefined;
   /** Metadata is answered with 503. */
   isTrustDown = false;
   /** Answers `pending` to this many polls before it approves. */
@@ -303,7 +305,7 @@ export class MiniPlane implements AsyncDisposable {
       ca: this.#authority.certificatePem,
       signingKeys: [this.signing.publicKeyPem],
       trustRoot: await this.trust.firstRoot(),
-      mqttUrl: `mqtts://localhost:${this.#mqttPort}`,
+      mqttUrl: this.mqttUrl ?? `mqtts://localhost:${this.#mqttPort}`,
       apiUrl: this.url,
     });
   }

@@ -8,6 +8,8 @@ const nounSummaries: Readonly<Record<string, string>> = {
   devices: "Devices: health, labels, approval",
   enrolments: "Tokens and requests with which devices join",
   models: "Models, their versions and builds",
+  broker: "Configuration for a broker of your own",
+  tokens: "Tokens of people and machines, by role",
   keys: "Keys of publishers and of the root, made and kept on this machine",
   trust: "Who may say what devices may install",
   releases: "Signed statements that a version may be installed",

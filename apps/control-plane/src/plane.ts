@@ -27,6 +27,7 @@ import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
 import { createPageRoutes } from "./http/routes/page.ts";
 import { createPlaneRoutes } from "./http/routes/plane.ts";
+import { createTokenRoutes } from "./http/routes/tokens.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
@@ -157,11 +158,12 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEnrolmentRoutes({ store, enrolments, limit }),
     ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
+    ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ tenant, store, isInForce, clock, logger, routes });
+  const app = createApp({ audit, tenant, store, isInForce, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,

@@ -4,6 +4,7 @@ import { readEvents, type ReceivedEvent } from "./resources/events.ts";
 import { createModelsClient, type ModelsClient } from "./resources/models.ts";
 import { createObservationsClient, type ObservationsClient } from "./resources/observations.ts";
 import { createRolloutsClient, type RolloutsClient } from "./resources/rollouts.ts";
+import { createTokensClient, type TokensClient } from "./resources/tokens.ts";
 import { createTrustClient, type TrustClient } from "./resources/trust.ts";
 import { createTransport, type TransportOptions } from "./transport.ts";
 
@@ -14,6 +15,7 @@ export interface Client {
   readonly enrolments: EnrolmentsClient;
   readonly models: ModelsClient;
   readonly rollouts: RolloutsClient;
+  readonly tokens: TokensClient;
   readonly trust: TrustClient;
   readonly observations: ObservationsClient;
   /** Server-sent events from `lastEventId` on; resumes by itself, ends with `signal`. */
@@ -28,6 +30,7 @@ export function createClient(options: TransportOptions): Client {
     enrolments: createEnrolmentsClient(transport),
     models: createModelsClient(transport),
     rollouts: createRolloutsClient(transport),
+    tokens: createTokensClient(transport),
     trust: createTrustClient(transport),
     observations: createObservationsClient(transport),
     events: (lastEventId, signal) => readEvents(transport, lastEventId, signal),

@@ -156,6 +156,7 @@ export {
 export {
   toTopic,
   parseTopic,
+  toDevicePatterns,
   toDeviceFilters,
   toPlaneFilter,
   mayDevicePublish,
@@ -252,3 +253,13 @@ export {
   type PublicationRequest,
   type TrustState,
 } from "./http/trust.ts";
+export {
+  apiTokenSchema,
+  createApiTokenRequestSchema,
+  createApiTokenResponseSchema,
+  roleSchema,
+  type ApiToken,
+  type CreateApiTokenRequest,
+  type CreateApiTokenResponse,
+  type Role,
+} from "./http/tokens.ts";

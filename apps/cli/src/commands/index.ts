@@ -8,6 +8,7 @@ import { describeDeviceCommand, getDevice } from "./devices/get.ts";
 import { labelDevice } from "./devices/label.ts";
 import { listDevices } from "./devices/list.ts";
 import { watchDevices } from "./devices/watch.ts";
+import { brokerConfig } from "./broker/config.ts";
 import { createToken } from "./enrolments/create-token.ts";
 import { listEnrolments } from "./enrolments/list.ts";
 import { inspectModel } from "./models/inspect.ts";
@@ -20,6 +21,7 @@ import { rolloutActions } from "./rollouts/act.ts";
 import { createRollout } from "./rollouts/create.ts";
 import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
 import { rolloutStatus } from "./rollouts/status.ts";
+import { createApiToken, listApiTokens, revokeApiToken } from "./tokens/tokens.ts";
 import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from "./trust/trust.ts";
 
 /** Every command; program and completion are built from this table. */
@@ -28,10 +30,12 @@ export const commands: readonly Command[] = [
   ...[createToken, listEnrolments],
   ...[pushModel, listModels, describeModel, inspectModel],
   ...[generateKey, addKey, listKeyFiles, rotateKeys],
+  ...[createApiToken, listApiTokens, revokeApiToken],
   ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust],
   ...[signRelease, publishReleases, verifyReleases, listReleases],
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],
+  ...[brokerConfig],
   ...[listAlerts, listAudit, applyFile],
   ...[addContext, listContexts, useContext, currentContext, removeContext],
 ];

@@ -21,7 +21,13 @@ export async function ensureAdminToken(options: AdminTokenOptions): Promise<void
   const token = createToken("fla", options.authorityFingerprint);
   const row = { tokenId: options.createId("adm"), hash: toTokenHash(token), description: "made at start" };
   await options.store.transaction(async (tx) => {
-    await tx.adminTokens.add({ ...row, createdAtMs: options.nowMs });
+    await tx.adminTokens.add({
+      ...row,
+      role: "admin",
+      createdAtMs: options.nowMs,
+      expiresAtMs: null,
+      revokedAtMs: null,
+    });
     await options.print(token);
   });
 }

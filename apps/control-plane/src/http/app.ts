@@ -1,5 +1,5 @@
 import type { HttpBindings } from "@hono/node-server";
-import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
+import { CodedError, hasErrorCode, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
 import { limits, type HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { Hono } from "hono";
@@ -7,9 +7,11 @@ import { parseRequestPart, toProblem, toProblemResponse } from "./error-map.ts";
 import { authenticate, toActor } from "./middleware/authenticate.ts";
 import { createIdempotency, type RunOnce } from "./middleware/idempotency.ts";
 import { toEntityTag } from "./middleware/preconditions.ts";
+import { createRefusalLog } from "./middleware/refusal-log.ts";
 import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
 import { readJson } from "./middleware/read-json.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
+import type { AuditLog } from "../context.ts";
 import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
 
 const defaultTimeoutMs = 30_000;
@@ -22,6 +24,7 @@ export interface AppOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly routes: readonly AnyRoute[];
+  readonly audit: AuditLog;
 }
 interface Environment {
   Bindings: HttpBindings;
@@ -34,6 +37,7 @@ interface Call {
 }
 interface Mounting extends AppOptions {
   readonly failures: RateLimit;
+  readonly noteRefusal: ReturnType<typeof createRefusalLog>;
   readonly runOnce: RunOnce;
 }
 
@@ -92,14 +96,23 @@ async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call)
     const authorization = call.raw.headers.get("authorization") ?? undefined;
     return await authenticate(mounting, route.permission, { incoming: call.bindings.incoming, authorization });
   } catch (error) {
-    mounting.failures.take(address);
+    // Guesses are limited; a caller who is known and may not do this is not guessing.
+    if (hasErrorCode(error, "unauthenticated")) mounting.failures.take(address);
     throw error;
   }
 }
 
 async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
   const remoteAddress = toAddress(call);
-  const caller = await authenticateCall(mounting, route, call);
+  const caller = await authenticateCall(mounting, route, call).catch(async (error: unknown) => {
+    await mounting.noteRefusal(error, {
+      actor: "anonymous",
+      method: route.method,
+      path: call.path,
+      from: remoteAddress,
+    });
+    throw error;
+  });
   const { request } = route;
   const { headers } = call.raw;
   return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {
@@ -112,7 +125,12 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
     const actor = toActor(caller);
     const parsed = { caller, actor, params, query, body, headers, raw: call.raw, remoteAddress, signal };
     // The schemas of the route made exactly what its handler takes.
-    const run = () => route.handle(parsed as RouteRequest<never>);
+    const run = () =>
+      route.handle(parsed as RouteRequest<never>).catch(async (error: unknown) => {
+        if (isWrite || route.method === "PUT")
+          await mounting.noteRefusal(error, { actor, method: route.method, path: call.path, from: remoteAddress });
+        throw error;
+      });
     const key = headers.get("idempotency-key");
     const isWrite = route.method === "POST" || route.method === "PATCH" || route.method === "DELETE";
     const isOnce = key !== null && isWrite && route.idempotent !== false && caller.kind !== "anonymous";
@@ -127,6 +145,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   const mounting: Mounting = {
     ...options,
     failures: createRateLimit(options.clock, { burst: 60, perMinute: 60 }),
+    noteRefusal: createRefusalLog(options),
     runOnce: createIdempotency(options),
   };
   app.use(securityHeaders);

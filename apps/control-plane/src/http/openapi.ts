@@ -39,9 +39,13 @@ function toErrors(route: AnyRoute): Record<string, unknown> {
 
 const security: Readonly<Record<AnyRoute["permission"], unknown[]>> = {
   public: [],
-  admin: [{ adminToken: [] }],
   device: [{ deviceCertificate: [] }],
-  "admin-or-device": [{ adminToken: [] }, { deviceCertificate: [] }],
+  read: [{ token: [] }],
+  "read-or-device": [{ token: [] }, { deviceCertificate: [] }],
+  operate: [{ token: [] }],
+  publish: [{ token: [] }],
+  approve: [{ token: [] }],
+  administer: [{ token: [] }],
 };
 
 function toOperation(route: AnyRoute): Record<string, unknown> {
@@ -51,6 +55,7 @@ function toOperation(route: AnyRoute): Record<string, unknown> {
   return {
     summary: route.summary,
     security: security[route.permission],
+    "x-permission": route.permission,
     parameters: [...toParameters(request.params, "path"), ...toParameters(request.query, "query")],
     ...(body === undefined
       ? {}
@@ -73,7 +78,7 @@ export function toOpenApi(routes: readonly AnyRoute[]): Record<string, unknown> 
     components: {
       schemas: { Problem: toSchema(problemSchema, "output") },
       securitySchemes: {
-        adminToken: { type: "http", scheme: "bearer" },
+        token: { type: "http", scheme: "bearer" },
         deviceCertificate: { type: "mutualTLS" },
       },
     },

@@ -1,11 +1,19 @@
-import type { HttpErrorCode } from "@fairlead/protocol";
+import type { HttpErrorCode, Role } from "@fairlead/protocol";
 import type { z } from "zod";
 
-/** Who may call a route; every route declares it. */
-export type Permission = "admin" | "device" | "admin-or-device" | "public";
+/** What a caller must be allowed to call a route; every route names one. Roles are sets of these: see `roles.ts`. */
+export type Permission =
+  | "public"
+  | "device"
+  | "read"
+  | "read-or-device"
+  | "operate"
+  | "publish"
+  | "approve"
+  | "administer";
 
 export type Caller =
-  | { readonly kind: "admin"; readonly tokenId: string }
+  | { readonly kind: "token"; readonly role: Role; readonly tokenId: string }
   | { readonly kind: "device"; readonly device: string }
   | { readonly kind: "anonymous" };
 
@@ -18,7 +26,7 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 export interface RouteRequest<Schemas extends RouteSchemas> {
   readonly caller: Caller;
-  /** `admin:<token id>` or `device:<id>`, as the audit log names actors. */
+  /** `<role>:<token id>` or `device:<id>`, as the audit log names actors. */
   readonly actor: string;
   readonly params: Parsed<Schemas["params"]>;
   readonly query: Parsed<Schemas["query"]>;
@@ -68,7 +76,7 @@ export interface AnyRoute extends Omit<Route<RouteSchemas, z.ZodType>, "handle">
 /**
  * One route: validates, runs and documents itself.
  *
- *     defineRoute({ method: "GET", path: "/api/v1/things/:thing", summary: "…", permission: "admin",
+ *     defineRoute({ method: "GET", path: "/api/v1/things/:thing", summary: "…", permission: "read",
  *       request: { params: z.strictObject({ thing: idSchema }) }, response: thingSchema,
  *       handle: async ({ params }) => ({ body: await load(params.thing) }) })
  */

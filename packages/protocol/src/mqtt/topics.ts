@@ -71,6 +71,23 @@ export function toDeviceFilters(tenant: string, device: string): readonly string
   ];
 }
 
+/**
+ * What a device may do, as patterns for a broker that puts the name of the certificate for `name`: exactly what
+ * `mayDevicePublish` and `toDeviceFilters` say.
+ */
+export function toDevicePatterns(
+  tenant: string,
+  name: string,
+): { readonly publish: string[]; readonly subscribe: string[] } {
+  const stand = "x";
+  const replace = (topic: string) => topic.replace(`/${stand}/`, `/${name}/`);
+  const up = upKinds.map((channel) => toTopic({ kind: "up", tenant, device: stand, channel }));
+  return {
+    publish: [...up, `${root}/${tenant}/${stand}/up/reply/+`].map(replace),
+    subscribe: toDeviceFilters(tenant, stand).map(replace),
+  };
+}
+
 /** The filter under which the plane receives everything that the devices of a tenant send. */
 export function toPlaneFilter(tenant: string): string {
   return `${root}/${checked(tenantSchema, tenant)}/+/up/#`;

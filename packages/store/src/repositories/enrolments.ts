@@ -1,4 +1,4 @@
-import { and, desc, eq, lt } from "drizzle-orm";
+import { and, asc, desc, eq, lt } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { adminTokens, enrolments, type AdminToken, type EnrolmentRow } from "../schema/devices.ts";
 
@@ -46,6 +46,9 @@ export interface AdminTokenRepository {
   add(token: AdminToken): Promise<void>;
   findByHash(hash: string): Promise<AdminToken | undefined>;
   count(): Promise<number>;
+  /** Oldest first; at most 1,000. */
+  list(): Promise<AdminToken[]>;
+  revoke(tokenId: string, revokedAtMs: number): Promise<void>;
 }
 
 export function createAdminTokenRepository(db: Database): AdminTokenRepository {
@@ -55,5 +58,9 @@ export function createAdminTokenRepository(db: Database): AdminTokenRepository {
     },
     findByHash: async (hash) => (await db.select().from(adminTokens).where(eq(adminTokens.hash, hash)).limit(1))[0],
     count: async () => await db.$count(adminTokens),
+    list: async () => await db.select().from(adminTokens).orderBy(asc(adminTokens.tokenId)).limit(1_000),
+    revoke: async (tokenId, revokedAtMs) => {
+      await db.update(adminTokens).set({ revokedAtMs }).where(eq(adminTokens.tokenId, tokenId));
+    },
   };
 }

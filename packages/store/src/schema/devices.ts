@@ -8,6 +8,7 @@ import type {
   Reported,
   DesiredSlot,
   SignedDesiredState,
+  Role,
   SignedRelease,
 } from "@fairlead/protocol";
 import type { FileBaseline } from "@fairlead/integrity";
@@ -113,5 +114,9 @@ export const adminTokens = defineTable("admin_tokens", (column) => ({
   hash: column.text().notNull(),
   description: column.text().notNull(),
   createdAtMs: column.timeMs().notNull(),
+  role: column.text().$type<Role>().notNull(),
+  /** null: the one that was printed at the start. */
+  expiresAtMs: column.timeMs(),
+  revokedAtMs: column.timeMs(),
 }));
 export type AdminToken = typeof adminTokens.$inferSelect;

@@ -1,15 +1,17 @@
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import { parsePeerIdentity } from "@fairlead/bus/broker";
-import { CodedError } from "@fairlead/kernel";
+import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
+import { mayCall } from "../roles.ts";
 import type { Caller, Permission } from "../route.ts";
 
 export interface AuthenticateOptions {
   readonly store: Store;
   readonly tenant: string;
+  readonly clock: Clock;
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
 }
@@ -19,15 +21,16 @@ function refuse(code: HttpErrorCode, message: string, hint: string): never {
 }
 
 /** The look-up is by hash: its time tells nothing about the token. @throws CodedError `unauthenticated` */
-async function authenticateAdmin(store: Store, authorization: string): Promise<Caller> {
+async function authenticateToken({ store, clock }: AuthenticateOptions, authorization: string): Promise<Caller> {
   const token = /^Bearer ([^\s]{1,512})$/u.exec(authorization)?.[1] ?? "";
   const known = isTokenShaped(token) ? await store.read.adminTokens.findByHash(toTokenHash(token)) : undefined;
-  if (known !== undefined) return { kind: "admin", tokenId: known.tokenId };
-  return refuse(
-    "unauthenticated",
-    "the token is not valid here",
-    "use the administrator token that this plane printed; --new-admin-token prints another",
-  );
+  const hint = "use a token of this plane: fairlead tokens create; --new-admin-token prints an administrator's";
+  if (known === undefined) return refuse("unauthenticated", "the token is not valid here", hint);
+  if (known.revokedAtMs !== null) return refuse("unauthenticated", "the token was revoked", hint);
+  // Written so that NaN refuses.
+  const isInTime = known.expiresAtMs === null || clock.nowMs() < known.expiresAtMs;
+  if (!isInTime) return refuse("unauthenticated", "the token has expired", hint);
+  return { kind: "token", role: known.role, tokenId: known.tokenId };
 }
 
 async function authenticateDevice(
@@ -56,20 +59,26 @@ export async function authenticate(
   const caller =
     request.authorization === undefined
       ? await authenticateDevice(options, request.incoming)
-      : await authenticateAdmin(options.store, request.authorization);
+      : await authenticateToken(options, request.authorization);
   if (caller === undefined) {
-    return refuse("unauthenticated", "no credentials", "send the administrator token as: Authorization: Bearer fla_…");
+    return refuse("unauthenticated", "no credentials", "send a token as: Authorization: Bearer fla_…");
   }
-  if (permission !== "admin-or-device" && permission !== caller.kind) {
-    return refuse("forbidden", `this is not for a ${caller.kind}`, `call it as ${permission}`);
-  }
-  return caller;
+  const isAdmitted =
+    caller.kind === "token"
+      ? mayCall(caller.role, permission)
+      : permission === "device" || permission === "read-or-device";
+  if (isAdmitted) return caller;
+  const who = caller.kind === "token" ? caller.role : caller.kind;
+  throw new CodedError<HttpErrorCode>("forbidden", `a ${who} may not do this: it needs the permission ${permission}`, {
+    hint: "ask an administrator for a token of a role that has it: fairlead tokens create --role ROLE",
+    details: { actor: toActor(caller) },
+  });
 }
 
 export function toActor(caller: Caller): string {
   switch (caller.kind) {
-    case "admin":
-      return `admin:${caller.tokenId}`;
+    case "token":
+      return `${caller.role}:${caller.tokenId}`;
     case "device":
       return `device:${caller.device}`;
     case "anonymous":

@@ -15,7 +15,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
       method: "PUT",
       path: "/api/v1/artifacts/:digest",
       summary: "Upload a model file or a golden set; streamed, checked, stored once",
-      permission: "admin",
+      permission: "publish",
       request: { params, query: z.strictObject({ kind: z.enum(["onnx", "golden"]) }) },
       response: artifactSchema,
       errors: [
@@ -42,7 +42,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
       method: "GET",
       path: "/api/v1/artifacts/:digest",
       summary: "Download an artifact, whole or one range",
-      permission: "admin-or-device",
+      permission: "read-or-device",
       request: { params },
       response: null,
       errors: ["forbidden", "range_not_satisfiable", "precondition_failed"],

@@ -11,7 +11,7 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
       method: "GET",
       path: "/api/v1/audit",
       summary: "Who did what to whom and why, newest first.",
-      permission: "admin",
+      permission: "read",
       request: {
         query: z.strictObject({
           limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -34,7 +34,7 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
       method: "GET",
       path: "/api/v1/audit/verification",
       summary: "Walk the hash chain. Keep `head` elsewhere: a log that was shortened no longer reaches it.",
-      permission: "admin",
+      permission: "read",
       request: {},
       response: z.object({
         verified: z.boolean(),

@@ -34,7 +34,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       method: "POST",
       path: "/api/v1/enrolments/tokens",
       summary: "Make a token with which devices ask for a certificate; it is shown once.",
-      permission: "admin",
+      permission: "administer",
       request: { body: createTokenRequestSchema },
       response: createTokenResponseSchema,
       // A kept answer would keep the secret.
@@ -73,7 +73,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       method: "GET",
       path: "/api/v1/enrolments",
       summary: "List enrolments, newest first.",
-      permission: "admin",
+      permission: "read",
       request: {
         query: z.strictObject({
           limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -96,7 +96,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       method: "POST",
       path: "/api/v1/enrolments/:enrolment/approve",
       summary: "Issue the certificate that was asked for.",
-      permission: "admin",
+      permission: "approve",
       request: { params: idParams, body: z.strictObject({}) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict", "device_exists"],
@@ -106,7 +106,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       method: "POST",
       path: "/api/v1/enrolments/:enrolment/deny",
       summary: "Refuse a device.",
-      permission: "admin",
+      permission: "approve",
       request: { params: idParams, body: z.strictObject({ reason: z.string().max(500).default("") }) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict"],

@@ -77,7 +77,7 @@ export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[
       path: "/api/v1/events",
       summary:
         "Live changes as server-sent events; `Last-Event-ID` resumes. `reset` says that events are gone: read all anew.",
-      permission: "admin",
+      permission: "read",
       request: { query: z.strictObject({}) },
       response: null,
       timeoutMs: null,

@@ -25,7 +25,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       method: "GET",
       path: "/api/v1/models",
       summary: "List the models with their versions",
-      permission: "admin",
+      permission: "read",
       request: { query: listQuerySchema },
       response: toListSchema(modelSummarySchema),
       handle: async ({ query: { limit, cursor } }) => {
@@ -42,7 +42,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       method: "GET",
       path: "/api/v1/models/:model",
       summary: "One model with its versions",
-      permission: "admin",
+      permission: "read",
       request: { params: modelParams },
       response: modelSummarySchema,
       handle: async ({ params: { model } }) => {
@@ -57,7 +57,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       method: "GET",
       path: "/api/v1/models/:model/versions/:version",
       summary: "One version: its builds, what was read from their files, its newest release",
-      permission: "admin",
+      permission: "read",
       request: { params: z.strictObject({ model: modelNameSchema, version: versionSchema }) },
       response: modelVersionDetailSchema,
       handle: async ({ params: { model, version } }) => {
@@ -70,7 +70,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       method: "POST",
       path: "/api/v1/models/:model/versions",
       summary: "Register a version from uploaded files",
-      permission: "admin",
+      permission: "publish",
       request: { params: modelParams, body: registerVersionRequestSchema },
       response: modelVersionDetailSchema,
       errors: ["artifact_unknown", "duplicate_target", "version_exists"],

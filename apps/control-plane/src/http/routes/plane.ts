@@ -44,7 +44,7 @@ export function createPlaneRoutes(options: PlaneRouteOptions): AnyRoute[] {
       method: "GET",
       path: "/metrics",
       summary: "Prometheus metrics of the plane.",
-      permission: "admin",
+      permission: "read",
       request: {},
       response: null,
       handle: async () =>

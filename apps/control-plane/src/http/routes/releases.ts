@@ -12,7 +12,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       method: "GET",
       path: "/api/v1/releases",
       summary: "List the releases in the order of their signing",
-      permission: "admin",
+      permission: "read",
       request: { query: listQuerySchema },
       response: toListSchema(signedReleaseSchema),
       handle: async ({ query: { limit, cursor } }) => {
@@ -26,7 +26,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       method: "GET",
       path: "/api/v1/releases/:release",
       summary: "One release",
-      permission: "admin",
+      permission: "read",
       request: { params: z.strictObject({ release: idSchema }) },
       response: signedReleaseSchema,
       handle: async ({ params: { release } }) => {

@@ -25,7 +25,7 @@ function toRemediation(current: RemediationCase): Remediation {
 export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
   return [
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/remediations", permission: "admin" },
+      ...{ method: "GET", path: "/api/v1/remediations", permission: "read" },
       summary: "Remediation cases, newest first",
       request: { query: listQuerySchema },
       response: toListSchema(remediationSchema),
@@ -35,7 +35,7 @@ export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/remediations/:remediation", permission: "admin" },
+      ...{ method: "GET", path: "/api/v1/remediations/:remediation", permission: "read" },
       summary: "One case: what was seen, done and verified",
       request: { params: z.strictObject({ remediation: idSchema }) },
       response: remediationSchema,
@@ -47,7 +47,7 @@ export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/alerts", permission: "admin" },
+      ...{ method: "GET", path: "/api/v1/alerts", permission: "read" },
       summary: "Alerts, newest first",
       request: { query: listQuerySchema },
       response: toListSchema(alertSchema),

@@ -19,7 +19,7 @@ const path = "/api/v1/rollouts";
 export function createRolloutRoutes(service: RolloutService, store: Store): readonly AnyRoute[] {
   return [
     defineRoute({
-      ...{ method: "POST", path, summary: "Create a rollout; it starts at once", permission: "admin" },
+      ...{ method: "POST", path, summary: "Create a rollout; it starts at once", permission: "operate" },
       request: { body: rolloutSpecSchema },
       response: rolloutStatusSchema,
       errors: ["selector_empty", "stages_incomplete", "gate_unfeedable", "release_missing", "rollout_in_progress"],
@@ -29,7 +29,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
       },
     }),
     defineRoute({
-      ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "admin" },
+      ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "read" },
       request: { query: listQuerySchema },
       response: toListSchema(rolloutStatusSchema),
       handle: async ({ query }) => ({ body: { items: await service.list(query.limit), nextCursor: null } }),
@@ -39,7 +39,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
         method: "GET",
         path: `${path}/:rollout`,
         summary: "One rollout with its stages and gates",
-        permission: "admin",
+        permission: "read",
       },
       request: { params },
       response: rolloutStatusSchema,
@@ -50,7 +50,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
       },
     }),
     defineRoute({
-      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "admin" },
+      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "read" },
       summary: "Pause, resume, promote, abort, undo or retry",
       request: { params, body: rolloutActionRequestSchema },
       response: rolloutStatusSchema,
@@ -62,7 +62,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: `${path}/:rollout/history`, permission: "admin" },
+      ...{ method: "GET", path: `${path}/:rollout/history`, permission: "read" },
       summary: "Every decision with the numbers behind it, oldest first",
       request: { params },
       response: toListSchema(rolloutHistoryEntrySchema),

@@ -1,0 +1,71 @@
+import { createApiTokenRequestSchema, roleSchema } from "@fairlead/protocol";
+import type { Command } from "../../command.ts";
+import { toUsageError } from "../../errors.ts";
+import { parseDuration } from "../../parse-duration.ts";
+
+export const createApiToken: Command = {
+  noun: "tokens",
+  verb: "create",
+  summary: "Make a token for a person or a machine; it is shown once",
+  options: [
+    {
+      flags: "--role <role>",
+      description:
+        "viewer sees; operator also acts on the fleet; publisher brings models; approver admits devices; admin may all",
+      choices: roleSchema.options,
+      required: true,
+    },
+    { flags: "--description <text>", description: "who has it and what for", default: "" },
+    { flags: "--ttl <duration>", description: "how long it is valid", default: "90d" },
+  ],
+  async run({ client, out }, input) {
+    const parsed = createApiTokenRequestSchema.safeParse({
+      role: input.required("role"),
+      description: input.required("description"),
+      ttlMs: parseDuration(input.required("ttl")),
+    });
+    if (!parsed.success) throw toUsageError(parsed.error.issues.map((issue) => issue.message).join("; "));
+    const created = await (await client()).tokens.create(parsed.data);
+    if (out.isStructured) return out.value(created);
+    out.lines([created.token]);
+    out.message(
+      `${created.tokenId}, valid until ${new Date(created.expiresAtMs).toISOString()}; it is not shown again`,
+    );
+  },
+};
+
+export const listApiTokens: Command = {
+  noun: "tokens",
+  verb: "list",
+  summary: "List tokens, without their secrets",
+  async run({ client, out, nowMs }) {
+    const toState = (token: { readonly revokedAtMs: number | null; readonly expiresAtMs: number | null }): string => {
+      if (token.revokedAtMs !== null) return "revoked";
+      return token.expiresAtMs !== null && token.expiresAtMs <= nowMs() ? "expired" : "in force";
+    };
+    out.list(await (await client()).tokens.list(), {
+      name: (token) => token.tokenId,
+      empty: "no tokens",
+      columns: [
+        { title: "TOKEN", cell: (token) => token.tokenId },
+        { title: "ROLE", cell: (token) => token.role },
+        { title: "STATE", cell: toState },
+        { title: "CREATED", cell: (token) => out.toAge(token.createdAtMs) },
+        { title: "DESCRIPTION", cell: (token) => token.description },
+      ],
+    });
+  },
+};
+
+export const revokeApiToken: Command = {
+  noun: "tokens",
+  verb: "revoke",
+  summary: "End a token now",
+  arguments: [{ syntax: "<token-id>", description: "as fairlead tokens list shows it" }],
+  async run({ client, out, confirm }, input) {
+    const [tokenId = ""] = input.args;
+    await confirm(`revoke ${tokenId}?`);
+    await (await client()).tokens.revoke(tokenId);
+    out.message(`${tokenId} is revoked`);
+  },
+};

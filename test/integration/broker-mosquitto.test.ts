@@ -1,0 +1,190 @@
+import {
+  createAuthorityPair,
+  issueDeviceCertificate,
+  issueServerPair,
+  parseAuthority,
+  parseCertificateRequest,
+} from "@fairlead/control-plane/certificates";
+import { toTopic, toPlaneFilter } from "@fairlead/protocol";
+import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import { execFileSync, spawn } from "node:child_process";
+import { webcrypto } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli } from "../support/cli.ts";
+import { eventually } from "../support/eventually.ts";
+import { AgentHarness } from "./agent-harness.ts";
+import { MiniPlane } from "./mini-plane.ts";
+
+function findMosquitto(): string | undefined {
+  for (const path of ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"])
+    try {
+      execFileSync(path, ["-h"], { stdio: "ignore" });
+      return path;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOENT") return path;
+    }
+  return undefined;
+}
+const mosquitto = findMosquitto();
+
+async function findPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+interface Credentials {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** A certificate of this authority under any name. */
+async function issueAs(authority: MiniPlane["ca"], name: string): Promise<Credentials> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const csr = await Pkcs10CertificateRequestGenerator.create({ name: `CN=${name}`, keys, signingAlgorithm: algorithm });
+  const issued = await issueDeviceCertificate(authority, {
+    ...{ request: await parseCertificateRequest(csr.toString("pem")), device: name },
+    ...{ tenant: "acme", nowMs: Date.now(), days: 1 },
+  });
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey));
+  const key = `-----BEGIN PRIVATE KEY-----\n${der.toString("base64").replace(/.{64}/gu, "$&\n")}\n-----END PRIVATE KEY-----\n`;
+  return { key, cert: issued.certificatePem };
+}
+
+describe.skipIf(mosquitto === undefined)("Mosquitto with the generated configuration (needs mosquitto)", () => {
+  const dir = mkdtempSync(join(tmpdir(), "mosquitto-"));
+  let plane: MiniPlane;
+  let url = "";
+  let ca = "";
+  let child: ReturnType<typeof spawn> | undefined;
+  let log = "";
+  const agents: AgentHarness[] = [];
+  const seen: string[] = [];
+  const texts: string[] = [];
+  let own: MqttClient | undefined;
+
+  const connect = (credentials: Partial<Credentials>, more: IClientOptions = {}) =>
+    connectAsync(url, { ca, ...credentials, reconnectPeriod: 0, connectTimeout: 5_000, protocolVersion: 4, ...more });
+  const identityOf = (agent: AgentHarness): Credentials => ({
+    key: readFileSync(join(agent.data, "identity", "device.key"), "utf8"),
+    cert: readFileSync(join(agent.data, "identity", "device.crt"), "utf8"),
+  });
+
+  beforeAll(async () => {
+    plane = await MiniPlane.start();
+    ca = plane.ca.certificatePem;
+    const server = await issueServerPair(plane.ca, { names: ["localhost", "127.0.0.1"], nowMs: Date.now() });
+    const files = join(dir, "files");
+    mkdirSync(files);
+    for (const [name, text] of [
+      ["ca.pem", ca],
+      ["server.pem", server.certificatePem],
+      ["server.key", server.keyPem],
+    ] as const)
+      writeFileSync(join(files, name), text, { mode: 0o644 });
+    const port = await findPort();
+    const paths = ["ca.pem", "server.pem", "server.key"].map((name) => join(files, name));
+    const args = ["--authority", paths[0] ?? "", "--cert", paths[1] ?? "", "--key", paths[2] ?? ""];
+    const written = await runCli(
+      [
+        "broker",
+        "config",
+        "mosquitto",
+        "--out",
+        join(dir, "conf"),
+        "--port",
+        String(port),
+        "--tenant",
+        "acme",
+        ...args,
+      ],
+      {},
+    );
+    expect(written).toMatchObject({ code: 0 });
+    // Mosquitto leaves root behind when it has it, and then must still read its files.
+    execFileSync("chmod", ["-R", "a+rX", dir]);
+    child = spawn(mosquitto ?? "", ["-c", join(dir, "conf", "mosquitto.conf"), "-v"]);
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text: Buffer) => (log += text.toString()));
+    url = `mqtts://localhost:${port}`;
+    plane.mqttUrl = url;
+    const planeIdentity = await issueAs(plane.ca, "fairlead.control-plane");
+    own = await eventually("mosquitto listens", () => connect(planeIdentity), 20_000);
+    own.on("message", (topic, payload) => {
+      seen.push(topic);
+      texts.push(payload.toString());
+    });
+    await own.subscribeAsync(toPlaneFilter("acme"), { qos: 1 });
+    for (const name of ["cam-1", "cam-2"]) {
+      const agent = new AgentHarness(plane);
+      agents.push(agent);
+      const enrolled = await agent.command("enrol", "--server", plane.url, "--token", plane.token, "--device", name);
+      expect(enrolled).toMatchObject({ code: 0 });
+      agent.run();
+    }
+  }, 60_000);
+  afterAll(async () => {
+    for (const agent of agents) await agent[Symbol.asyncDispose]();
+    await own?.endAsync(true);
+    child?.kill("SIGKILL");
+    await plane?.[Symbol.asyncDispose]();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it("serves two agents: both say who they are, and hear and answer what is meant for them", async () => {
+    for (const device of ["cam-1", "cam-2"])
+      await eventually(`${device} is born: ${log.slice(-2_000)}`, () =>
+        seen.includes(toTopic({ kind: "up", tenant: "acme", device, channel: "birth" })),
+      );
+    for (const device of ["cam-1", "cam-2"])
+      await eventually(`${device} reports`, () =>
+        seen.includes(toTopic({ kind: "up", tenant: "acme", device, channel: "reported" })),
+      );
+    await own?.publishAsync(toTopic({ kind: "down", tenant: "acme", device: "cam-2", channel: "desired" }), "{}", {
+      qos: 1,
+    });
+    await eventually("cam-2 heard it, and says what is wrong with it", () =>
+      texts.some((text) => text.includes('"envelope_malformed"')),
+    );
+  });
+
+  it("A26 A27 lets no device write or read another's topics, under whatever client id", async () => {
+    const [first] = agents;
+    if (first === undefined) throw new Error("no agent");
+    // The agent's own session ends with this one: the name of the certificate is the client id.
+    await first.process.kill();
+    const thief = await connect(identityOf(first), { clientId: "cam-2" });
+    const heard: string[] = [];
+    thief.on("message", (topic) => heard.push(topic));
+    const foreign = toTopic({ kind: "up", tenant: "acme", device: "cam-2", channel: "event" });
+    const mine = toTopic({ kind: "up", tenant: "acme", device: "cam-1", channel: "event" });
+    const down = toTopic({ kind: "down", tenant: "acme", device: "cam-2", channel: "desired" });
+    const host = toTopic({ kind: "host", tenant: "acme" });
+    for (const filter of ["#", "fairlead/v1/acme/cam-2/#", down, "fairlead/v1/acme/+/down/desired", host])
+      await thief.subscribeAsync(filter, { qos: 1 }).catch(() => undefined);
+    await thief.publishAsync(foreign, "stolen", { qos: 1, retain: true });
+    await thief.publishAsync(down, "stolen", { qos: 1 });
+    await thief.publishAsync("$SYS/broker/version", "stolen", { qos: 1 }).catch(() => undefined);
+    await thief.publishAsync(mine, "own", { qos: 1 });
+    await own?.publishAsync(down, "secret", { qos: 1 });
+    await own?.publishAsync(host, "{}", { qos: 1 });
+    await eventually("what the device may do is done", () => seen.includes(mine) && heard.includes(host));
+    expect(texts).toContain("own");
+    expect(texts).not.toContain("stolen");
+    expect(heard.filter((topic) => topic.includes("cam-2"))).toEqual([]);
+    await thief.endAsync(true);
+  });
+
+  it("A33 admits nobody without a certificate, and nobody of another authority", async () => {
+    await expect(connect({})).rejects.toThrow(/./u);
+    const stranger = await issueAs(await parseAuthority(await createAuthorityPair(Date.now())), "cam-1");
+    await expect(connect(stranger)).rejects.toThrow(/./u);
+  });
+});
