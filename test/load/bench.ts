@@ -7,6 +7,7 @@ import type { Row } from "./measure.ts";
 import { benchRecovery } from "./recovery-bench.ts";
 import { benchSharing } from "./runtime-bench.ts";
 import { benchSmallInput } from "./small-input-bench.ts";
+import { benchTrust } from "./trust-bench.ts";
 
 const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   overhead: benchOverhead,
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   ingest: benchIngest,
   runtime: benchSharing,
   recovery: benchRecovery,
+  trust: benchTrust,
   idle: benchIdle,
 };
 const asked = process.argv.slice(2);
