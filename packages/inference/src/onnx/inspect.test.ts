@@ -159,6 +159,24 @@ describe("refusal of an ONNX model", () => {
     ["too few bytes", "tensor_malformed", oneNode("Relu", { initializers: [tensor([4], 12)] })],
     ["too many bytes", "tensor_malformed", oneNode("Relu", { initializers: [tensor([4], 20)] })],
     ["a tensor without data", "tensor_malformed", oneNode("Relu", { initializers: [tensor([1e9], 0)] })],
+    [
+      "typed data that is too short",
+      "tensor_malformed",
+      toTyped((w) => w.int(1, 4).int(2, 1).bytes(4, new Uint8Array(12))),
+    ],
+    ["too few typed integers", "tensor_malformed", toTyped((w) => w.int(1, 4).int(2, 7).bytes(7, new Uint8Array(3)))],
+    ["too few texts", "tensor_malformed", toTyped((w) => w.int(1, 2).int(2, 8).string(6, "one"))],
+    [
+      "typed data beside raw data",
+      "tensor_malformed",
+      toTyped((w) => w.int(1, 1).int(2, 1).float(4, 1).bytes(9, new Uint8Array(4))),
+    ],
+    [
+      "two raw data",
+      "tensor_malformed",
+      toTyped((w) => w.int(1, 1).int(2, 1).bytes(9, new Uint8Array(4)).bytes(9, new Uint8Array(4))),
+    ],
+    ["two data types", "tensor_malformed", toTyped((w) => w.int(1, 1).int(2, 1).int(2, 7).bytes(9, new Uint8Array(8)))],
     ["functions that call themselves", "model_too_complex", oneNode("F11", { domain: "local", functions: chained })],
     ["functions that multiply", "model_too_complex", oneNode("F0", { domain: "local", functions: widening })],
     ["nothing", "not_onnx", new Uint8Array()],
@@ -167,6 +185,16 @@ describe("refusal of an ONNX model", () => {
     ["a graph without nodes", "not_onnx", new ProtobufWriter().int(1, 8).bytes(7, new Uint8Array()).finish()],
   ])("refuses %s", (_, code, bytes) => {
     expect(codeOf(bytes)).toBe(code);
+  });
+
+  it.each([
+    ["floats, packed and one by one", toTyped((w) => w.int(1, 2).int(2, 1).bytes(4, new Uint8Array(4)).float(4, 1))],
+    ["integers of one to ten bytes", toTyped((w) => w.int(1, 2).int(2, 7).int(7, 1).int(7, -1n))],
+    ["four-bit integers, two in one", toTyped((w) => w.int(1, 3).int(2, 22).bytes(5, new Uint8Array(2)))],
+    ["texts", toTyped((w) => w.int(1, 2).int(2, 8).string(6, "one").string(6, ""))],
+    ["no elements", toTyped((w) => w.int(1, 0).int(2, 1))],
+  ])("admits typed data: %s", (_, bytes) => {
+    expect(codeOf(bytes)).toBe("accepted");
   });
 
   it("refuses more nodes, fields or tensors than the limits", () => {
@@ -288,6 +316,11 @@ function toSparse(elements: number): Uint8Array {
   const sparse = new ProtobufWriter().message(1, values).message(2, indices).int(3, elements);
   const node = new ProtobufWriter().string(1, "x").string(2, "y").string(4, "Relu");
   return toFile(new ProtobufWriter().message(1, node).message(15, sparse));
+}
+
+function toTyped(write: (writer: ProtobufWriter) => ProtobufWriter): Uint8Array {
+  const node = new ProtobufWriter().string(1, "x").string(2, "y").string(4, "Relu");
+  return toFile(new ProtobufWriter().message(1, node).message(5, write(new ProtobufWriter().string(8, "w"))));
 }
 
 function toTraining(): Uint8Array {

@@ -17,6 +17,9 @@ export interface StoredTensor {
 /** Larger than any tensor that a device can hold, and far from where numbers lose digits. */
 const maxElements = 2 ** 40;
 
+/** data_type, name, raw_data and data_location of TensorProto. */
+const singular: ReadonlySet<number> = new Set([2, 8, 9, 14]);
+
 /** Reads a TensorProto and checks that its data has the length that type and dimensions ask for. */
 export function readTensor(reader: WireReader, range: Range): StoredTensor {
   const dims: number[] = [];
@@ -24,11 +27,16 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
   let typeNumber = 0;
   let rawBytes: number | null = null;
   let typedBytes = 0;
+  let texts = 0;
+  const once = new Set<number>();
   let integer: number | null = null;
   let external = false;
   let location = "";
   for (const field of reader.fields(range)) {
     const bytes = field.range.end - field.range.start;
+    // Of two values of a field that has one, readers take different ones.
+    if (singular.has(field.number) && once.size === once.add(field.number).size)
+      throw new InspectionError("tensor_malformed", `${quote(name)} states field ${field.number} twice`);
     if (field.number === 1) dims.push(...reader.integers(field));
     else if (field.number === 2) typeNumber = field.value;
     else if (field.number === 8) name = reader.string(field);
@@ -41,6 +49,7 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
     } else if (field.number === 14) external ||= field.value !== 0;
     else if (field.number >= 4 && field.number <= 11) {
       typedBytes += bytes;
+      if (field.number === 6) texts += 1;
       if (field.number === 7 && bytes <= 10) integer = reader.integers(field)[0] ?? null;
     }
     if (dims.length > 64) throw new InspectionError("model_too_complex", "a tensor has more than 64 dimensions");
@@ -49,7 +58,10 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
   if (type === undefined)
     throw new InspectionError("tensor_malformed", `${quote(name)} has the data type ${typeNumber}`);
   const elements = toElementCount(name, dims);
-  if (!external) checkDataLength({ name, elements, bits: type.bits, rawBytes, typedBytes });
+  if (!external) {
+    checkDataLength({ name, elements, bits: type.bits, rawBytes, typedBytes });
+    checkTypedLength({ name, elements, type: type.name, bits: type.bits, typedBytes, texts });
+  }
   const dataBytes = (rawBytes ?? 0) + typedBytes;
   const scalar = type.name === "int64" && elements === 1;
   return {
@@ -85,9 +97,37 @@ function checkDataLength(tensor: {
       `${quote(name)} has ${elements} elements but ${rawBytes} bytes of data`,
     );
   }
+  if (rawBytes !== null && typedBytes > 0)
+    throw new InspectionError("tensor_malformed", `${quote(name)} has raw data and typed data`);
   if (rawBytes === null && typedBytes === 0 && elements > 0 && bits !== null) {
     throw new InspectionError("tensor_malformed", `${quote(name)} has ${elements} elements but no data`);
   }
+}
+
+/** Bytes of one number in the typed fields; what is a varint there takes at least one (onnx.proto, TensorProto). */
+const typedBytesOf: Readonly<Record<string, number>> = { float32: 4, complex64: 8, float64: 8, complex128: 16 };
+
+/** The typed fields hold a value per element; of the four-bit types two share one. */
+function checkTypedLength(tensor: {
+  readonly name: string;
+  readonly elements: number;
+  readonly type: string;
+  readonly bits: number | null;
+  readonly typedBytes: number;
+  readonly texts: number;
+}): void {
+  const { name, elements, type, bits, typedBytes, texts } = tensor;
+  if (typedBytes === 0 && bits !== null) return;
+  const fixed = typedBytesOf[type];
+  const values = bits !== null && bits < 8 ? Math.ceil((elements * bits) / 8) : elements;
+  const isRight =
+    bits === null
+      ? texts === elements
+      : fixed === undefined
+        ? typedBytes >= values && typedBytes <= 10 * elements
+        : typedBytes === fixed * elements;
+  if (!isRight)
+    throw new InspectionError("tensor_malformed", `${quote(name)} has ${elements} elements, and other typed data`);
 }
 
 function readLocation(reader: WireReader, range: Range): string {
