@@ -119,11 +119,29 @@ process.stdout.write(sign(null, readFileSync(0), createPrivateKey(readFileSync(p
     expect(await sign("--as", "tokens")).toMatchObject({ code: 0 });
   });
 
+  it("changes the key that appoints publishers, and the plane's own, without a gap for devices", async () => {
+    const before = await state();
+    await done("keys", "generate", "targets-2");
+    await done("keys", "rotate", "targets", "--add", "targets-2", "--remove", "targets");
+    await done("releases", "publish");
+    await done("keys", "rotate", "online");
+    await done("releases", "publish");
+    const after = await state();
+    expect(after.roles["root"]?.version).toBe((before.roles["root"]?.version ?? 0) + 3);
+    expect(after.onlineKeys).toHaveLength(2);
+    expect(after.problem).toBeNull();
+    const last = (await releases()).at(-1);
+    expect(await cli("releases", "verify", last?.releaseId ?? "")).toMatchObject({ code: 0 });
+    await plane.process.kill();
+    await plane.start();
+    expect(await sign("--as", "tokens")).toMatchObject({ code: 0 });
+  });
+
   it("changes root keys and the threshold only with enough of the old and the new ones", async () => {
     await done("keys", "generate", "root-4");
     await done("keys", "rotate", "root", "--add", "root-4", "--remove", "root-1", "--threshold", "3");
     await done("releases", "publish");
-    expect((await state()).roles["root"]?.version).toBe(2);
+    expect((await state()).roles["root"]?.version).toBe(5);
     rmSync(join(plane.trustDir, "keys", "root-2.key"));
     expect(await cli("keys", "rotate", "root", "--threshold", "1")).toMatchObject({
       code: 4,
