@@ -28,7 +28,7 @@ export function toUpdaterErrorCode(error: unknown): UpdaterErrorCode {
   if (error instanceof DownloadError) return "metadata_unreachable";
   // The library wraps what befell it on the way to snapshot and targets into text.
   const message = toErrorMessage(error);
-  if (/Metadata[E|e]xpired|ExpiredMetadataError|is expired/u.test(message)) return "metadata_expired";
+  if (/expired/iu.test(message)) return "metadata_expired";
   if (/unreachable/u.test(message)) return "metadata_unreachable";
   if (/BadVersionError|rollback|version/iu.test(message)) return "metadata_rollback";
   return "metadata_refused";

@@ -1,5 +1,4 @@
 export { createHttpFetch, type HttpFetchOptions } from "./http-fetch.ts";
-export { checkStrictJson } from "./strict-json.ts";
 export { toUpdaterErrorCode, type UpdaterErrorCode } from "./errors.ts";
 export {
   initializeTrust,

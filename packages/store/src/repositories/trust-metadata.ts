@@ -1,4 +1,4 @@
-import { and, desc, eq, inArray } from "drizzle-orm";
+import { desc, eq, inArray } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { trustMetadata, type TrustMetadataRow } from "../schema/registry.ts";
 
@@ -41,15 +41,14 @@ export function createTrustMetadataRepository(db: Database): TrustMetadataReposi
       await db.insert(trustMetadata).values(row);
     },
     replace: async (row) => {
-      const { name, ...rest } = row;
+      const { name: _, ...rest } = row;
       await db.insert(trustMetadata).values(row).onConflictDoUpdate({ target: trustMetadata.name, set: rest });
-      return void name;
     },
     removeSnapshotsBefore: async (version) => {
       const rows = await db
         .select({ name: trustMetadata.name, version: trustMetadata.version })
         .from(trustMetadata)
-        .where(and(eq(trustMetadata.role, "snapshot")));
+        .where(eq(trustMetadata.role, "snapshot"));
       const names = rows.filter((row) => row.version < version).map((row) => row.name);
       if (names.length > 0) await db.delete(trustMetadata).where(inArray(trustMetadata.name, names.slice(0, 500)));
     },
