@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LoadedModel, PlacementChange } from "../port.ts";
@@ -7,6 +8,7 @@ import { mlpModel } from "../testing/example-models.ts";
 import { TestSidecar } from "../testing/sidecar-server.ts";
 import { createOpenInferenceRuntime } from "./open-inference-runtime.ts";
 import { parseSidecarUrl } from "./sidecar-address.ts";
+import { SidecarProcess } from "./sidecar-process.ts";
 
 const opened: TestSidecar[] = [];
 function open(...given: ConstructorParameters<typeof TestSidecar>): TestSidecar {
@@ -211,6 +213,30 @@ describe("the server's process", () => {
     });
     expect(answer).toEqual(right);
     expect(sidecar.runtime.pid).not.toBe(pid);
+  });
+
+  it("is not up from the moment that it is ended: who asks then waits for the next one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sidecar-"));
+    const ready = () => Promise.resolve(true);
+    const server = new SidecarProcess({
+      ...{ name: "idle", environment: {}, folder, recordPath: join(folder, "process.json") },
+      command: [process.execPath, "-e", "process.stdin.resume()"],
+      ...{ readyTimeoutMs: 4_000, memoryLimitBytes: null, watchMs: 2_000, random: () => 0 },
+      ...{ isReady: ready, isAlive: ready, isBusy: () => false },
+      ...{ onUp: () => undefined, onDown: () => undefined, onEvent: () => undefined },
+    });
+    try {
+      await server.whenUp(4_000);
+      const { pid, generation } = server;
+      server.restart("it took too long");
+      expect(server.up).toBe(false);
+      await server.whenUp(4_000);
+      expect(server.generation).toBe(generation + 1);
+      expect(server.pid).not.toBe(pid);
+    } finally {
+      await server.close();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("may take as long to load as it is given, the next time too", async () => {

@@ -76,8 +76,9 @@ export class SidecarProcess {
     this.#options = options;
   }
 
+  /** False from the moment that it is ended, not only once it is gone: what it is asked in between is lost. */
   get up(): boolean {
-    return this.#state === "up";
+    return this.#state === "up" && this.#running?.endedFor === null;
   }
 
   /** Which life of the server this is; another number after each start. */
@@ -91,7 +92,7 @@ export class SidecarProcess {
 
   /** Starts the server unless it was, and waits. @throws RuntimeError `runtime_crashed` */
   whenUp(timeoutMs: number): Promise<void> {
-    if (this.#state === "up") return Promise.resolve();
+    if (this.up) return Promise.resolve();
     if (this.#state === "stopped") return Promise.reject(this.#crashed("it was stopped"));
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -268,7 +269,8 @@ export class SidecarProcess {
         : 100 + toBackoffDelayMs({ baseMs: 250, maxMs: 30_000 }, this.#failures, random());
     this.#failures += 1;
     const words = lastWords.length === 0 ? "" : `; it said last: ${lastWords.slice(-3).join(" | ")}`;
-    this.#settleWaiters(this.#crashed(`${reason}${words}`));
+    // Who waits for a server that was up came while it was being ended, and waits for the next one.
+    if (!wasUp) this.#settleWaiters(this.#crashed(`${reason}${words}`));
     onEvent({ kind: "down", reason, lastWords, restartInMs });
     onDown();
     this.#timer = setTimeout(() => void this.#start(), restartInMs);
