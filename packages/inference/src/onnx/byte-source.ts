@@ -1,36 +1,43 @@
 import { readSync } from "node:fs";
 
+/** A run of bytes of the source, valid until the next call. */
+export interface ByteWindow {
+  readonly bytes: Buffer;
+  /** Position of its first byte. */
+  readonly start: number;
+}
+
 /** Random access to the bytes of a model, without holding them. */
 export interface ByteSource {
   readonly sizeBytes: number;
-  /** The bytes from `position`: at least `length` of them unless the source ends before. Valid until the next call. */
-  view(position: number, length: number): Uint8Array;
+  /** Holds `length` bytes from `position`, at most 64 KiB, unless the source ends before. */
+  window(position: number, length: number): ByteWindow;
 }
 
 export function createMemorySource(bytes: Uint8Array): ByteSource {
-  return { sizeBytes: bytes.length, view: (position) => bytes.subarray(position) };
+  const whole = { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), start: 0 };
+  return { sizeBytes: bytes.length, window: () => whole };
 }
 
 const windowBytes = 65_536;
 
 /** Reads windows of 64 KiB from an open file, so that a model of any size is walked in constant memory. */
 export function createFileSource(fd: number, sizeBytes: number): ByteSource {
-  const window = new Uint8Array(windowBytes);
-  let start = 0;
-  let end = 0;
+  const buffer = Buffer.alloc(windowBytes);
+  let window: ByteWindow = { bytes: buffer.subarray(0, 0), start: 0 };
   return {
     sizeBytes,
-    view(position, length) {
-      if (position < start || position + length > end) {
-        start = position;
-        end = position;
-        while (end - start < Math.min(windowBytes, sizeBytes - start)) {
-          const count = readSync(fd, window, end - start, windowBytes - (end - start), end);
-          if (count === 0) break;
-          end += count;
-        }
+    window(position, length) {
+      const end = window.start + window.bytes.length;
+      if (position >= window.start && position + length <= end) return window;
+      let filled = 0;
+      while (filled < Math.min(windowBytes, sizeBytes - position)) {
+        const count = readSync(fd, buffer, filled, windowBytes - filled, position + filled);
+        if (count === 0) break;
+        filled += count;
       }
-      return window.subarray(position - start, end - start);
+      window = { bytes: buffer.subarray(0, filled), start: position };
+      return window;
     },
   };
 }

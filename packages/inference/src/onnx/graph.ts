@@ -1,103 +1,86 @@
 import { InspectionError } from "./inspection-error.ts";
-import { type Scope, type Tally } from "./tally.ts";
+import { KnownValues } from "./known-values.ts";
+import { readNode } from "./node.ts";
+import { readSparseTensor } from "./sparse-tensor.ts";
+import { tooMany } from "./tally.ts";
 import { readTensor } from "./tensor.ts";
 import { readValueInfo, type TensorInfo } from "./value-info.ts";
-import type { Range, WireReader } from "./wire.ts";
+import type { Walk } from "./walk.ts";
+import type { Field, Range } from "./wire.ts";
 
 export interface GraphSummary {
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
 }
 
-/** What a walk carries along: where it reads, what it counts, in which scope and how deep. */
-export interface Walk {
-  readonly reader: WireReader;
-  readonly tally: Tally;
-  readonly scope: Scope;
-  readonly depth: number;
-}
-
 const maxValues = 20_000;
 
 /** GraphProto. Inputs that have an initializer of the same name are weights with a default, not inputs (IR < 4). */
-export function readGraph(walk: Walk, range: Range): GraphSummary {
+export function readGraph(outer: Walk, range: Range): GraphSummary {
+  const walk = { ...outer, known: new KnownValues(outer.known) };
   const { reader, tally } = walk;
-  tally.checkDepth(walk.depth);
+  const { maxDepth, maxNoteBytes } = tally.limits;
+  if (walk.depth > maxDepth)
+    throw new InspectionError("model_too_complex", `graphs nested deeper than the limit of ${maxDepth}`);
   const inputs: TensorInfo[] = [];
   const outputs: TensorInfo[] = [];
   const initializers = new Set<string>();
-  for (const field of reader.fields(range)) {
-    if (field.number === 1) readNode(walk, reader.message(field));
-    else if (field.number === 5) {
-      const tensor = readTensor(reader, reader.message(field));
-      tally.addTensor(tensor);
-      initializers.add(tensor.name);
-      if (tensor.integer !== null) tally.addConstant(tensor.name, tensor.integer);
-    } else if (field.number === 15) initializers.add(readSparseTensor(walk, reader.message(field)));
-    else if (field.number === 11) inputs.push(readValueInfo(reader, reader.message(field)));
-    else if (field.number === 12) outputs.push(readValueInfo(reader, reader.message(field)));
-    if (inputs.length + outputs.length > maxValues) {
-      throw new InspectionError("model_too_complex", `more than ${maxValues} inputs and outputs`);
+  let nodes = 0;
+  for (const field = reader.fields(range); field.next();) {
+    switch (field.number) {
+      case 1:
+        readNode(walk, reader.message(field), nodes);
+        nodes += 1;
+        break;
+      case 5:
+        initializers.add(readInitializer(walk, field, initializers.size));
+        break;
+      case 15: {
+        const sparse = readSparseTensor(walk, reader.message(field), initializers.size);
+        walk.known.add(sparse.name, { elements: sparse.elements, values: null, constant: true }, null);
+        initializers.add(sparse.name);
+        break;
+      }
+      case 11:
+        inputs.push(readValue(walk, field, inputs.length));
+        break;
+      case 12:
+        outputs.push(readValue(walk, field, outputs.length));
+        break;
+      case 13:
+        readValue(walk, field, 0);
+        break;
+      case 10:
+      case 14:
+      case 16:
+        reader.checkLength(field, maxNoteBytes, "a note");
     }
+    if (inputs.length + outputs.length > maxValues) throw tooMany(maxValues, "inputs and outputs");
   }
-  return { inputs: inputs.filter((input) => !initializers.has(input.name)), outputs };
+  const given = inputs.filter((input) => !initializers.has(input.name));
+  for (const input of given) walk.known.add(input.name, toKnown(input), null);
+  return { inputs: given, outputs };
 }
 
-/** Larger than what a model stores on purpose: the runtime makes a dense tensor of it when it loads the file. */
-const maxDenseElements = 2 ** 28;
-
-/** SparseTensorProto: values, their indices and the dense shape; the tensor's name is the name of its values. */
-function readSparseTensor(walk: Walk, range: Range): string {
-  let name = "";
-  let elements = 1;
-  for (const field of walk.reader.fields(range)) {
-    if (field.number === 3) for (const dim of walk.reader.integers(field)) elements *= dim;
-    if (!(elements >= 0 && elements <= maxDenseElements))
-      throw new InspectionError(
-        "model_too_complex",
-        "a sparse tensor would have more than 2^28 elements, or fewer than 0",
-      );
-    if (field.number !== 1 && field.number !== 2) continue;
-    const tensor = readTensor(walk.reader, walk.reader.message(field));
-    walk.tally.addTensor(tensor);
-    if (field.number === 1) name = tensor.name;
-  }
-  return name;
+function readValue(walk: Walk, field: Field, index: number): TensorInfo {
+  const { reader, tally, trail } = walk;
+  const place = trail.enter("value", index, field.start);
+  const value = readValueInfo(reader, reader.message(field), tally.limits.maxTypeDepth);
+  trail.leave(place);
+  return value;
 }
 
-export function readNode(walk: Walk, range: Range): void {
-  const { reader } = walk;
-  let operator = "";
-  let domain = "";
-  let firstInput: string | null = null;
-  let firstOutput: string | null = null;
-  let constant: number | null = null;
-  for (const field of reader.fields(range)) {
-    if (field.number === 1) firstInput ??= reader.string(field);
-    else if (field.number === 2) firstOutput ??= reader.string(field);
-    else if (field.number === 4) operator = reader.string(field);
-    else if (field.number === 7) domain = reader.string(field);
-    else if (field.number === 5) constant = readAttribute(walk, reader.message(field)) ?? constant;
-  }
-  if (operator === "") throw new InspectionError("not_onnx", "a node has no operator");
-  if (operator === "Loop" && firstInput !== null) walk.tally.addLoop(firstInput);
-  if (operator === "Constant" && firstOutput !== null && constant !== null)
-    walk.tally.addConstant(firstOutput, constant);
-  walk.tally.addNode({ operator, domain }, walk.scope);
+function toKnown({ shape }: TensorInfo) {
+  const elements = shape.reduce<number>((count, size) => count * (typeof size === "number" ? Math.max(1, size) : 1), 1);
+  return { elements, values: null, constant: false };
 }
 
-/** AttributeProto: only tensors, graphs and a whole number matter here. @returns the number, if it holds one */
-function readAttribute(walk: Walk, range: Range): number | null {
-  let constant: number | null = null;
-  for (const field of walk.reader.fields(range)) {
-    if (field.number === 3) constant = field.value;
-    else if (field.number === 5 || field.number === 10) {
-      const tensor = readTensor(walk.reader, walk.reader.message(field));
-      walk.tally.addTensor(tensor);
-      constant ??= tensor.integer;
-    } else if (field.number === 6 || field.number === 11) {
-      readGraph({ ...walk, depth: walk.depth + 1 }, walk.reader.message(field));
-    } else if (field.number === 22 || field.number === 23) readSparseTensor(walk, walk.reader.message(field));
-  }
-  return constant;
+function readInitializer(walk: Walk, field: Field, index: number): string {
+  const place = walk.trail.enter("initializer", index, field.start);
+  const tensor = readTensor(walk.reader, walk.reader.message(field));
+  place.name = tensor.name;
+  walk.tally.addTensor(tensor);
+  walk.known.add(tensor.name, { ...tensor, constant: true }, null);
+  walk.trail.leave(place);
+  return tensor.name;
 }

@@ -2,17 +2,17 @@ import { InspectionError } from "./inspection-error.ts";
 
 const toSet = (names: string): ReadonlySet<string> => new Set(names.trim().split(/\s+/u));
 
-/** Every operator that the domain ai.onnx has or had, operator sets 1 to 27 (docs/Operators.md and docs/Changelog.md of onnx). */
+/** Every operator that the domain ai.onnx has or had, operator sets 1 to 26 (docs/Operators.md and docs/Changelog.md of onnx). */
 const onnxOperators = toSet(`
   Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool BatchNormalization
   Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Cast CastLike
-  CausalConvWithState Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence Constant
+  Ceil Celu CenterCropPad Clip Col2Im Compress Concat ConcatFromSequence Constant
   ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumProd CumSum DFT DeformConv DepthToSpace
   DequantizeLinear Det Div Dropout DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor
   GRU Gather GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
   GreaterOrEqual GridSample GroupNormalization HammingWindow HannWindow HardSigmoid HardSwish Hardmax Identity
   If ImageDecoder InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization LeakyRelu Less LessOrEqual
-  LinearAttention Log LogSoftmax Loop LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxRoiPool
+  Log LogSoftmax Loop LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxRoiPool
   MaxUnpool Mean MeanVarianceNormalization MelWeightMatrix Min Mish Mod Mul Multinomial Neg
   NegativeLogLikelihoodLoss NonMaxSuppression NonZero Not OneHot Optional OptionalGetElement OptionalHasElement
   Or PRelu Pad Pow QLinearConv QLinearMatMul QuantizeLinear RMSNormalization RNN RandomNormal RandomNormalLike
@@ -21,7 +21,7 @@ const onnxOperators = toSet(`
   RoiAlign RotaryEmbedding Round STFT Scan Scatter ScatterElements ScatterND Selu SequenceAt SequenceConstruct
   SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap Shape Shrink Sigmoid Sign Sin Sinh Size
   Slice Softmax SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth Split SplitToSequence Sqrt Squeeze
-  StringConcat StringNormalizer StringSplit Sub Sum SwiGLU Swish Tan Tanh TensorScatter TfIdfVectorizer
+  StringConcat StringNormalizer StringSplit Sub Sum Swish Tan Tanh TensorScatter TfIdfVectorizer
   ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor
 `);
 
@@ -51,6 +51,14 @@ const operatorsByDomain: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ["ai.onnx.ml", onnxMlOperators],
   ["com.microsoft", microsoftOperators],
 ]);
+
+/** As people write them: "ai.onnx" for the empty domain. */
+export const knownDomains: readonly string[] = [...operatorsByDomain.keys()].map((domain) => domain || "ai.onnx");
+
+/** The names that the check knows in a domain. */
+export function toKnownOperators(domain: string): readonly string[] {
+  return [...(operatorsByDomain.get(toDomain(domain)) ?? [])];
+}
 
 /** Highest operator set per domain that ONNX Runtime 1.30.0 loads; it refuses the next one (tried one by one). */
 const maxOpset: ReadonlyMap<string, number> = new Map([

@@ -1,100 +1,78 @@
+import { createScope, type Scope } from "./functions.ts";
 import { InspectionError } from "./inspection-error.ts";
+import type { InspectionLimits } from "./limits.ts";
+import { isStatedOperator, type StatedNode } from "./made-check.ts";
+import { toOperatorCheck, type OperatorCheck, type OperatorPolicy } from "./operator-policy.ts";
 import { isKnownOperator, toDomain, toOperatorName } from "./operators.ts";
+import { quote } from "./quote.ts";
 import type { StoredTensor } from "./tensor.ts";
-import { quote } from "./tensor.ts";
 
-export interface InspectionLimits {
-  readonly maxNodes: number;
-  /** Graphs inside graphs; the outermost graph is at depth 0. */
-  readonly maxDepth: number;
-  readonly maxTensors: number;
-  readonly maxFields: number;
-  readonly maxStringBytes: number;
-  /** Rounds of a loop whose number is a constant. */
-  readonly maxLoopTrips: number;
+export interface TallyOptions {
+  readonly limits: InspectionLimits;
+  readonly operators: OperatorPolicy;
+  readonly refuseExternalData: boolean;
 }
 
-/** What exporters write for a loop that only its condition ends: the largest 64-bit number. */
-const unboundedTrips = 2 ** 63;
-
-export const defaultInspectionLimits: InspectionLimits = {
-  maxNodes: 50_000,
-  maxDepth: 8,
-  maxTensors: 100_000,
-  maxFields: 5_000_000,
-  maxStringBytes: 4_096,
-  maxLoopTrips: 100_000_000,
-};
-
-/** Where nodes are counted: the model's own graph, or the body of one local function. */
-export interface Scope {
-  nodes: number;
-  /** Calls of operators that the model must define itself, by name. */
-  readonly calls: Map<string, number>;
-}
-
-export function createScope(): Scope {
-  return { nodes: 0, calls: new Map() };
+/** A node as it is counted. */
+export interface CountedNode extends Omit<StatedNode, "operator"> {
+  readonly operator: string;
+  readonly domain: string;
+  readonly overload: string;
 }
 
 /** What is counted while a model is walked. */
 export class Tally {
+  readonly limits: InspectionLimits;
+  readonly main = createScope();
   readonly operators = new Map<string, number>();
   readonly domains = new Set<string>();
   /** Stored elements per element type. */
   readonly elementsByType = new Map<string, number>();
   readonly externalLocations: string[] = [];
+  /** Judged when all constants are known. */
+  readonly stated: StatedNode[] = [];
   nodes = 0;
-  tensors = 0;
   weightBytes = 0;
   parameters = 0;
-  readonly #constants = new Map<string, number>();
-  readonly #loops = new Set<string>();
-  readonly #limits: InspectionLimits;
+  #tensors = 0;
+  #attributes = 0;
+  readonly #checkOperator: OperatorCheck;
   readonly #refuseExternalData: boolean;
 
-  constructor(limits: InspectionLimits, refuseExternalData: boolean) {
-    this.#limits = limits;
+  constructor({ limits, operators, refuseExternalData }: TallyOptions) {
+    this.limits = limits;
+    this.#checkOperator = toOperatorCheck(operators);
     this.#refuseExternalData = refuseExternalData;
   }
 
-  addNode(node: { readonly operator: string; readonly domain: string }, scope: Scope): void {
-    const { operator, domain } = { operator: node.operator, domain: toDomain(node.domain) };
+  addNode(node: CountedNode, scope: Scope): void {
+    const { operator, place } = node;
+    const domain = toDomain(node.domain);
     this.nodes += 1;
     scope.nodes += 1;
-    if (this.nodes > this.#limits.maxNodes) {
-      throw new InspectionError("model_too_complex", `more than ${this.#limits.maxNodes} nodes`);
-    }
+    if (this.nodes > this.limits.maxNodes) throw tooMany(this.limits.maxNodes, "nodes");
     const name = toOperatorName(domain, operator);
     this.operators.set(name, (this.operators.get(name) ?? 0) + 1);
-    if (isKnownOperator(domain, operator)) this.domains.add(domain);
-    else scope.calls.set(name, (scope.calls.get(name) ?? 0) + 1);
-  }
-
-  /** A value that the model itself states, by name. */
-  addConstant(name: string, value: number): void {
-    this.#constants.set(name, Math.max(value, this.#constants.get(name) ?? value));
-  }
-
-  /** A loop, by the name of what says how often it goes round. */
-  addLoop(trips: string): void {
-    this.#loops.add(trips);
-  }
-
-  /** Constants may come after the nodes that use them, so loops are judged at the end. */
-  checkLoops(): void {
-    for (const name of this.#loops) {
-      const trips = this.#constants.get(name) ?? 0;
-      if (trips > this.#limits.maxLoopTrips && trips < unboundedTrips)
-        throw new InspectionError("model_too_complex", `a loop of ${trips} rounds, stated by ${quote(name)}`);
+    if (!isKnownOperator(domain, operator)) {
+      const called = toFunctionName(domain, operator, node.overload);
+      const call = scope.calls.get(called);
+      if (call === undefined) scope.calls.set(called, { count: 1, place });
+      else call.count += 1;
+      return;
     }
+    this.#checkOperator(domain, operator, place);
+    this.domains.add(domain);
+    if (isStatedOperator(name)) this.stated.push({ ...node, operator: name });
+  }
+
+  addAttribute(): void {
+    this.#attributes += 1;
+    if (this.#attributes > this.limits.maxAttributes) throw tooMany(this.limits.maxAttributes, "attributes");
   }
 
   addTensor(tensor: StoredTensor): void {
-    this.tensors += 1;
-    if (this.tensors > this.#limits.maxTensors) {
-      throw new InspectionError("model_too_complex", `more than ${this.#limits.maxTensors} stored tensors`);
-    }
+    this.#tensors += 1;
+    if (this.#tensors > this.limits.maxTensors) throw tooMany(this.limits.maxTensors, "stored tensors");
     if (tensor.externalLocation !== null) this.#addExternal(tensor.name, tensor.externalLocation);
     this.weightBytes += tensor.dataBytes;
     this.parameters += tensor.elements;
@@ -102,49 +80,21 @@ export class Tally {
   }
 
   #addExternal(name: string, location: string): void {
-    if (this.#refuseExternalData) {
+    if (this.#refuseExternalData)
       throw new InspectionError(
         "external_data_refused",
         `${quote(name)} lies outside the model, in ${quote(location)}`,
       );
-    }
     if (this.externalLocations.length < 64) this.externalLocations.push(location);
   }
+}
 
-  checkDepth(depth: number): void {
-    if (depth > this.#limits.maxDepth) {
-      throw new InspectionError("model_too_complex", `graphs nested deeper than ${this.#limits.maxDepth}`);
-    }
-  }
+/** Two functions of one name differ by what the model calls their overload (onnx.proto, FunctionProto). */
+export function toFunctionName(domain: string, name: string, overload: string): string {
+  const operator = toOperatorName(domain, name);
+  return overload === "" ? operator : `${operator}:${overload}`;
+}
 
-  /**
-   * Resolves the operators that the standard does not know against the model's own functions, and counts the nodes
-   * that would remain once every call is inlined, which is what the runtime does: ten functions that each call the
-   * next one ten times are 10^10 nodes.
-   */
-  checkFunctions(main: Scope, functions: ReadonlyMap<string, Scope>): void {
-    const expanded = new Map<string, number>();
-    const expand = (name: string, open: ReadonlySet<string>): number => {
-      const known = expanded.get(name);
-      if (known !== undefined) return known;
-      const scope = functions.get(name);
-      if (scope === undefined) throw new InspectionError("unknown_operator", `no operator is called ${quote(name)}`);
-      if (open.has(name) || open.size > this.#limits.maxDepth * 4) {
-        throw new InspectionError("model_too_complex", `the function ${quote(name)} calls itself or nests too deep`);
-      }
-      const count = sum(scope, new Set([...open, name]));
-      expanded.set(name, count);
-      return count;
-    };
-    const sum = (scope: Scope, open: ReadonlySet<string>): number => {
-      let count = scope.nodes;
-      for (const [name, calls] of scope.calls) count += calls * expand(name, open);
-      if (count > this.#limits.maxNodes) {
-        throw new InspectionError("model_too_complex", `functions expand to more than ${this.#limits.maxNodes} nodes`);
-      }
-      return count;
-    };
-    sum(main, new Set());
-    for (const name of functions.keys()) expand(name, new Set());
-  }
+export function tooMany(limit: number, what: string): InspectionError {
+  return new InspectionError("model_too_complex", `more than ${limit} ${what}`);
 }

@@ -1,5 +1,7 @@
 import { toDataType } from "./data-type.ts";
 import { InspectionError } from "./inspection-error.ts";
+import { quote } from "./quote.ts";
+import { TensorValues } from "./tensor-values.ts";
 import type { Range, WireReader } from "./wire.ts";
 
 /** A stored tensor, without its data. */
@@ -10,12 +12,14 @@ export interface StoredTensor {
   readonly dataBytes: number;
   /** Location entry of external data, "" when the entry has none; null when the data lies in the model. */
   readonly externalLocation: string | null;
-  /** Of a scalar of 64-bit integers, such as a loop's trips; null for everything else. */
-  readonly integer: number | null;
+  /** The numbers of a tensor of at most 32, such as a loop's trips or a shape; null for everything else. */
+  readonly values: readonly number[] | null;
 }
 
 /** Larger than any tensor that a device can hold, and far from where numbers lose digits. */
 const maxElements = 2 ** 40;
+
+const maxRank = 64;
 
 /** data_type, name, raw_data and data_location of TensorProto. */
 const singular: ReadonlySet<number> = new Set([2, 8, 9, 14]);
@@ -29,20 +33,23 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
   let typedBytes = 0;
   let texts = 0;
   const once = new Set<number>();
-  let integer: number | null = null;
+  const values = new TensorValues(reader);
   let external = false;
   let location = "";
-  for (const field of reader.fields(range)) {
-    const bytes = field.range.end - field.range.start;
+  for (const field = reader.fields(range); field.next();) {
+    const bytes = field.end - field.start;
     // Of two values of a field that has one, readers take different ones.
     if (singular.has(field.number) && once.size === once.add(field.number).size)
       throw new InspectionError("tensor_malformed", `${quote(name)} states field ${field.number} twice`);
-    if (field.number === 1) dims.push(...reader.integers(field));
-    else if (field.number === 2) typeNumber = field.value;
+    if (field.number === 1) {
+      const some = reader.integers(field, maxRank);
+      if (some === null || dims.push(...some) > maxRank)
+        throw new InspectionError("model_too_complex", `a tensor has more than ${maxRank} dimensions`);
+    } else if (field.number === 2) typeNumber = field.value;
     else if (field.number === 8) name = reader.string(field);
     else if (field.number === 9) {
       rawBytes = bytes;
-      if (bytes === 8) integer = reader.fixed64(field);
+      values.addRaw(field);
     } else if (field.number === 13) {
       external = true;
       location ||= readLocation(reader, reader.message(field));
@@ -50,9 +57,8 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
     else if (field.number >= 4 && field.number <= 11) {
       typedBytes += bytes;
       if (field.number === 6) texts += 1;
-      if (field.number === 7 && bytes <= 10) integer = reader.integers(field)[0] ?? null;
+      values.addTyped(field);
     }
-    if (dims.length > 64) throw new InspectionError("model_too_complex", "a tensor has more than 64 dimensions");
   }
   const type = toDataType(typeNumber);
   if (type === undefined)
@@ -63,11 +69,10 @@ export function readTensor(reader: WireReader, range: Range): StoredTensor {
     checkTypedLength({ name, elements, type: type.name, bits: type.bits, typedBytes, texts });
   }
   const dataBytes = (rawBytes ?? 0) + typedBytes;
-  const scalar = type.name === "int64" && elements === 1;
   return {
     ...{ name, elementType: type.name, elements, dataBytes },
     externalLocation: external ? location : null,
-    integer: scalar ? integer : null,
+    values: external ? null : values.take(type.name, elements),
   };
 }
 
@@ -133,14 +138,9 @@ function checkTypedLength(tensor: {
 function readLocation(reader: WireReader, range: Range): string {
   let key = "";
   let value = "";
-  for (const field of reader.fields(range)) {
+  for (const field = reader.fields(range); field.next();) {
     if (field.number === 1) key = reader.string(field);
     else if (field.number === 2) value = reader.prefix(field, 512);
   }
   return key === "location" ? value : "";
-}
-
-/** A name from the model, safe to print: JSON escapes control characters. */
-export function quote(name: string): string {
-  return JSON.stringify(name.slice(0, 120));
 }

@@ -41,7 +41,7 @@ export type WrittenAttribute =
   | { readonly name: string; readonly int: number | bigint }
   | { readonly name: string; readonly float: number }
   | { readonly name: string; readonly string: string }
-  | { readonly name: string; readonly ints: readonly number[] }
+  | { readonly name: string; readonly ints: readonly (number | bigint)[] }
   | { readonly name: string; readonly tensor: WrittenTensor }
   | { readonly name: string; readonly graph: WrittenGraph };
 

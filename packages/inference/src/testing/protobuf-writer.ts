@@ -32,6 +32,11 @@ export class ProtobufWriter {
     return this.#varint(field * 8 + 5).#push(bytes);
   }
 
+  /** Wire type 1 or 5: eight or four bytes as they are. */
+  fixed(field: number, value: Uint8Array): this {
+    return this.#varint(field * 8 + (value.length === 8 ? 1 : 5)).#push(value);
+  }
+
   /** Wire type 2: bytes or an embedded message that is already encoded. */
   bytes(field: number, value: Uint8Array): this {
     return this.#varint(field * 8 + 2).#varint(value.length).#push(value);
