@@ -1,4 +1,5 @@
 import { isLocalBroker } from "@fairlead/bus";
+import { knownDomains } from "@fairlead/inference/inspect";
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
 import {
   choiceObjectiveSchema,
@@ -66,6 +67,20 @@ export const agentConfigSchema = z.strictObject({
     )
     .max(16)
     .default([]),
+  /** Which operators the models of this device may use, whoever signed them; it can only be narrowed here. */
+  models: z
+    .strictObject({
+      allowDomains: z
+        .array(z.enum(knownDomains))
+        .max(knownDomains.length)
+        .default([...knownDomains]),
+      /** "Loop", "com.microsoft::QMoE". */
+      denyOperators: z
+        .array(z.string().regex(/^(?:[a-z.]{1,64}::)?[A-Za-z0-9]{1,64}$/u, "no operator"))
+        .max(256)
+        .default([]),
+    })
+    .prefault({}),
   /** Other servers that run models here, by name. */
   runtimes: runtimesSchema,
   /** How the slots of this device share it. */

@@ -16,6 +16,17 @@ describe("the configuration", () => {
     expect(parseConfig(["--mqtt-port", "3000"], env)).toMatchObject({ httpPort: 1_000, mqttPort: 3_000 });
   });
 
+  test("narrows the operators of models, and names domains that nobody knows", () => {
+    expect(parseConfig([], {}).models.allowDomains).toEqual(["ai.onnx", "ai.onnx.ml", "com.microsoft"]);
+    const env = { FAIRLEAD_MODELS_DENY_OPERATORS: "Loop,com.microsoft::QMoE" };
+    expect(parseConfig(["--models-allow-domains", "ai.onnx"], env).models).toEqual({
+      allowDomains: ["ai.onnx"],
+      denyOperators: ["Loop", "com.microsoft::QMoE"],
+    });
+    expect(() => parseConfig(["--models-allow-domains", "org.evil"], {})).toThrow(/--models-allow-domains/u);
+    expect(() => parseConfig(["--models-deny-operators", "a b"], {})).toThrow(/--models-deny-operators/u);
+  });
+
   test("names every bad option at once", () => {
     expect(() => parseConfig(["--http-port", "x", "--tenant", "A/B"], {})).toThrow(/--http-port.*--tenant/u);
     expect(() => parseConfig(["--nothing"], {})).toThrow(expect.objectContaining({ code: "config_invalid" }));

@@ -4,11 +4,20 @@ import { parseArgs } from "node:util";
 import { CodedError } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
 import { z } from "zod";
+import { knownDomains, type OperatorPolicy } from "@fairlead/inference/inspect";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const host = z
   .string()
   .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$|^[0-9a-fA-F:]{2,39}$/u, "not a host name or address");
+
+/** "a,b": names without the commas between them; nothing for none. */
+const list = (item: z.ZodType<string, string>) =>
+  z
+    .string()
+    .max(4_096)
+    .transform((text) => text.split(",").filter((name) => name !== ""))
+    .pipe(z.array(item).max(256));
 
 const configSchema = z.strictObject({
   data: z.string().min(1).max(4_096).default(".fairlead/plane"),
@@ -20,6 +29,10 @@ const configSchema = z.strictObject({
   "device-cert-ttl": z.coerce.number().int().min(1).max(3_650).default(365),
   "offline-after": z.coerce.number().int().min(1).max(86_400).default(60),
   "keep-telemetry": z.coerce.number().int().min(1).max(3_650).default(30),
+  "models-allow-domains": list(z.enum(knownDomains)).default([...knownDomains]),
+  "models-deny-operators": list(z.string().regex(/^(?:[a-z.]{1,64}::)?[A-Za-z0-9]{1,64}$/u, "not an operator")).default(
+    [],
+  ),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
@@ -37,6 +50,8 @@ export interface PlaneConfig {
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Which operators the models of this plane may use. */
+  readonly models: OperatorPolicy;
   readonly newAdminToken: boolean;
   readonly jsonReady: boolean;
 }
@@ -51,6 +66,9 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --device-cert-ttl DAYS   (FAIRLEAD_DEVICE_CERT_TTL), default 365
   --offline-after SECONDS  a device this long silent is offline (FAIRLEAD_OFFLINE_AFTER), default 60
   --keep-telemetry DAYS    (FAIRLEAD_KEEP_TELEMETRY), default 30
+  --models-allow-domains A,B   domains of operators that models may use (FAIRLEAD_MODELS_ALLOW_DOMAINS),
+                           default ai.onnx,ai.onnx.ml,com.microsoft
+  --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
@@ -67,6 +85,8 @@ const options = {
   "device-cert-ttl": text,
   "offline-after": text,
   "keep-telemetry": text,
+  "models-allow-domains": text,
+  "models-deny-operators": text,
   "log-level": text,
   "new-admin-token": flag,
   "json-ready": flag,
@@ -106,6 +126,7 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
     logLevel: value["log-level"],
+    models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     newAdminToken: value["new-admin-token"],
     jsonReady: value["json-ready"],
   };

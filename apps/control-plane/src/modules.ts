@@ -1,3 +1,4 @@
+import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import { createCommandOutbox } from "./commands/command-outbox.ts";
 import type { PlaneContext, PlaneModule } from "./context.ts";
 import { createRegistry } from "./registry/create-registry.ts";
@@ -6,9 +7,13 @@ import { createRolloutModule } from "./rollouts/module.ts";
 import type { TrustModule } from "./trust/trust.ts";
 
 /** The controllers and the registry, in the order in which they start. */
-export function createModules(context: PlaneContext, trust: TrustModule): readonly PlaneModule[] {
+export function createModules(
+  context: PlaneContext,
+  trust: TrustModule,
+  models: OperatorPolicy,
+): readonly PlaneModule[] {
   const commands = createCommandOutbox(context);
   const rollouts = createRolloutModule(context);
   const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
-  return [trust, createRegistry(context), commands, rollouts, remediation];
+  return [trust, createRegistry(context, { operators: models }), commands, rollouts, remediation];
 }

@@ -124,7 +124,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     link: publishing,
   };
   const trust = createTrustModule(context);
-  modules.push(...createModules(context, trust));
+  modules.push(...createModules(context, trust, config.models));
 
   const enrolments = createEnrolments({
     tenant,

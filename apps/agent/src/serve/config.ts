@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { isAbsolute } from "node:path";
+import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
 import { ServeError } from "./serving-error.ts";
 import { parseSidecars } from "./sidecars.ts";
@@ -28,6 +29,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     isolated: parseNames(value["isolated"]),
     sharedMemory: value["sharedMemory"] === true,
     repository: value["repository"] === true,
+    models: parseOperatorPolicy(value["models"]),
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }
@@ -45,6 +47,18 @@ function parseNames(value: unknown): readonly string[] {
     if (typeof name !== "string" || name === "cpu") throw invalid("isolated names no accelerator");
     return name;
   });
+}
+
+/** Fails closed: a policy that cannot be read admits no process, not every model. */
+function parseOperatorPolicy(value: unknown): OperatorPolicy {
+  if (value === undefined) return {};
+  const { allowDomains, denyOperators }: Readonly<Record<string, unknown>> = Object(value);
+  if (!isNames(allowDomains) || !isNames(denyOperators)) throw invalid("models is no policy for operators");
+  return { allowDomains, denyOperators };
+}
+
+function isNames(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= 256 && value.every((name) => typeof name === "string");
 }
 
 function parseFolder(value: unknown): string | null {

@@ -1,3 +1,4 @@
+import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { SlotErrorKind, SlotWindow } from "@fairlead/protocol";
 
 /*
@@ -56,6 +57,8 @@ export interface ServingConfig {
   readonly sharedMemory?: boolean;
   /** Whether clients of this machine may unload and load assigned builds. Default false. */
   readonly repository?: boolean;
+  /** Which operators models may use; every one that the runtime has by default. */
+  readonly models?: OperatorPolicy;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }

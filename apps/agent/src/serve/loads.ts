@@ -1,22 +1,15 @@
-import {
-  decideAdmission,
-  estimateLoadBytes,
-  type DeviceScheduler,
-  type InferenceRuntime,
-  type ReturnPolicy,
-} from "@fairlead/inference";
+import { decideAdmission, estimateLoadBytes, type DeviceScheduler, type ReturnPolicy } from "@fairlead/inference";
 import { hasErrorCode } from "@fairlead/kernel";
 import { AcceleratorKeeper } from "./accelerator-keeper.ts";
 import type { InflightFile, InflightMark } from "./inflight.ts";
 import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent, ShadowRequest } from "./ipc.ts";
 import { Load } from "./load.ts";
 import { toLoadSettings, type LoadSettings } from "./load-settings.ts";
-import { loadInstances } from "./model-loader.ts";
+import { loadInstances, type ModelGate } from "./model-loader.ts";
 import { ServeError } from "./serving-error.ts";
 import { Shadow } from "./shadow.ts";
 
-export interface LoadsOptions {
-  readonly runtime: InferenceRuntime;
+export interface LoadsOptions extends ModelGate {
   readonly inflight: InflightFile;
   readonly scheduler: DeviceScheduler;
   readonly maxQueue: number;
@@ -71,7 +64,7 @@ export class Loads {
       load: async (load, ask) => {
         this.#checkRoom(load);
         const background = load.settings.priority === "batch";
-        return await loadInstances(options.runtime, load.request, {
+        return await loadInstances(options, load.request, {
           ...ask,
           ...{ background, instances: load.instances.models.length },
         });
@@ -171,7 +164,7 @@ export class Loads {
     const { memory, scheduler } = this.#options;
     let before = memory.read().rssBytes;
     const background = settings.priority === "batch";
-    const loaded = await loadInstances(this.#options.runtime, request, {
+    const loaded = await loadInstances(this.#options, request, {
       ...{ instances, background },
       onChecked: () => {
         mark.set("loading");

@@ -47,6 +47,7 @@ process.on("exit", () => runtime.kill());
 const inflight = openInflightFile(config.inflightPath);
 const loads = new Loads({
   runtime,
+  operators: config.models,
   inflight,
   scheduler: new DeviceScheduler({ lanes: config.lanes, nowMs: () => performance.now() }),
   maxQueue: config.maxQueue,

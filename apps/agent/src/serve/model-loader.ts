@@ -1,8 +1,14 @@
-import { inspectOnnxBytes } from "@fairlead/inference/inspect";
+import { inspectOnnxBytes, type OperatorPolicy } from "@fairlead/inference/inspect";
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
 import { LoadedInstances, PlacementChanges } from "./loaded-instances.ts";
 import { readVerifiedFile } from "./verified-file.ts";
+
+export interface ModelGate {
+  readonly runtime: InferenceRuntime;
+  /** Which operators models may use. */
+  readonly operators: OperatorPolicy;
+}
 
 export interface LoadAsk {
   readonly instances: number;
@@ -22,12 +28,12 @@ const maxModelBytes = 2 * 1024 ** 3 - 1;
  * @throws ServeError · InspectionError · RuntimeError
  */
 export async function loadInstances(
-  runtime: InferenceRuntime,
+  { runtime, operators }: ModelGate,
   request: LoadRequest,
   ask: LoadAsk,
 ): Promise<LoadedInstances> {
   const bytes = await readVerifiedFile(request, maxModelBytes);
-  inspectOnnxBytes(bytes);
+  inspectOnnxBytes(bytes, { operators });
   ask.onChecked?.();
   const changes = new PlacementChanges();
   const { threads, runtime: name, loadDeadlineMs } = request;

@@ -1,15 +1,20 @@
 import { join } from "node:path";
+import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { PlaneContext, PlaneModule } from "../context.ts";
 import { createArtifactRoutes } from "../http/routes/artifacts.ts";
 import { createModelRoutes } from "../http/routes/models.ts";
 import { createReleaseRoutes } from "../http/routes/releases.ts";
 import { createArtifactFiles, type ArtifactFilesOptions } from "./artifact-files.ts";
 
-export type RegistryOptions = Omit<ArtifactFilesOptions, "folder">;
+export interface RegistryOptions extends Omit<ArtifactFilesOptions, "folder"> {
+  /** Which operators models may use; every one that the runtime has by default. */
+  readonly operators?: OperatorPolicy;
+}
 
 /** Artifacts, model versions and releases: upload, inspect, register, sign, serve. */
-export function createRegistry(context: PlaneContext, options: RegistryOptions = {}): PlaneModule {
-  const files = createArtifactFiles({ ...options, folder: join(context.dataFolder, "artifacts") });
+export function createRegistry(plane: PlaneContext, { operators = {}, ...options }: RegistryOptions = {}): PlaneModule {
+  const context = { ...plane, operators };
+  const files = createArtifactFiles({ ...options, folder: join(plane.dataFolder, "artifacts") });
   return {
     name: "registry",
     routes: [

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { inspectOnnxFile, type InspectionErrorCode } from "@fairlead/inference/inspect";
+import { inspectOnnxFile, type InspectionErrorCode, type OperatorPolicy } from "@fairlead/inference/inspect";
 import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import {
   goldenSetSchema,
@@ -12,7 +12,6 @@ import {
 
 /** Codes of the inspection that the API spells otherwise. */
 const spelling: Partial<Record<InspectionErrorCode, HttpErrorCode>> = {
-  tensor_malformed: "validation_failed",
   model_unreadable: "internal",
 };
 
@@ -20,10 +19,10 @@ function isInspectionCode(code: string | undefined): code is keyof typeof spelli
   return code !== undefined && Object.hasOwn(spelling, code);
 }
 
-async function inspectModel(path: string): Promise<Inspection> {
+async function inspectModel(path: string, operators: OperatorPolicy): Promise<Inspection> {
   let found: unknown;
   try {
-    found = await inspectOnnxFile(path);
+    found = await inspectOnnxFile(path, { operators });
   } catch (error) {
     const code = toErrorCode(error);
     const other = isInspectionCode(code) ? spelling[code] : undefined;
@@ -80,8 +79,12 @@ export function parseGoldenSet(text: string): GoldenSet {
 }
 
 /** Looks into an upload before anyone can name it: what it is, or why it is refused. Null for golden sets. */
-export async function inspectUpload(kind: Artifact["kind"], path: string): Promise<Inspection | null> {
-  if (kind === "onnx") return await inspectModel(path);
+export async function inspectUpload(
+  kind: Artifact["kind"],
+  path: string,
+  operators: OperatorPolicy,
+): Promise<Inspection | null> {
+  if (kind === "onnx") return await inspectModel(path, operators);
   parseGoldenSet(await readFile(path, "utf8"));
   return null;
 }

@@ -42,6 +42,7 @@ beforeEach(async () => {
       },
     },
     stream: { emit: async () => undefined },
+    operators: {},
   };
 });
 afterEach(async () => {

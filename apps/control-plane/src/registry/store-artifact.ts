@@ -1,3 +1,4 @@
+import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import { CodedError } from "@fairlead/kernel";
 import { limits, type Artifact, type HttpErrorCode } from "@fairlead/protocol";
 import type { ArtifactRow } from "@fairlead/store";
@@ -8,7 +9,10 @@ import { inspectUpload } from "./inspect-upload.ts";
 export type RegistryContext = Pick<
   PlaneContext,
   "audit" | "clock" | "createId" | "logger" | "sign" | "store" | "stream" | "tenant"
->;
+> & {
+  /** Which operators the models of this plane may use. */
+  readonly operators: OperatorPolicy;
+};
 
 export interface UploadRequest {
   readonly digest: string;
@@ -88,7 +92,7 @@ interface Keeping {
 
 async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { request, file }: Keeping) {
   const { digest, kind, actor } = request;
-  const inspection = file.path === null ? null : await inspectUpload(kind, file.path);
+  const inspection = file.path === null ? null : await inspectUpload(kind, file.path, context.operators);
   const createdAtMs = context.clock.nowMs();
   const row: ArtifactRow = { digest, sizeBytes: file.sizeBytes, kind, inspection, createdAtMs, createdBy: actor };
   try {

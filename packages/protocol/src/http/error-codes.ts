@@ -29,6 +29,7 @@ export const httpStatusByCode = {
   unknown_operator: 422,
   unsupported_opset: 422,
   model_too_complex: 422,
+  tensor_malformed: 422,
   digest_mismatch: 422,
   length_mismatch: 422,
   artifact_unknown: 422,

@@ -15,6 +15,11 @@ export interface Refused {
 /** Mistakes of form say nothing about anybody's intent; these do. */
 const quiet = new Set(["validation_failed", "bad_request", "timeout", "rate_limited", "unavailable", "internal"]);
 
+/** Where in a file the refusal was. */
+function toPlace({ place, byte }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return typeof place === "string" && typeof byte === "number" ? { place: place.slice(0, 500), byte } : {};
+}
+
 /**
  * Leaves an audit entry for what was refused: who asked, for what, why not, from where. Bounded per address, so that nobody
  * fills the log; what is beyond that is counted by the rate limit's own answers.
@@ -34,7 +39,8 @@ export function createRefusalLog(options: {
     } catch {
       return;
     }
-    const named = error instanceof CodedError ? error.details["actor"] : undefined;
+    const known = error instanceof CodedError ? error.details : {};
+    const named = known["actor"];
     const { method, path, from } = refused;
     await options.store
       .transaction((tx) =>
@@ -43,7 +49,7 @@ export function createRefusalLog(options: {
           action: "request.refuse",
           subject: `${method} ${path}`.slice(0, 200),
           reason: code,
-          details: { message: toErrorMessage(error).slice(0, 500), from },
+          details: { message: toErrorMessage(error).slice(0, 500), from, ...toPlace(known) },
         }),
       )
       .catch((failure: unknown) =>

@@ -29,6 +29,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
         "unknown_operator",
         "unsupported_opset",
         "model_too_complex",
+        "tensor_malformed",
       ],
       timeoutMs: null,
       handle: async ({ params: { digest }, query: { kind }, headers, raw, signal, actor }) => {
