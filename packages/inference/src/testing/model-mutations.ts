@@ -11,6 +11,30 @@ export type ModelMutation =
   | { readonly kind: "swap"; readonly field: number; readonly other: number }
   | { readonly kind: "number"; readonly field: number; readonly value: bigint };
 
+/** Numbers that are on an edge of something: lengths, types, ranks, signs, and what 32 or 64 bits hold. */
+const numbers = [0n, 1n, -1n, 2n, 7n, 127n, 128n, 2n ** 31n, 2n ** 32n + 1n, 2n ** 40n, 2n ** 62n, 2n ** 63n - 1n];
+const times = [1, 2, 200];
+
+/** Every three counts are a change, so that a generator of numbers is one of changes. */
+export function toModelMutation(kind: number, first: number, second: number): ModelMutation {
+  switch (kind % 7) {
+    case 0:
+      return { kind: "cut", at: first };
+    case 1:
+      return { kind: "flip", at: first, bit: second };
+    case 2:
+      return { kind: "splice", at: first, from: second, length: (first + second) % 256 };
+    case 3:
+      return { kind: "repeat", field: first, times: times[second % times.length] ?? 1 };
+    case 4:
+      return { kind: "drop", field: first };
+    case 5:
+      return { kind: "swap", field: first, other: second };
+    default:
+      return { kind: "number", field: first, value: numbers[second % numbers.length] ?? 0n };
+  }
+}
+
 type MessageName =
   | "model"
   | "graph"
@@ -41,9 +65,9 @@ interface Part {
   readonly number: number;
   readonly wire: number;
   /** Numbers and bytes as they stand; null for a message, which is made of its parts. */
-  bytes: Uint8Array | null;
+  readonly bytes: Uint8Array | null;
   value: bigint;
-  parts: Part[];
+  readonly parts: Part[];
 }
 
 function readVarint(bytes: Uint8Array, from: number): { readonly value: bigint; readonly next: number } {
@@ -55,7 +79,7 @@ function readVarint(bytes: Uint8Array, from: number): { readonly value: bigint; 
   }
 }
 
-/** Reads what is known to be well-formed: the models of the tests before their first change. */
+/** Reads a model as far as it is one; what a change has put into a message's place is read as if it were one. */
 function toParts(bytes: Uint8Array, message: MessageName): Part[] {
   const parts: Part[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -114,17 +138,13 @@ export function mutateModel(bytes: Uint8Array, mutation: ModelMutation): Uint8Ar
   const part = slot?.list[slot.index];
   if (slot === undefined || part === undefined) return copy;
   if (mutation.kind === "drop") slot.list.splice(slot.index, 1);
-  else if (mutation.kind === "repeat") slot.list.splice(slot.index, 0, ...Array.from({ length: mutation.times }, () => part));
+  else if (mutation.kind === "repeat")
+    slot.list.splice(slot.index, 0, ...Array.from({ length: mutation.times }, () => part));
   else if (mutation.kind === "swap") {
     const other = slots[mutation.other % slots.length];
-    const otherPart = other?.list[other.index];
-    if (otherPart !== undefined)
-      Object.assign(part, {
-        bytes: otherPart.bytes,
-        parts: [...otherPart.parts],
-        wire: otherPart.wire,
-        value: otherPart.value,
-      });
+    // A copy: one of the two may lie in the other.
+    const { bytes: taken, parts: inner, wire, value } = structuredClone(other?.list[other.index] ?? part);
+    slot.list[slot.index] = { number: part.number, wire, bytes: taken, value, parts: inner };
   } else if (part.wire === 0) part.value = mutation.value;
   return toBytes(parts);
 }
