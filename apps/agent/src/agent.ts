@@ -41,6 +41,7 @@ import type { DataPaths } from "./paths.ts";
 import { ownFolder, profilesFolder, readAgentVersion, servingEntry } from "./places.ts";
 import { openSavedState } from "./saved-state.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
+import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
 import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
@@ -130,6 +131,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       );
   const inflightPath = join(paths.run, "inflight");
   const { host, port, threads, deadlineMs } = config.inference;
+  const memoryLimitBytes = toMemoryLimitBytes(config.inference.memoryLimitBytes, {
+    totalBytes: memoryBytes,
+    constrainedBytes: process.constrainedMemory(),
+  });
   const serving = new ServingHost({
     entry: servingEntry,
     config: {
@@ -138,8 +143,8 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
       isolated: config.inference.isolated,
-      memoryBudgetBytes: config.inference.memoryLimitBytes,
-      memoryLimitBytes: config.inference.memoryLimitBytes,
+      memoryBudgetBytes: memoryLimitBytes,
+      memoryLimitBytes,
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
       models: config.models,

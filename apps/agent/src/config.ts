@@ -34,7 +34,10 @@ export const agentConfigSchema = z.strictObject({
       deadlineMs: z.int().min(10).max(600_000).default(10_000),
       /** Longest time of one load; an accelerator that compiles the whole model first may take minutes. */
       loadTimeoutMs: z.int().min(1_000).max(3_600_000).default(60_000),
-      /** Most memory that the serving process may hold: a load beyond it is refused, a run beyond it ends the process. */
+      /**
+       * Most memory that the serving process may hold: a load beyond it is refused, a run beyond it ends the process.
+       * Null for three quarters of the device's; see serving/memory-limit.ts.
+       */
       memoryLimitBytes: z.int().min(67_108_864).max(Number.MAX_SAFE_INTEGER).nullable().default(null),
       /** Whether clients on this device may pass input tensors in shared memory objects: they then read what this user may. */
       sharedMemory: z.enum(["forbid", "allow"]).default("forbid"),

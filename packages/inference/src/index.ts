@@ -1,4 +1,5 @@
 export { checkInputs } from "./check-inputs.ts";
+export { checkOutputs } from "./check-outputs.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
 export {
   maxTensorElements,

@@ -46,6 +46,16 @@ function toExternal(entries: Readonly<Record<string, string>>): Uint8Array {
   const opset = new ProtobufWriter().string(1, "").int(2, 17);
   return new ProtobufWriter().int(1, 8).message(7, graph).message(8, opset).finish();
 }
+/** The operator makes as many elements as a constant says. */
+function toMade(op: "ConstantOfShape" | "Expand", elements: bigint): Uint8Array {
+  const size = { name: "size", type: "int64" as const, dims: [1], data: BigInt64Array.of(elements) };
+  const inputs = op === "Expand" ? ["x", "size"] : ["size"];
+  const largest = { op: "ReduceMax", inputs: ["big"], outputs: ["y"], attributes: [{ name: "keepdims", int: 0 }] };
+  const scalar = { name: "y", type: "float32" as const, shape: [] };
+  const one = { name: "x", type: "float32" as const, shape: [1] };
+  const graph = { inputs: [one], outputs: [scalar], initializers: [size] };
+  return toModel({ nodes: [{ op, inputs, outputs: ["big"] }, largest], ...graph });
+}
 const good = digitModel("1.1.0-int8");
 const manyNodes = Array.from({ length: 60_000 }, (_, at) => ({
   op: "Relu",
@@ -81,6 +91,9 @@ describe("a forged model that the static check refuses before the runtime sees a
     ["A17 a negative dimension", "tensor_malformed", toModel(toTensor([-4n], 4))],
     ["A17 data that is too short", "tensor_malformed", toModel(toTensor([4n], 12))],
     ["A17 data that is too long", "tensor_malformed", toModel(toTensor([4n], 20))],
+    ["A18 a constant shape of 64 GiB", "model_too_complex", toMade("ConstantOfShape", 2n ** 34n)],
+    ["A18 an Expand to 64 GiB", "model_too_complex", toMade("Expand", 2n ** 34n)],
+    ["A18 an Expand to 4 GiB", "model_too_complex", toMade("Expand", 2n ** 30n)],
     ["A19 a loop of 2^62 rounds", "model_too_complex", endlessLoopModel({ trips: 2n ** 62n })],
     ["A20 branches nested twelve deep", "model_too_complex", nestedIfModel(12)],
     ["A21 an operator of a strange domain", "unknown_operator", toModel({ nodes: [{ ...relu, domain: "org.evil" }] })],
@@ -102,11 +115,35 @@ describe("a forged model that the static check refuses before the runtime sees a
   });
 });
 
+describe("a good control", () => {
+  it.each(["1.0.0-fp32", "1.1.0-int8"])("is admitted beside the forged ones, loaded and answers: %s", async (name) => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("control", digitModel(name)));
+    expect(await isServing(serving)).toBe(true);
+  });
+});
+
 describe("a forged model that only a run can show", () => {
   const forged = { slot: "forged", model: "forged" };
   const toBody = (datatype: string, shape: readonly number[], data: readonly unknown[]) =>
     JSON.stringify({ inputs: [{ name: "x", datatype, shape, data }] });
   const infer = (serving: ServingHarness, body: string) => serving.http({ path: "/v2/models/forged/infer", body });
+
+  it("A18 expands to 64 GiB by a size that it works out: the run fails with a reason, and the neighbour goes on", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    const nodes = [
+      { op: "Shape", inputs: ["x"], outputs: ["rows"] },
+      { op: "Mul", inputs: ["rows", "count"], outputs: ["size"] },
+      { op: "Expand", inputs: ["x", "size"], outputs: ["big"] },
+      { op: "ReduceMax", inputs: ["big"], outputs: ["y"], attributes: [{ name: "keepdims", int: 0 }] },
+    ];
+    const count = { name: "count", type: "int64" as const, dims: [1], data: BigInt64Array.of(2n ** 34n) };
+    const edges = { inputs: [{ ...x, shape: ["rows"] }], outputs: [{ ...y, shape: [] }] };
+    await serving.serve(serving.toLoad("expands", toModel({ nodes, initializers: [count], ...edges }), forged));
+    expect((await infer(serving, toBody("FP32", [1], [1]))).status).toBe(500);
+    expect(await isServing(serving)).toBe(true);
+  });
 
   it("A18 asks for 64 GiB: the run fails with a reason, and the neighbour goes on", async () => {
     await using serving = new ServingHarness();
@@ -136,10 +173,14 @@ describe("a forged model that only a run can show", () => {
 
   it("A19 loops for ever where its condition decides: the deadline passes and names it", async () => {
     await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
     await serving.serve(serving.toLoad("endless", endlessLoopModel(), { ...forged, deadlineMs: 200 }));
+    expect(await isServing(serving)).toBe(true);
     const answer = await infer(serving, toBody("FP32", [4], [1, 2, 3, 4]));
     expect(answer.status).toBe(504);
     expect(await serving.event("hung")).toMatchObject({ loadId: "endless", model: "forged" });
+    // Until the supervisor ends the process, the neighbour answers from its own thread.
+    expect(await isServing(serving)).toBe(true);
   });
 
   it("A21 twenty thousand nodes and a graph in a circle: the one loads in time, the other is refused with a reason", async () => {
@@ -168,6 +209,26 @@ describe("a forged model that only a run can show", () => {
     const answer = await serving.http({ path: "/v2/models/forged" });
     expect(answer.bytes.length).toBeLessThan(1_000);
     expect(answer.bytes.toString()).not.toContain("owned");
+  });
+
+  it.each<[string, number[], string[]]>([
+    ["another length", [7], ["rows"]],
+    ["another rank", [2, 2], ["rows", "columns"]],
+  ])("A23 answers %s than it states: named, counted, and the neighbour goes on", async (_, stated, free) => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    const edges = { inputs: [{ ...x, shape: free }], outputs: [{ ...y, shape: stated }] };
+    await serving.serve(serving.toLoad("shape", toModel(edges), forged));
+    const shape = free.map(() => 4);
+    const data = Array.from({ length: 4 ** shape.length }, () => 1);
+    const answer = await infer(serving, toBody("FP32", shape, data));
+    expect(answer.status).toBe(500);
+    expect(json(answer.bytes)).toEqual({
+      error: `output 'y' of model 'forged' has the shape [${shape}], but the model states [${stated}]`,
+    });
+    const { loads } = await serving.must({ kind: "collect" });
+    expect(loads.find(({ loadId }) => loadId === "shape")).toMatchObject({ errors: { runtime: 1 } });
+    expect(await isServing(serving)).toBe(true);
   });
 
   it("A23 answers not-a-number, and ten million values: counted, refused as JSON, and the neighbour goes on", async () => {

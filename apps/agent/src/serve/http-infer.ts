@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkInputs, parseInferRequest, toInferResponse, type InferResponse } from "@fairlead/inference";
+import { checkInputs, checkOutputs, parseInferRequest, toInferResponse, type InferResponse } from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
 import { readBody } from "./http-body.ts";
 import type { Load } from "./load.ts";
@@ -69,6 +69,7 @@ async function infer(
       throw error;
     });
   const ranMs = performance.now();
+  checkOutputs(load.target.name, load.target.outputs, outputs);
   recordOutputs(load.accumulator, load.classificationOutput, outputs);
   load.accumulator.recordBusy(shareUs);
   const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
