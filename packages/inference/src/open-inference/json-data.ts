@@ -56,8 +56,10 @@ function parseStrings(name: string, data: readonly unknown[], count: number): Ui
 function fillFlat(data: readonly unknown[], target: Float32Array): number {
   for (let index = 0; index < target.length; index += 1) {
     const value = data[index];
-    if (typeof value !== "number" || !Number.isFinite(value)) return index;
+    if (typeof value !== "number") return index;
     target[index] = value;
+    // Looked at where it lies: what a double holds may be infinite here.
+    if (!Number.isFinite(target[index])) return index;
   }
   return target.length;
 }
@@ -75,7 +77,7 @@ function put(sink: Sink, value: unknown): void {
   if (position >= target.length) throw malformed(countMessage(sink.name, `more than ${position}`, target.length));
   if (target instanceof BigInt64Array || target instanceof BigUint64Array) target[position] = toBigInt(sink, value);
   else if (datatype === "BOOL") target[position] = toBoolean(sink, value);
-  else if (datatype === "FP16") target[position] = toHalf(toFinite(sink, value));
+  else if (datatype === "FP16") target[position] = toHalf(sink, toFinite(sink, value));
   else if (datatype === "BF16") throw malformed(`input '${sink.name}': BF16 travels as binary data only`);
   else target[position] = toNumber(sink, value);
   sink.position = position + 1;
@@ -90,11 +92,16 @@ function toFinite(sink: Sink, value: unknown): number {
 
 function toNumber(sink: Sink, value: unknown): number {
   const number = toFinite(sink, value);
+  if (sink.datatype === "FP32" && !Number.isFinite(Math.fround(number))) throw toOutOfRange(sink, number);
   const range = integerRanges[sink.datatype];
   if (range !== undefined && !(Number.isInteger(number) && number >= range.min && number <= range.max)) {
-    throw malformed(`input '${sink.name}' holds ${number}, which is no ${sink.datatype}`);
+    throw toOutOfRange(sink, number);
   }
   return number;
+}
+
+function toOutOfRange({ name, datatype }: Sink, number: number): ProtocolError {
+  return malformed(`input '${name}' holds ${number}, which is no ${datatype}`);
 }
 
 /** Beyond 2^53 JSON numbers have lost digits before anyone can look at them. */
@@ -113,7 +120,8 @@ function toBoolean(sink: Sink, value: unknown): number {
   throw malformed(`input '${sink.name}' holds a value that is no BOOL`);
 }
 
-function toHalf(value: number): number {
+function toHalf(sink: Sink, value: number): number {
+  if (!Number.isFinite(Math.f16round(value))) throw toOutOfRange(sink, value);
   const bits = new Uint16Array(1);
   new DataView(bits.buffer).setFloat16(0, value, true);
   return bits[0] ?? 0;
