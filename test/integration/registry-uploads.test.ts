@@ -11,7 +11,7 @@ import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "registry-"));
-const plane = new TestPlane({ dir });
+const plane = new TestPlane({ dir, args: ["--models-deny-operators", "Erf"] });
 let ca = "";
 beforeAll(async () => {
   await plane.start();
@@ -89,6 +89,24 @@ describe("an upload that is refused says why and leaves nothing", () => {
       outputs: [{ name: "y", type: "float32", shape: [1] }],
     },
   });
+  const malformed = buildOnnxModel({
+    graph: {
+      nodes: [{ op: "Relu", inputs: ["x"], outputs: ["y"] }],
+      initializers: [{ name: "w", type: "float32", dims: [4], data: new Uint8Array(12) }],
+      inputs: [{ name: "x", type: "float32", shape: [1] }],
+      outputs: [{ name: "y", type: "float32", shape: [1] }],
+    },
+  });
+  const denied = buildOnnxModel({
+    graph: {
+      nodes: [
+        { op: "Relu", inputs: ["x"], outputs: ["h"] },
+        { op: "Erf", inputs: ["h"], outputs: ["y"] },
+      ],
+      inputs: [{ name: "x", type: "float32", shape: [1] }],
+      outputs: [{ name: "y", type: "float32", shape: [1] }],
+    },
+  });
   const futureOpset = buildOnnxModel({
     opsets: [{ domain: "", version: 999 }],
     graph: {
@@ -104,11 +122,27 @@ describe("an upload that is refused says why and leaves nothing", () => {
     ["an unknown operator", unknownOperator, "unknown_operator"],
     ["an operator set from the future", futureOpset, "unsupported_opset"],
     ["weights outside of the file", externalDataModel("../../etc/passwd"), "external_data_refused"],
+    ["A17 a tensor that is shorter than its shape", malformed, "tensor_malformed"],
+    ["an operator that this plane denies", denied, "unknown_operator"],
   ])("%s", async (_name, bytes, code) => {
     const answer = await put(bytes);
     expect(answer.json).toMatchObject({ status: 422, code });
     expect(answer.json["hint"]).toMatch(/\w{3}/u);
     expect(listFiles()).toEqual([]);
+  });
+
+  test.each([
+    ["an operator that nobody knows", unknownOperator, "unknown_operator", "node 0 (Teleport)"],
+    ["an operator that this plane denies", denied, "unknown_operator", "node 1 (Erf)"],
+    ["A17 a tensor that is shorter than its shape", malformed, "tensor_malformed", "initializer 0"],
+  ])("and says in the answer and in the audit log where in the file: %s", async (_name, bytes, code, place) => {
+    const answer = await put(bytes);
+    expect(answer.json["detail"]).toMatch(/; at byte \d+, /u);
+    expect(answer.json["detail"]).toContain(place);
+    const { json } = await call("audit?limit=200");
+    const items = json["items"] as { action: string; subject: string; reason: string; details: object }[];
+    const entry = items.find(({ action, subject }) => action === "request.refuse" && subject.includes(toDigest(bytes)));
+    expect(entry).toMatchObject({ reason: code, details: { place, byte: expect.any(Number) } });
   });
 
   test("bytes that are not those of the digest", async () => {

@@ -224,7 +224,7 @@ describe("a forged model that only a run can show", () => {
     const answer = await infer(serving, toBody("FP32", shape, data));
     expect(answer.status).toBe(500);
     expect(json(answer.bytes)).toEqual({
-      error: `output 'y' of model 'forged' has the shape [${shape}], but the model states [${stated}]`,
+      error: `output 'y' of model 'forged' has the shape [${shape.join(",")}], but the model states [${stated.join(",")}]`,
     });
     const { loads } = await serving.must({ kind: "collect" });
     expect(loads.find(({ loadId }) => loadId === "shape")).toMatchObject({ errors: { runtime: 1 } });
