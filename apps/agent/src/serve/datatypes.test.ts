@@ -121,6 +121,8 @@ describe("a model of strings", () => {
       /elements 3 for input 'x', expecting 2/u,
     ],
     ["bytes that are no UTF-8", { binary: Uint8Array.of(1, 0, 0, 0, 0xff, 0, 0, 0, 0) }, /no UTF-8/u],
+    ["a NUL character, where the runtime would cut it", { data: ["he\0llo", "b"] }, /string with a NUL character/u],
+    ["a NUL character in binary data", { binary: toStrings("a", "he\0llo") }, /string with a NUL character/u],
     ["a number", { data: ["a", 1] }, /no string/u],
     ["too few", { data: ["a"] }, /elements 1 for input 'x', expecting 2/u],
     ["another datatype", { datatype: "FP32", data: [1, 2] }, /data-type is 'FP32', but model 'upper' expects 'BYTES'/u],

@@ -10,6 +10,7 @@ import {
   type WrittenModel,
 } from "@fairlead/inference/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseServingConfig } from "./config.ts";
 import { readInflightLoads } from "./inflight.ts";
 import { digitModel, json, readDigits, ServingHarness } from "./testing/serving-harness.ts";
 
@@ -56,6 +57,11 @@ function toMade(op: "ConstantOfShape" | "Expand", elements: bigint): Uint8Array 
   const graph = { inputs: [one], outputs: [scalar], initializers: [size] };
   return toModel({ nodes: [{ op, inputs, outputs: ["big"] }, largest], ...graph });
 }
+const gelu = { ...relu, op: "QuickGelu", domain: "com.microsoft" };
+const half = [
+  { domain: "", version: 17 },
+  { domain: "com.microsoft", version: 1 },
+];
 const good = digitModel("1.1.0-int8");
 const manyNodes = Array.from({ length: 60_000 }, (_, at) => ({
   op: "Relu",
@@ -112,6 +118,35 @@ describe("a forged model that the static check refuses before the runtime sees a
     const answer = await serving.ask(serving.toLoad(id, bytes, { slot: "forged", model: "forged" }));
     expect(answer).toMatchObject({ ok: false, error: { code } });
     expect(await isServing(serving)).toBe(true);
+  });
+});
+
+describe("a device that narrows its operators", () => {
+  const policy = { allowDomains: ["ai.onnx"], denyOperators: ["Loop"] };
+  it.each<[string, Uint8Array, RegExp]>([
+    [
+      "a domain that it does not allow",
+      toModel({ nodes: [gelu] }, { opsets: half }),
+      /com\.microsoft are not allowed here/u,
+    ],
+    ["an operator that it denies", endlessLoopModel({ trips: 2n }), /^Loop is not allowed here; .*node 0 \(Loop\)$/u],
+  ])("refuses %s when a model is loaded, whoever signed it", async (_, bytes, reason) => {
+    await using serving = new ServingHarness({ models: policy });
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    const answer = await serving.ask(serving.toLoad("narrow", bytes, { slot: "forged", model: "forged" }));
+    expect(answer).toMatchObject({
+      ok: false,
+      error: { code: "unknown_operator", message: expect.stringMatching(reason) },
+    });
+    expect(await isServing(serving)).toBe(true);
+    await using open = new ServingHarness();
+    await open.must(open.toLoad("wide", bytes, { slot: "forged", model: "forged" }));
+  });
+
+  it("does not start with a policy that it cannot read", () => {
+    const address = { kind: "tcp", host: "127.0.0.1", port: 0 };
+    for (const models of [{ allowDomains: "ai.onnx", denyOperators: [] }, { allowDomains: [] }, null, "none"])
+      expect(() => parseServingConfig(JSON.stringify({ address, inflightPath: "i", models }))).toThrow(/policy/u);
   });
 });
 
@@ -200,7 +235,7 @@ describe("a forged model that only a run can show", () => {
     const answer = await serving.ask(serving.toLoad("circle", toModel({ nodes: circle }), forged));
     expect(answer).toMatchObject({ ok: false, error: { code: "model_load_failed" } });
     expect(await isServing(serving)).toBe(true);
-  });
+  }, 20_000);
 
   it("A22 megabytes of metadata with control characters are never shown whole", async () => {
     await using serving = new ServingHarness();

@@ -9,7 +9,7 @@ import {
 } from "../tensor.ts";
 import type { Priority } from "../scheduler/settings.ts";
 import { countStrings, decodeStrings } from "../string-data.ts";
-import { parseJsonData } from "./json-data.ts";
+import { checkTexts, parseJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 /** The model that a request is for, as far as parsing needs it. */
@@ -181,7 +181,9 @@ function checkStrings(head: Omit<Tensor, "data">, data: Uint8Array): void {
   if (count !== expected)
     throw malformed(`unexpected number of string elements ${count} for input '${head.name}', expecting ${expected}`);
   // The runtime takes text; what it would make of other bytes is not what was sent.
-  if (decodeStrings(data) === null) throw malformed(`the strings of input '${head.name}' are no UTF-8`);
+  const texts = decodeStrings(data);
+  if (texts === null) throw malformed(`the strings of input '${head.name}' are no UTF-8`);
+  checkTexts(head.name, texts);
 }
 
 function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, parameters: JsonObject): SharedRange {

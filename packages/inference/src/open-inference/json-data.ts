@@ -49,7 +49,17 @@ function parseStrings(name: string, data: readonly unknown[], count: number): Ui
   const texts = strings.filter((text) => typeof text === "string" && text.isWellFormed()) as string[];
   if (texts.length !== strings.length) throw malformed(`input '${name}' holds a value that is no string`);
   if (texts.length !== count) throw malformed(countMessage(name, texts.length, count));
+  checkTexts(name, texts);
   return encodeStrings(texts);
+}
+
+/** The runtime for Node takes a string up to its first NUL, and would run the model on another text than was sent. */
+export function checkTexts(name: string, texts: readonly string[]): void {
+  if (texts.some((text) => text.includes("\0")))
+    throw new ProtocolError(
+      "not_supported",
+      `input '${name}' holds a string with a NUL character, where it would be cut`,
+    );
 }
 
 /** Copies finite numbers until the target is full or an element is anything else; how many were copied. */
