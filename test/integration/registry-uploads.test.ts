@@ -135,7 +135,8 @@ describe("an upload that is refused says why and leaves nothing", () => {
     ["an operator that nobody knows", unknownOperator, "unknown_operator", "node 0 (Teleport)"],
     ["an operator that this plane denies", denied, "unknown_operator", "node 1 (Erf)"],
     ["A17 a tensor that is shorter than its shape", malformed, "tensor_malformed", "initializer 0"],
-  ])("and says in the answer and in the audit log where in the file: %s", async (_name, bytes, code, place) => {
+  ])("and says in the answer and in the audit log where in the file: %s", async (...row) => {
+    const [, bytes, code, place] = row;
     const answer = await put(bytes);
     expect(answer.json["detail"]).toMatch(/; at byte \d+, /u);
     expect(answer.json["detail"]).toContain(place);

@@ -30,9 +30,19 @@ describe("the agent's configuration", () => {
     ["no YAML", "a: [\n"],
     ["a slot that requires an accelerator and names none", "slots: { reader: { providers: [cpu], require: true } }\n"],
     ["a first wait above the longest", "inference: { acceleratorRetry: { firstMs: 500, maxMs: 400 } }\n"],
+    ["a domain of operators that nobody knows", "models: { allowDomains: [org.evil] }\n"],
+    ["an operator that is no name", "models: { denyOperators: ['a b'] }\n"],
   ])("refuses %s", async (_what, text) => {
     write(text);
     await expect(loadConfig(root, {})).rejects.toMatchObject({ code: "config_invalid" });
+  });
+
+  it("allows every domain of operators, and takes fewer", async () => {
+    const all = { allowDomains: ["ai.onnx", "ai.onnx.ml", "com.microsoft"], denyOperators: [] };
+    expect((await loadConfig(root, {})).models).toEqual(all);
+    write("models: { allowDomains: [ai.onnx], denyOperators: ['Loop', 'com.microsoft::QMoE'] }\n");
+    const fewer = { allowDomains: ["ai.onnx"], denyOperators: ["Loop", "com.microsoft::QMoE"] };
+    expect((await loadConfig(root, {})).models).toEqual(fewer);
   });
 
   it("takes providers per slot", async () => {
