@@ -12,6 +12,7 @@ import { measureBuild } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
+import { readFirmware } from "./trust/firmware.ts";
 import { ReleaseAdmission } from "./trust/release-admission.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
@@ -172,6 +173,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),
+    judgeTime: (releaseId) => desired.judgeTime(releaseId),
     measure: (request, build, signal) =>
       measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
     onChange: () => link.report(),
@@ -192,6 +194,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     chooser,
     capabilities: { ...capabilities, memoryBytes },
     offers,
+    judgeTime: (releaseId) => desired.judgeTime(releaseId),
     emit,
     onChange: () => link.report(),
     clock,
@@ -226,7 +229,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     tenant,
     device,
     time,
-    self: { profile: profile.metadata.name, fleet: config.fleet, agentVersion },
+    self: {
+      ...{ profile: profile.metadata.name, fleet: config.fleet, agentVersion },
+      firmware: await readFirmware(identity.inventory),
+    },
     admit: (releases) => admission.admit(releases),
     logger,
     onAccepted: (state) => {

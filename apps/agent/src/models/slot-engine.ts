@@ -162,6 +162,8 @@ export class SlotEngine {
   }
 
   startFetch(build: InstalledBuild): void {
+    const late = this.ports.judgeTime(build.releaseId);
+    if (late !== null) return this.apply({ kind: "failed", ...late });
     const abort = new AbortController();
     const fetch: Fetch = { digest: build.artifact.digest, abort, state: "running" };
     this.#fetch = fetch;

@@ -13,7 +13,7 @@ import { RepositoryClient } from "./repository-client.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
-import type { SlotView } from "./slot-ports.ts";
+import type { SlotPorts, SlotView } from "./slot-ports.ts";
 import type { LoadScheduling, ServingEvent } from "../serve/ipc.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
@@ -24,6 +24,7 @@ export interface SlotsOptions {
   readonly chooser: Chooser;
   readonly capabilities: BuildCapabilities;
   readonly offers: DeviceOffers;
+  readonly judgeTime: SlotPorts["judgeTime"];
   readonly emit: (data: EventData) => void;
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -59,11 +60,12 @@ export class Slots implements Service {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
     const { folder, serving, keeper, emit, clock, random, logger, threads, offers, deadlineMs } = this.#options;
-    const { scheduling } = this.#options;
+    const { scheduling, judgeTime } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
       fetch: (artifact, signal, onProgress) => keeper.fetch(artifact, { signal, onProgress }),
+      judgeTime,
       toPath: (digest) => keeper.toPath(digest),
       emit,
       onChange: () => this.#onChange(),
