@@ -8,7 +8,7 @@ import type { TrustModule } from "./trust/trust.ts";
 /** The controllers and the registry, in the order in which they start. */
 export function createModules(context: PlaneContext, trust: TrustModule): readonly PlaneModule[] {
   const commands = createCommandOutbox(context);
-  const rollouts = createRolloutModule(context);
+  const rollouts = createRolloutModule(context, trust.vouching);
   const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
   return [trust, createRegistry(context), commands, rollouts, remediation];
 }

@@ -111,7 +111,7 @@ describe("verification", () => {
   });
 
   it("asks for no time of a release that is followed already, so that the other slots can still be told", () => {
-    const over = toRelease({ expiresAtMs: nowMs - 500_000 });
+    const over = toRelease({ issuedAtMs: nowMs - 900_000, expiresAtMs: nowMs - 500_000 });
     const [slot] = toDesiredState().slots;
     const asked = state({ slots: [{ ...slot!, release: { signed: over } }] });
     expect(checkState(asked)).toBe("release_invalid");

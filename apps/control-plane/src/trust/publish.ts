@@ -6,6 +6,7 @@ import type { Transaction, TrustMetadataRow } from "@fairlead/store";
 import type { PlaneContext } from "../context.ts";
 import { signOnlineRoles, toServedName } from "./freshness.ts";
 import type { OnlineKeys } from "./online-keys.ts";
+import { keptSnapshots, listUnreachable } from "./prune.ts";
 import { readRepository, refuseMetadata } from "./repository.ts";
 import { toServed, tryAsDevice } from "./try-as-device.ts";
 
@@ -101,7 +102,7 @@ export async function publish(context: TrustContext, request: PublishRequest): P
     const written = [...added, fresh.snapshot, fresh.timestamp];
     await tryAsDevice({ trusted, served: toServed([...present, ...written]), releases, nowMs });
     await save(tx, written, { nowMs, actor });
-    await tx.trustMetadata.removeSnapshotsBefore(fresh.snapshot.version - 16);
+    await prune(tx);
     for (const release of releases) await addRelease(context, tx, { release, actor });
     const roles = Object.fromEntries(
       [...toNewest([...repository.signed, ...written])].map(([role, file]) => [role, file.version]),
@@ -116,6 +117,14 @@ export async function publish(context: TrustContext, request: PublishRequest): P
     });
     return { roles, releases: releases.map(({ releaseId }) => releaseId) };
   });
+}
+
+async function prune(tx: Transaction): Promise<void> {
+  const served = await tx.trustMetadata.listNames();
+  const snapshots = served.filter(({ role }) => role === "snapshot").toSorted((a, b) => b.version - a.version);
+  const texts: string[] = [];
+  for (const { name } of snapshots.slice(0, keptSnapshots)) texts.push((await tx.trustMetadata.get(name))?.text ?? "");
+  await tx.trustMetadata.remove(listUnreachable(served, texts));
 }
 
 async function addRelease(
