@@ -34,6 +34,8 @@ import { Chooser } from "./models/choice/chooser.ts";
 import { isToSwitch } from "./models/choice/switch-build.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
 import { listProviders, type DeviceOffers } from "./models/load-target.ts";
+import { Mirrors } from "./models/mirrors.ts";
+import { readMirrors } from "./models/mirror-config.ts";
 import { Slots } from "./models/slots.ts";
 import { createForwarder } from "./outbox/forwarder.ts";
 import { toEventBody } from "./outbox/outbox-message.ts";
@@ -115,8 +117,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   credentials.onReplaced((renewed) => (httpsAgent.options.cert = renewed));
   const keeper = new ArtifactKeeper({
     store: openArtifactStore(paths),
-    urls: () => desired.artifactUrls,
-    agent: httpsAgent,
+    mirrors: new Mirrors({
+      ...{ configured: await readMirrors(config.mirrors), desired: () => desired.artifactUrls },
+      ...{ apiUrl: identity.apiUrl, agent: httpsAgent, emit, clock, random, logger },
+    }),
     emit,
     logger,
   });

@@ -10,6 +10,7 @@ import {
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { mirrorsSchema } from "./models/mirror-config.ts";
 import { runtimesSchema } from "./serving/runtime-config.ts";
 import { schedulingSchema } from "./serving/scheduling-config.ts";
 
@@ -99,6 +100,7 @@ export const agentConfigSchema = z.strictObject({
     )
     .max(16)
     .default([]),
+  mirrors: mirrorsSchema,
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),
