@@ -13,7 +13,7 @@ import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
 import { readFirmware } from "./trust/firmware.ts";
-import { ReleaseAdmission } from "./trust/release-admission.ts";
+import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -115,12 +115,13 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const { ca, cert, key } = credentials;
   const httpsAgent = new HttpsAgent({ ca, cert, key, maxSockets: 4 });
   credentials.onReplaced((renewed) => (httpsAgent.options.cert = renewed));
+  const mirrors = new Mirrors({
+    ...{ configured: await readMirrors(config.mirrors), desired: () => desired.artifactUrls },
+    ...{ apiUrl: identity.apiUrl, agent: httpsAgent, emit, clock, random, logger },
+  });
   const keeper = new ArtifactKeeper({
     store: openArtifactStore(paths),
-    mirrors: new Mirrors({
-      ...{ configured: await readMirrors(config.mirrors), desired: () => desired.artifactUrls },
-      ...{ apiUrl: identity.apiUrl, agent: httpsAgent, emit, clock, random, logger },
-    }),
+    mirrors,
     emit,
     logger,
   });
@@ -199,6 +200,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     capabilities: { ...capabilities, memoryBytes },
     offers,
     judgeTime: (releaseId) => desired.judgeTime(releaseId),
+    held: () => freshness.held,
     emit,
     onChange: () => link.report(),
     clock,
@@ -222,9 +224,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       link.report();
     };
   const nowMs = () => time.nowMs();
-  const admission = new ReleaseAdmission({
-    ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl },
-    ...{ agent: httpsAgent, nowMs, logger },
+  const { admit, freshness } = await openTrust({
+    ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl, config: config.trust },
+    ...{ agent: httpsAgent, mirrors, nowMs, random, emit, logger },
+    onChange: () => slots.onHeld(),
   });
   const agentVersion = readAgentVersion();
   const desired = createDesired({
@@ -237,7 +240,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       ...{ profile: profile.metadata.name, fleet: config.fleet, agentVersion },
       firmware: await readFirmware(identity.inventory),
     },
-    admit: (releases) => admission.admit(releases),
+    admit,
     logger,
     onAccepted: (state) => {
       slots.setWishes(state);
@@ -370,6 +373,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     close("chooser", () => chooser.close()),
     serving,
     slots,
+    freshness,
     link,
     renewal,
     forwarder,

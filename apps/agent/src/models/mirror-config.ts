@@ -16,6 +16,13 @@ export const mirrorsSchema = z
     z.strictObject({
       /** `{digest}` is replaced; what is served counts by its signed length and digest alone. */
       url: urlSchema.refine((url) => URL.canParse(url.replaceAll("{digest}", "x")), "not a URL"),
+      /** Base address of a copy of the metadata; asked while the plane cannot be reached. */
+      metadata: z
+        .string()
+        .max(2_048)
+        .regex(/^https:\/\/[^\s/@#?]+\/(?:[^\s#?]*\/)?$/u, "not https://HOST/…/ with a slash at its end")
+        .nullable()
+        .default(null),
       /** File with the authority that its certificate comes from; absent: the system's authorities. */
       ca: z.string().max(4_096).refine(isAbsolute, "not an absolute path").nullable().default(null),
     }),
@@ -26,13 +33,13 @@ export const mirrorsSchema = z
 /** @throws CodedError `config_invalid` */
 export async function readMirrors(mirrors: z.infer<typeof mirrorsSchema>): Promise<ConfiguredMirror[]> {
   return await Promise.all(
-    mirrors.map(async ({ url, ca }) => {
-      if (ca === null) return { url, ca };
+    mirrors.map(async ({ url, metadata: metadataUrl, ca }) => {
+      if (ca === null) return { url, metadataUrl, ca };
       try {
         const pem = await readFile(ca, "utf8");
         // Refuses what is no certificate now, and not when a download is due.
         void new X509Certificate(pem);
-        return { url, ca: pem };
+        return { url, metadataUrl, ca: pem };
       } catch (error) {
         throw new CodedError("config_invalid", `mirrors: ${ca}: ${toErrorMessage(error)}`, {
           cause: error,

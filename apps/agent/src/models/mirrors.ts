@@ -2,6 +2,8 @@ import { createEgress, resolveBySystem, type Egress } from "@fairlead/egress";
 import { toErrorCode, type Clock, type CodedError, type Logger } from "@fairlead/kernel";
 import type { EventData } from "@fairlead/protocol";
 import type { Agent } from "node:https";
+import type { MetadataMirror } from "../trust/release-admission.ts";
+import { createMetadataFetch } from "../trust/metadata-fetch.ts";
 import { createMirrorSource, createPlaneSource, type ArtifactSource } from "./artifact-source.ts";
 import { toUsable, withFailure, withSuccess, type MirrorHealth } from "./mirror-health.ts";
 
@@ -9,6 +11,8 @@ import { toUsable, withFailure, withSuccess, type MirrorHealth } from "./mirror-
 export interface ConfiguredMirror {
   /** `https://…{digest}…`. */
   readonly url: string;
+  /** Base address of a copy of the metadata, asked while the plane cannot be reached; null: artifacts alone. */
+  readonly metadataUrl: string | null;
   /** PEM of the authority that its certificate comes from; null: the system's. */
   readonly ca: string | null;
 }
@@ -50,6 +54,7 @@ function openEgress(
 export class Mirrors {
   readonly #options: MirrorsOptions;
   readonly #configured: readonly { readonly url: string; readonly egress: Egress }[];
+  readonly metadata: readonly MetadataMirror[];
   readonly #named: Egress;
   #health: MirrorHealth = new Map();
 
@@ -60,6 +65,14 @@ export class Mirrors {
       url,
       egress: openEgress(clock, { ca, loopback: isLoopbackName(url) }),
     }));
+    this.metadata = configured.flatMap(({ metadataUrl, ca }) => {
+      if (metadataUrl === null) return [];
+      const { origin: name } = new URL(metadataUrl);
+      const fetch = createMetadataFetch(openEgress(clock, { ca, loopback: isLoopbackName(metadataUrl) }));
+      return [
+        { name, metadataUrl, fetch, isAside: () => clock.monotonicMs() < (this.#health.get(name)?.untilMs ?? 0) },
+      ];
+    });
     this.#named = openEgress(clock, { ca: null, loopback: false });
   }
 
@@ -84,12 +97,22 @@ export class Mirrors {
   }
 
   onFailed({ kind, name }: ArtifactSource, error: CodedError): void {
-    const { clock, random, emit, logger } = this.#options;
     const code = toErrorCode(error) ?? "unknown";
-    const reason = error.message.slice(0, 256);
-    logger.warn("a source of artifacts failed", { source: name, code, reason });
+    this.#options.logger.warn("a source of artifacts failed", { source: name, code, reason: error.message });
     // A mirror that does not have a file (yet) is not to blame: the next artifact is asked of it again.
     if (kind === "plane" || code === "download_absent") return;
+    this.#putAside(name, { code, reason: error.message });
+  }
+
+  onMetadataFailed({ name }: MetadataMirror, failure: { readonly code: string; readonly reason: string }): void {
+    this.#options.logger.warn("a mirror of the metadata is not believed", { source: name, ...failure });
+    this.#putAside(name, failure);
+  }
+
+  #putAside(name: string, failure: { readonly code: string; readonly reason: string }): void {
+    const { clock, random, emit } = this.#options;
+    const { code } = failure;
+    const reason = failure.reason.slice(0, 256);
     const nowMs = clock.monotonicMs();
     this.#health = withFailure(this.#health, name, { nowMs, random: random() });
     const forMs = Math.round((this.#health.get(name)?.untilMs ?? nowMs) - nowMs);

@@ -22,6 +22,8 @@ export interface SlotPorts {
     onProgress: (ratio: number) => void,
   ) => Promise<void>;
   /** Why this release must not be fetched (any more); null while it may. */
+  /** Why nothing may be served now; null while it may. */
+  readonly held: () => string | null;
   readonly judgeTime: (releaseId: string) => { readonly code: string; readonly reason: string } | null;
   readonly toPath: (digest: string) => string;
   readonly emit: (data: EventData) => void;

@@ -25,6 +25,7 @@ export interface SlotsOptions {
   readonly capabilities: BuildCapabilities;
   readonly offers: DeviceOffers;
   readonly judgeTime: SlotPorts["judgeTime"];
+  readonly held: SlotPorts["held"];
   readonly emit: (data: EventData) => void;
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -60,12 +61,13 @@ export class Slots implements Service {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
     const { folder, serving, keeper, emit, clock, random, logger, threads, offers, deadlineMs } = this.#options;
-    const { scheduling, judgeTime } = this.#options;
+    const { scheduling, judgeTime, held } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
       fetch: (artifact, signal, onProgress) => keeper.fetch(artifact, { signal, onProgress }),
       judgeTime,
+      held,
       toPath: (digest) => keeper.toPath(digest),
       emit,
       onChange: () => this.#onChange(),
@@ -158,6 +160,12 @@ export class Slots implements Service {
     logger.info("a client on the device asked for a model", { ask: asked.ask, model: asked.model, refusal });
     // A process that ended meanwhile has forgotten the question, and its client with it.
     await serving.request({ kind: "repository-done", askId: asked.askId, refusal }).catch(() => undefined);
+  }
+
+  /** What may be served has changed for all of them. */
+  onHeld(): void {
+    for (const engine of this.#engines.values()) engine.wake();
+    this.#onChange();
   }
 
   onServingReady(): void {

@@ -60,7 +60,7 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
   /** Nobody says any more that nothing is newer than what the device knows, or somebody says it again. */
   z.strictObject({
     kind: z.literal("freshness"),
-    state: z.enum(["stale", "held", "fresh"]),
+    state: z.enum(["fresh", "stale", "overdue"]),
     /** When the last statement ended. */
     untilMs: z.number(),
     reason: z.string().max(256),
