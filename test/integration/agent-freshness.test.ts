@@ -16,13 +16,13 @@ describe("an agent that nobody tells what is newest", () => {
     await agent.enrol();
     configure(agent, { maxStaleServeMs: 1_000, refreshMs: 1_000 });
     agent.run();
-    await plane.desire(device, [toSlot(plane, "1.0.0")]);
-    await agent.waitForVersion("1.0.0");
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
     plane.trust.timestampLifeMs = 1_000;
     plane.trust.renew();
     const held = await agent.waitFor("it does not serve any more", () => agent.slot?.serving === false && agent.slot);
     expect(held.notServingReason).toContain("trust.maxStaleServeMs");
-    expect(held.active?.version).toBe("1.0.0");
+    expect(held.active?.version).toBe("1.1.0");
     expect(await agent.infer(0)).toMatchObject({ status: 503, text: expect.stringContaining("maxStaleServeMs") });
     const states = () => plane.events.flatMap((event) => (event.kind === "freshness" ? [event.state] : []));
     await agent.waitFor("it says so", () => states().includes("overdue"));
@@ -41,8 +41,8 @@ describe("an agent that nobody tells what is newest", () => {
       await using agent = new AgentHarness(plane);
       await agent.enrol();
       agent.run();
-      await plane.desire(device, [toSlot(plane, "1.0.0")]);
-      await agent.waitForVersion("1.0.0");
+      await plane.desire(device, [toSlot(plane, "1.1.0")]);
+      await agent.waitForVersion("1.1.0");
       await agent.process.kill();
       await plane.close();
       const serves = (text: string) =>
@@ -53,17 +53,23 @@ describe("an agent that nobody tells what is newest", () => {
             return false;
           }
         });
-      const answers = async () => {
-        const { status, text } = await agent.infer(0);
-        return status === 503 && text.includes("maxStaleServeMs");
-      };
+      // A serving process that was never given the model does not know its name.
+      const refuses = () =>
+        agent.waitFor("the endpoint answers, and no model", async () => {
+          try {
+            return [404, 503].includes((await agent.infer(0)).status);
+          } catch {
+            return false;
+          }
+        });
       // The statement lives four days: at the fortieth it has ended for longer than thirty.
       configure(agent, { maxStaleServeMs: 30 * dayMs });
       agent.run(toShiftedClock("+33d"));
       await serves("thirty-three days on it serves");
       await agent.process.kill();
       agent.run(toShiftedClock("+40d"));
-      await agent.waitFor("forty days on it does not", () => answers().catch(() => false));
+      await agent.waitFor("forty days on it does not", () => agent.log.includes("trust.maxStaleServeMs ago"));
+      for (let count = 0; count < 10; count += 1) await refuses();
       await agent.process.kill();
       configure(agent, { maxStaleServeMs: 30 * dayMs, onStale: "alarm" });
       agent.run(toShiftedClock("+40d"));

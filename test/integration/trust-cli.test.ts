@@ -51,6 +51,40 @@ describe("the repository", () => {
     });
   });
 
+  it("A10 refuses what the administrator alone says: documents by nobody's key, releases by no publisher", async () => {
+    const [first] = await releases();
+    const post = (body: unknown) => plane.post("/api/v1/trust/publications", body);
+    const invented = { ...first, releaseId: `${first?.releaseId.slice(0, -1)}0` };
+    expect(await post({ documents: {}, releases: [invented] })).toMatchObject({
+      status: 422,
+      code: "metadata_refused",
+    });
+    const own = await done("trust", "view", "-o", "json");
+    expect(own).toContain("publisher");
+    const forged = readFileSync(join(plane.trustDir, "metadata", "1.publisher.json"), "utf8");
+    const next = forged.replace('"version": 1', '"version": 2');
+    expect(await post({ documents: { "2.publisher.json": next } })).toMatchObject({
+      status: 422,
+      code: "metadata_refused",
+    });
+    expect(await post({ documents: { "9.timestamp.json": forged } })).toMatchObject({ status: 422 });
+    expect(await post({ documents: { "../x.json": forged } })).toMatchObject({ status: 422 });
+  });
+
+  it("A1 takes no document of a version that was left behind, also when its own copy is gone", async () => {
+    await done("releases", "sign", "digit-reader", "1.0.0");
+    const old = readFileSync(join(plane.trustDir, "metadata", "1.publisher.json"), "utf8");
+    // Eighteen publications later no snapshot names the first one any more.
+    for (let count = 0; count < 18; count += 1)
+      expect(await plane.post("/api/v1/trust/publications", { documents: {} })).toMatchObject({ status: 201 });
+    await expect(plane.get("/api/v1/trust/metadata/1.publisher.json")).rejects.toThrow(/not_found|404/u);
+    expect(await plane.get("/api/v1/trust/metadata/1.root.json")).toBeDefined();
+    expect(await plane.post("/api/v1/trust/publications", { documents: { "1.publisher.json": old } })).toMatchObject({
+      status: 409,
+      code: "metadata_conflict",
+    });
+  });
+
   it("signs from when to when and for what a release is, and shows it", async () => {
     const terms = ["--not-before", "2099-01-01", "--expires", "2099-02-01", "--min-firmware", "os.kernel=6.1"];
     expect(await sign(...terms, "--for-fleet", "north")).toMatchObject({ code: 0 });
@@ -78,26 +112,6 @@ describe("the repository", () => {
     const offline = { ...plane.cliEnv, FAIRLEAD_TOKEN: "fla_nobody" };
     await runCli(["releases", "sign", "digit-reader", "1.0.0"], offline);
     expect(listed()).toEqual(before);
-  });
-
-  it("A10 refuses what the administrator alone says: documents by nobody's key, releases by no publisher", async () => {
-    const [first] = await releases();
-    const post = (body: unknown) => plane.post("/api/v1/trust/publications", body);
-    const invented = { ...first, releaseId: `${first?.releaseId.slice(0, -1)}0` };
-    expect(await post({ documents: {}, releases: [invented] })).toMatchObject({
-      status: 422,
-      code: "metadata_refused",
-    });
-    const own = await done("trust", "view", "-o", "json");
-    expect(own).toContain("publisher");
-    const forged = readFileSync(join(plane.trustDir, "metadata", "1.publisher.json"), "utf8");
-    const next = forged.replace('"version": 1', '"version": 2');
-    expect(await post({ documents: { "2.publisher.json": next } })).toMatchObject({
-      status: 422,
-      code: "metadata_refused",
-    });
-    expect(await post({ documents: { "9.timestamp.json": forged } })).toMatchObject({ status: 422 });
-    expect(await post({ documents: { "../x.json": forged } })).toMatchObject({ status: 422 });
   });
 
   it("changes a publisher's key, and what the old key says counts no more", async () => {
