@@ -69,12 +69,12 @@ export class AgentHarness implements AsyncDisposable {
     return this.command("enrol", "--server", this.plane.url, "--token", token, "--device", device, "--label", "site=a");
   }
 
-  run(): this {
+  run(env: Readonly<Record<string, string>> = {}): this {
     this.#process = new OwnedProcess({
       name: device,
       entry,
       args: ["run", "--data", this.data],
-      env: { FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: "500", FAIRLEAD_AGENT_INFERENCE_PORT: "0" },
+      env: { FAIRLEAD_AGENT_TELEMETRY_WINDOW_MS: "500", FAIRLEAD_AGENT_INFERENCE_PORT: "0", ...env },
       logFile: join(this.folder, "agent.log"),
     });
     return this;

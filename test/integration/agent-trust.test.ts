@@ -57,6 +57,50 @@ describe("an agent whose plane is in an attacker's hands", () => {
   });
 });
 
+describe("an agent that is asked to run a release out of its time", () => {
+  it("A5 refuses before it fetches a byte what is not valid yet, is over, or needs other firmware, and serves on", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await start(plane, agent);
+    const served = plane.served;
+    const [nowMs, dayMs] = [Date.now(), 86_400_000];
+    const refused = [
+      [{ notBeforeMs: nowMs + 3_600_000 }, "not_yet_valid"],
+      [{ issuedAtMs: nowMs - 9 * dayMs, expiresAtMs: nowMs - 2 * dayMs }, "expired"],
+      [{ audience: { firmware: { "os.kernel": "999" } } }, "os.kernel 999"],
+    ] as const;
+    for (const [more, text] of refused) {
+      await plane.desire(device, [{ ...toSlot(plane, "1.0.0"), release: plane.sign(content(plane), more) }]);
+      await waitForRefusal(plane, agent, text);
+    }
+    expect(plane.served).toBe(served);
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.0.0" } });
+  });
+
+  it("keeps what runs when its release has ended, over a restart, and still follows for another slot", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await agent.enrol();
+    agent.run();
+    // Devices allow 26 hours for their clock: this one ends while the test runs.
+    const life = { issuedAtMs: Date.now() - 10 * 86_400_000, expiresAtMs: Date.now() - 26 * 3_600_000 + 8_000 };
+    const brief = { ...toSlot(plane, "1.0.0"), release: plane.sign(content(plane), life) };
+    await plane.desire(device, [brief]);
+    await agent.waitForVersion("1.1.0");
+    await agent.waitFor("its time is over", () => Date.now() > life.expiresAtMs + 26 * 3_600_000);
+    await agent.process.kill();
+    agent.run();
+    await agent.waitForVersion("1.1.0");
+    const generation = await plane.desire(device, [brief, { ...toSlot(plane, "1.0.0"), slot: "second" }]);
+    await agent.waitFor("the other slot is followed", () => plane.reported.at(-1)?.generation === generation);
+    await agent.process.kill();
+    agent.run();
+    await agent.waitFor("both serve after another restart", () =>
+      ["reader", "second"].every((name) => plane.reported.at(-1)?.slots.find(({ slot }) => slot === name)?.serving),
+    );
+  });
+});
+
 describe("an agent that is held back", () => {
   it("A2 takes nothing new once the statement of freshness has ended, serves on, and goes on when it is renewed", async () => {
     await using plane = await MiniPlane.start();

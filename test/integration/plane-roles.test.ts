@@ -20,6 +20,7 @@ const rolesByPermission: Record<string, readonly Role[]> = {
   operate: ["operator", "admin"],
   publish: ["publisher", "admin"],
   approve: ["approver", "admin"],
+  "operate-or-approve": ["operator", "approver", "admin"],
   administer: ["admin"],
   device: [],
 };
@@ -28,10 +29,20 @@ interface Answer {
   readonly status: number;
   readonly code: unknown;
 }
-function call(method: string, path: string, token: string): Promise<Answer> {
+interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly token: string;
+  readonly body?: object;
+}
+function send({ method, path, token, body }: Asked): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const url = `${plane.url}${path.replaceAll(/\{\w+\}/gu, "nothing-of-that-name")}`;
-    const sent = request(url, { method, ca, headers: { authorization: `Bearer ${token}` } }, (response) => {
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    };
+    const sent = request(url, { method, ca, headers }, (response) => {
       let text = "";
       response.on("data", (chunk: Buffer) => {
         text += chunk.toString();
@@ -49,9 +60,10 @@ function call(method: string, path: string, token: string): Promise<Answer> {
       if (response.headers["content-type"]?.startsWith("text/event-stream") === true) response.destroy();
     });
     sent.on("error", reject);
-    sent.end();
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
+const call = (method: string, path: string, token: string) => send({ method, path, token });
 
 beforeAll(async () => {
   await plane.start();
@@ -78,6 +90,28 @@ describe("the API", () => {
     expect(operations.length).toBeGreaterThan(30);
     for (const { method, path, permission } of operations)
       expect([...Object.keys(rolesByPermission), "public"], `${method} ${path}`).toContain(permission);
+  });
+
+  it("A47 lets nobody change anything who may only read", () => {
+    const changing = operations.filter(({ method }) => method !== "GET" && method !== "HEAD");
+    expect(changing.length).toBeGreaterThan(8);
+    for (const { method, path, permission } of changing)
+      expect(["read", "read-or-device"], `${method} ${path}`).not.toContain(permission);
+  });
+
+  it("A47 lets an operator stop a rollout and an approver pass a stage, and neither do the other's part", async () => {
+    const act = (role: Role, action: string) =>
+      send({
+        ...{ method: "POST", path: `/api/v1/rollouts/rol-${"0".repeat(26)}/actions`, body: { action } },
+        token: tokens.get(role)?.token ?? "",
+      });
+    for (const action of ["pause", "resume", "abort", "undo", "retry"]) {
+      expect(await act("operator", action), action).toMatchObject({ status: 404 });
+      expect(await act("approver", action), action).toMatchObject({ status: 403, code: "forbidden" });
+    }
+    expect(await act("approver", "promote")).toMatchObject({ status: 404 });
+    expect(await act("operator", "promote")).toMatchObject({ status: 403, code: "forbidden" });
+    expect(await act("viewer", "abort")).toMatchObject({ status: 403, code: "forbidden" });
   });
 
   it("A47 lets each role call what it may, and answers 403 to everything else, whatever the rest of the request is", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -144,6 +144,33 @@ describe("an upload that is refused says why and leaves nothing", () => {
     const items = json["items"] as { action: string; subject: string; reason: string; details: object }[];
     const entry = items.find(({ action, subject }) => action === "request.refuse" && subject.includes(toDigest(bytes)));
     expect(entry).toMatchObject({ reason: code, details: { place, byte: expect.any(Number) } });
+  });
+
+  test("A14 a model whose weights lie behind a symbolic or a hard link, also when the command line is asked first", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "links-"));
+    const secret = join(dir, "secret");
+    writeFileSync(secret, Buffer.alloc(32, 0x3f));
+    try {
+      symlinkSync(secret, join(folder, "symbolic"));
+      linkSync(secret, join(folder, "hard"));
+      for (const location of ["symbolic", "hard"]) {
+        const bytes = externalDataModel(location);
+        expect((await put(bytes)).json).toMatchObject({ status: 422, code: "external_data_refused" });
+        const file = join(folder, `${location}.onnx`);
+        writeFileSync(file, bytes);
+        for (const verb of [
+          ["inspect", file],
+          ["push", file, "--model", "linked", "--version", "1.0.0"],
+        ])
+          expect(await runCli(["models", ...verb], plane.cliEnv), `${location} ${verb[0]}`).toMatchObject({
+            code: 1,
+            stderr: expect.stringContaining("external_data_refused"),
+          });
+      }
+      expect(listFiles()).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test("bytes that are not those of the digest", async () => {

@@ -1,6 +1,6 @@
 import type { SignedRelease, TrustState } from "@fairlead/protocol";
 import { generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -69,6 +69,49 @@ describe("the repository", () => {
     });
     expect(await post({ documents: { "9.timestamp.json": forged } })).toMatchObject({ status: 422 });
     expect(await post({ documents: { "../x.json": forged } })).toMatchObject({ status: 422 });
+  });
+
+  it("A1 takes no document of a version that was left behind, also when its own copy is gone", async () => {
+    await done("releases", "sign", "digit-reader", "1.0.0");
+    const old = readFileSync(join(plane.trustDir, "metadata", "1.publisher.json"), "utf8");
+    // Eighteen publications later no snapshot names the first one any more.
+    for (let count = 0; count < 18; count += 1)
+      expect(await plane.post("/api/v1/trust/publications", { documents: {} })).toMatchObject({ status: 201 });
+    await expect(plane.get("/api/v1/trust/metadata/1.publisher.json")).rejects.toThrow(/not_found|404/u);
+    expect(await plane.get("/api/v1/trust/metadata/1.root.json")).toBeDefined();
+    expect(await plane.post("/api/v1/trust/publications", { documents: { "1.publisher.json": old } })).toMatchObject({
+      status: 409,
+      code: "metadata_conflict",
+    });
+  });
+
+  it("signs from when to when and for what a release is, and shows it", async () => {
+    const terms = ["--not-before", "2099-01-01", "--expires", "2099-02-01", "--min-firmware", "os.kernel=6.1"];
+    expect(await sign(...terms, "--for-fleet", "north")).toMatchObject({ code: 0 });
+    const signed = (await releases()).at(-1);
+    expect(signed).toMatchObject({
+      notBeforeMs: Date.parse("2099-01-01T00:00:00Z"),
+      expiresAtMs: Date.parse("2099-02-01T00:00:00Z"),
+      audience: { fleets: ["north"], firmware: { "os.kernel": "6.1" } },
+    });
+    const { stdout } = await cli("releases", "verify", signed?.releaseId ?? "");
+    expect(stdout).toContain("from 2099-01-01T00:00:00.000Z to 2099-02-01T00:00:00.000Z");
+    expect(stdout).toMatch(/fleets: north[^]*os\.kernel 6\.1 or newer[^]*sha256:[0-9a-f]{64} \d+ bytes/u);
+    expect(await sign("--not-before", "2099-01-01", "--ttl", "1d")).toMatchObject({ code: 2 });
+    expect(await sign("--expires", "2099-01-01", "--ttl", "1d")).toMatchObject({ code: 2 });
+    expect(await sign("--min-firmware", "os.kernel")).toMatchObject({ code: 2 });
+  });
+
+  it("leaves the publisher's folder as it was when the plane refuses a publication", async () => {
+    const listed = () => ["metadata", "releases"].map((folder) => readdirSync(join(plane.trustDir, folder)).toSorted());
+    const before = listed();
+    // Of another tenant: the plane takes no such release.
+    expect(await sign("--tenant", "globex")).toMatchObject({ stderr: expect.stringContaining("globex") });
+    expect(listed()).toEqual(before);
+    expect(await cli("releases", "publish")).toMatchObject({ code: 0 });
+    const offline = { ...plane.cliEnv, FAIRLEAD_TOKEN: "fla_nobody" };
+    await runCli(["releases", "sign", "digit-reader", "1.0.0"], offline);
+    expect(listed()).toEqual(before);
   });
 
   it("changes a publisher's key, and what the old key says counts no more", async () => {

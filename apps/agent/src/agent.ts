@@ -12,7 +12,8 @@ import { measureBuild } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
-import { ReleaseAdmission } from "./trust/release-admission.ts";
+import { readFirmware } from "./trust/firmware.ts";
+import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
@@ -33,6 +34,8 @@ import { Chooser } from "./models/choice/chooser.ts";
 import { isToSwitch } from "./models/choice/switch-build.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
 import { listProviders, type DeviceOffers } from "./models/load-target.ts";
+import { Mirrors } from "./models/mirrors.ts";
+import { readMirrors } from "./models/mirror-config.ts";
 import { Slots } from "./models/slots.ts";
 import { createForwarder } from "./outbox/forwarder.ts";
 import { toEventBody } from "./outbox/outbox-message.ts";
@@ -113,10 +116,13 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   const { ca, cert, key } = credentials;
   const httpsAgent = new HttpsAgent({ ca, cert, key, maxSockets: 4 });
   credentials.onReplaced((renewed) => (httpsAgent.options.cert = renewed));
+  const mirrors = new Mirrors({
+    ...{ configured: await readMirrors(config.mirrors), desired: () => desired.artifactUrls },
+    ...{ apiUrl: identity.apiUrl, agent: httpsAgent, emit, clock, random, logger },
+  });
   const keeper = new ArtifactKeeper({
     store: openArtifactStore(paths),
-    urls: () => desired.artifactUrls,
-    agent: httpsAgent,
+    mirrors,
     emit,
     logger,
   });
@@ -178,6 +184,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),
+    judgeTime: (releaseId) => desired.judgeTime(releaseId),
     measure: (request, build, signal) =>
       measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
     onChange: () => link.report(),
@@ -198,6 +205,8 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     chooser,
     capabilities: { ...capabilities, memoryBytes },
     offers,
+    judgeTime: (releaseId) => desired.judgeTime(releaseId),
+    held: () => freshness.held,
     emit,
     onChange: () => link.report(),
     clock,
@@ -221,9 +230,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       link.report();
     };
   const nowMs = () => time.nowMs();
-  const admission = new ReleaseAdmission({
-    ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl },
-    ...{ agent: httpsAgent, nowMs, logger },
+  const { admit, freshness } = await openTrust({
+    ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl, config: config.trust },
+    ...{ agent: httpsAgent, mirrors, nowMs, random, emit, logger },
+    onChange: () => slots.onHeld(),
   });
   const agentVersion = readAgentVersion();
   const desired = createDesired({
@@ -232,8 +242,11 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     tenant,
     device,
     time,
-    self: { profile: profile.metadata.name, fleet: config.fleet, agentVersion },
-    admit: (releases) => admission.admit(releases),
+    self: {
+      ...{ profile: profile.metadata.name, fleet: config.fleet, agentVersion },
+      firmware: await readFirmware(identity.inventory),
+    },
+    admit,
     logger,
     onAccepted: (state) => {
       slots.setWishes(state);
@@ -366,6 +379,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     close("chooser", () => chooser.close()),
     serving,
     slots,
+    freshness,
     link,
     renewal,
     forwarder,

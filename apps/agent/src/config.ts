@@ -11,6 +11,7 @@ import {
 import { readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { mirrorsSchema } from "./models/mirror-config.ts";
 import { runtimesSchema } from "./serving/runtime-config.ts";
 import { schedulingSchema } from "./serving/scheduling-config.ts";
 
@@ -117,6 +118,23 @@ export const agentConfigSchema = z.strictObject({
     )
     .max(16)
     .default([]),
+  mirrors: mirrorsSchema,
+  /** What holds while nobody says any more that nothing is newer; nothing new is taken then in any case. */
+  trust: z
+    .strictObject({
+      /** How long after the last statement's end models are still served; null: for ever. */
+      maxStaleServeMs: z
+        .int()
+        .min(0)
+        .max(10 * 365 * 86_400_000)
+        .nullable()
+        .default(null),
+      /** What happens after that: `stop` answers 503 with the reason, `alarm` serves on and says so. */
+      onStale: z.enum(["stop", "alarm"]).default("stop"),
+      /** How often somebody is asked whether anything is newer. */
+      refreshMs: z.int().min(1_000).max(86_400_000).default(21_600_000),
+    })
+    .prefault({}),
   integrity: z
     .strictObject({
       periodMs: z.int().min(1_000).max(3_600_000).default(30_000),

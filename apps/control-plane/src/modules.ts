@@ -13,7 +13,7 @@ export function createModules(
   models: OperatorPolicy,
 ): readonly PlaneModule[] {
   const commands = createCommandOutbox(context);
-  const rollouts = createRolloutModule(context);
+  const rollouts = createRolloutModule(context, trust.vouching);
   const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
   return [trust, createRegistry(context, { operators: models }), commands, rollouts, remediation];
 }

@@ -27,13 +27,14 @@ export {
   type DuplicateTarget,
 } from "./select-build.ts";
 export { signDocument, type Signed } from "./sign.ts";
+export type { DeviceClass } from "./audience.ts";
 export { createTrustRoots, type TrustedKey, type TrustRoots } from "./trust-roots.ts";
 export {
+  judgeReleaseTime,
   verifyCommand,
   verifyDesiredState,
   verifyRelease,
   type Verification,
-  type DeviceClass,
   type VerifyCommandOptions,
   type VerifyDesiredStateOptions,
   type VerifyReleaseOptions,

@@ -89,6 +89,37 @@ describe("verification", () => {
     expect(checkState({ ...own, signatures: state({ generation: 8 }).signatures })).toBe("signature_invalid");
   });
 
+  it("takes a release from its not-before on, by the device's own time, and up to its end", () => {
+    const at = (time: number, extra: Parameters<typeof toRelease>[0] = {}) =>
+      toCode(verifyRelease({ signed: toRelease({ notBeforeMs: nowMs + 10_000, ...extra }) }, { ...here, nowMs: time }));
+    expect(at(nowMs + 9_999)).toBe("not_yet_valid");
+    expect(at(nowMs + 10_000)).toBe("verified");
+    const { expiresAtMs } = toRelease();
+    expect(at(expiresAtMs + 999)).toBe("verified");
+    expect(at(expiresAtMs + 1_000)).toBe("expired");
+    expect(at(Number.NaN)).toBe("not_yet_valid");
+  });
+
+  it("A5 takes a release only with the firmware that it asks for, and refuses what the device does not know of itself", () => {
+    const needs = (firmware: Record<string, string>) =>
+      toCode(verifyRelease({ signed: toRelease({ audience: { firmware } }) }, here));
+    expect(needs({ "os.kernel": "6.1" })).toBe("verified");
+    expect(needs({ "os.kernel": "5.10.200" })).toBe("verified");
+    expect(needs({ "os.kernel": "6.1.1" })).toBe("foreign_audience");
+    expect(needs({ "os.kernel": "6.1", "l4t.version": "36.3" })).toBe("foreign_audience");
+    expect(needs({ toString: "1" })).toBe("foreign_audience");
+  });
+
+  it("asks for no time of a release that is followed already, so that the other slots can still be told", () => {
+    const over = toRelease({ issuedAtMs: nowMs - 900_000, expiresAtMs: nowMs - 500_000 });
+    const [slot] = toDesiredState().slots;
+    const asked = state({ slots: [{ ...slot!, release: { signed: over } }] });
+    expect(checkState(asked)).toBe("release_invalid");
+    const followed = toDocumentDigest(over);
+    expect(checkState(asked, { isFollowed: (release) => toDocumentDigest(release) === followed })).toBe("verified");
+    expect(checkState(asked, { isFollowed: () => false })).toBe("release_invalid");
+  });
+
   it("names the first check that fails", () => {
     expect(checkState(signDocument(toCommand(), planeKey))).toBe("wrong_type");
     expect(checkState(state({ tenant: "globex" }))).toBe("foreign_tenant");

@@ -3,11 +3,11 @@ import {
   signedCommandSchema,
   signedDesiredStateSchema,
   signedReleaseSchema,
-  type Audience,
   type Command,
   type DesiredState,
   type Release,
 } from "@fairlead/protocol";
+import { requireAudience, type DeviceClass } from "./audience.ts";
 import { toDocumentDigest } from "./digest.ts";
 import { openEnvelope } from "./envelope.ts";
 import { Refusal, refuse, type VerifyErrorCode } from "./refusal.ts";
@@ -27,12 +27,6 @@ export interface VerifyTime {
   readonly nowMs: number;
   readonly maxSkewMs: number;
 }
-/** What a device knows of itself, by its own configuration. */
-export interface DeviceClass {
-  readonly profile: string;
-  readonly fleet: string | null;
-  readonly agentVersion: string;
-}
 export interface VerifyReleaseOptions extends VerifyTime {
   readonly tenant: string;
   readonly self: DeviceClass;
@@ -45,6 +39,33 @@ export interface VerifyCommandOptions extends VerifyTime {
 export interface VerifyDesiredStateOptions extends VerifyCommandOptions, VerifyReleaseOptions {
   /** Generation and digest of the newest desired state that was accepted; null on a new device. */
   readonly applied: { readonly generation: number; readonly digest: string } | null;
+  /**
+   * Does the device follow this release already? Then its time is over for nobody: what runs keeps running, and a
+   * release of another slot can still be asked for. Absent: it follows none.
+   */
+  readonly isFollowed?: (release: Release) => boolean;
+}
+
+/** From when to when a release may be taken. A device whose clock lags still waits: only the end is widened. */
+function requireReleaseInTime(release: Release, time: VerifyTime): void {
+  const { issuedAtMs: fromMs, expiresAtMs: untilMs, notBeforeMs } = release;
+  requireInTime({ fromMs, untilMs }, time);
+  if (notBeforeMs !== undefined && !(notBeforeMs <= time.nowMs))
+    refuse("not_yet_valid", `to be taken from ${notBeforeMs}, the time is ${time.nowMs}`);
+}
+
+/** Null while the release may be taken; for whoever asks again later, or before anything was sent. */
+export function judgeReleaseTime(
+  release: Release,
+  time: VerifyTime,
+): { readonly code: VerifyErrorCode; readonly reason: string } | null {
+  try {
+    requireReleaseInTime(release, time);
+    return null;
+  } catch (error) {
+    if (error instanceof Refusal) return { code: error.code, reason: error.message };
+    throw error;
+  }
 }
 
 /**
@@ -57,7 +78,7 @@ export function verifyRelease(document: unknown, options: VerifyReleaseOptions):
     if (!parsed.success) return refuse("envelope_malformed", parsed.error.message);
     const release = parsed.data.signed;
     requireTenant(release, options.tenant);
-    requireInTime({ fromMs: release.issuedAtMs, untilMs: release.expiresAtMs }, options);
+    requireReleaseInTime(release, options);
     requireAudience(release.audience ?? {}, options.self);
     return release;
   });
@@ -108,24 +129,8 @@ function requireInTime(life: { readonly fromMs: number; readonly untilMs: number
   }
 }
 
-function isOlder(version: string, floor: string): boolean {
-  const parts = (text: string) => (text.split(/[-+]/u)[0] ?? "").split(".").map(Number);
-  const [have, want] = [parts(version), parts(floor)];
-  const index = want.findIndex((part, position) => have[position] !== part);
-  return index >= 0 && !((have[index] ?? 0) > (want[index] ?? 0));
-}
-
-function requireAudience({ profiles, fleets, minAgentVersion }: Audience, self: DeviceClass): void {
-  if (profiles !== undefined && !profiles.includes(self.profile))
-    refuse("foreign_audience", `the release is for ${profiles.join(", ")}; this is a ${self.profile}`);
-  if (fleets !== undefined && (self.fleet === null || !fleets.includes(self.fleet)))
-    refuse(
-      "foreign_audience",
-      `the release is for the fleets ${fleets.join(", ")}; this device is of ${self.fleet ?? "none"}`,
-    );
-  if (minAgentVersion !== undefined && isOlder(self.agentVersion, minAgentVersion))
-    refuse("foreign_audience", `the release needs agent ${minAgentVersion}; this is ${self.agentVersion}`);
-}
+/** A time at which the release may be taken. */
+const toTimeOf = ({ issuedAtMs, notBeforeMs = issuedAtMs }: Release): number => Math.max(issuedAtMs, notBeforeMs);
 
 function requireNewer(state: DesiredState, applied: VerifyDesiredStateOptions["applied"]): void {
   if (applied === null || state.generation > applied.generation) return;
@@ -144,7 +149,9 @@ function requireEveryRelease(state: DesiredState, options: VerifyDesiredStateOpt
   for (const { slot, release, shadow } of state.slots) {
     for (const named of [release, shadow?.release ?? null]) {
       if (named === null) continue;
-      const verification = verifyRelease(named, options);
+      const isFollowed = options.isFollowed?.(named.signed) === true;
+      const nowMs = isFollowed ? toTimeOf(named.signed) : options.nowMs;
+      const verification = verifyRelease(named, { ...options, nowMs });
       if (verification.kind === "refused") {
         refuse("release_invalid", `slot ${slot}: ${verification.code}: ${verification.reason}`);
       }

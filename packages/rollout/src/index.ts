@@ -14,6 +14,7 @@ export { reconcile } from "./reconcile.ts";
 export { applyDecision } from "./apply.ts";
 export { actionStates, applyRolloutAction, type RolloutRequest } from "./actions.ts";
 export { toRolloutStatus, type RolloutStatusParts } from "./status.ts";
+export { isForCause } from "./known-bad.ts";
 export { isTouched, toCohorts, toStanding, type Standing } from "./standing.ts";
 export {
   assertRolloutSpec,

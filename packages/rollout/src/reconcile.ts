@@ -11,13 +11,14 @@ import {
 import { decideFailure, decideNextStage, decideStage } from "./decide-stage.ts";
 import type { Decision } from "./decision.ts";
 import type { RolloutRecord } from "./rollout.ts";
-import type { RolloutSnapshot, StageEvidence } from "./snapshot.ts";
+import type { RolloutSnapshot, StageEvidence, Withdrawal } from "./snapshot.ts";
 import { toCurrentStage, toFleetMap } from "./standing.ts";
 
 interface Round {
   readonly record: RolloutRecord;
   readonly fleet: Fleet;
   readonly evidence: StageEvidence | null;
+  readonly withdrawn: Withdrawal | null;
   readonly nowMs: number;
 }
 
@@ -29,6 +30,10 @@ const plan: Step = ({ record, fleet }) => decidePlan(record, fleet);
 const offers: Step = ({ record, fleet }) => decideOffers(record, fleet);
 const rollback: Step = ({ record, fleet }) => decideRollback(record, fleet);
 const failure: Step = ({ record }) => decideFailure(record);
+/** Devices would refuse it, so nothing more is offered; what runs keeps running, and a person decides what becomes of it. */
+const trust: Step = ({ withdrawn }) =>
+  withdrawn === null ? [] : [{ kind: "pause", pauseReason: "trust", ...withdrawn, numbers: {} }];
+const newcomers: Step = (round) => (round.withdrawn === null ? toFirst([plan, offers], round) : []);
 const start: Step = () => [{ kind: "start-rollout", code: "started", reason: "the rollout starts", numbers: {} }];
 const stage: Step = (round) => {
   const stageIndex = toCurrentStage(round.record);
@@ -46,11 +51,11 @@ function toSteps({ state, pauseReason }: RolloutRecord): readonly Step[] {
     case "ready":
       return [start];
     case "running":
-      return [outcomes, exclusions, plan, failure, offers, stage];
+      return [outcomes, exclusions, plan, failure, trust, offers, stage];
     case "paused":
       return pauseReason === "approval" ? [outcomes, failure, approval] : [outcomes];
     case "succeeded":
-      return [outcomes, exclusions, plan, offers];
+      return [outcomes, exclusions, newcomers];
     case "rolling_back":
       return [exclusions, outcomes, rollback];
     case "draft":
@@ -84,13 +89,14 @@ function toFirst(steps: readonly Step[], view: Round): readonly Decision[] {
  */
 export function reconcile(snapshot: RolloutSnapshot, nowMs: number): readonly Decision[] {
   const fleet = toFleetMap(snapshot.fleet);
+  const { withdrawn = null } = snapshot;
   const decisions: Decision[] = [];
   let record = snapshot.record;
   // Every round either moves a stage or the rollout forward or settles devices once, so this bound is generous.
   const rounds = 16 + 8 * record.stages.length;
   for (let round = 0; round < rounds; round += 1) {
     const evidence = toValidEvidence(record, snapshot.evidence);
-    const view: Round = { record, fleet, evidence, nowMs };
+    const view: Round = { record, fleet, evidence, withdrawn, nowMs };
     const next = toFirst(toSteps(record), view);
     if (next.length === 0) break;
     for (const decision of next) record = applyDecision(record, decision, nowMs);
@@ -100,6 +106,8 @@ export function reconcile(snapshot: RolloutSnapshot, nowMs: number): readonly De
     decisions.flatMap((decision) => (decision.kind === "offer" || decision.kind === "revert" ? [decision.device] : [])),
   );
   const active = record.state !== "rolled_back" && record.state !== "rollback_failed";
-  const repairs = active ? decideRepairs(record, fleet) : [];
+  const repairs = (active ? decideRepairs(record, fleet) : []).filter(
+    ({ kind }) => withdrawn === null || kind !== "offer",
+  );
   return [...decisions, ...repairs.filter((decision) => !("device" in decision) || !requested.has(decision.device))];
 }

@@ -76,6 +76,13 @@ export interface RolloutSnapshot {
   readonly fleet: readonly FleetDevice[];
   /** For the stage that `toCohorts` names; null when no stage is being judged. */
   readonly evidence: StageEvidence | null;
+  /** Why devices would not take the release now: nobody vouches for it any more, or its time is over. Absent: they would. */
+  readonly withdrawn?: Withdrawal | null;
+}
+
+export interface Withdrawal {
+  readonly code: string;
+  readonly reason: string;
 }
 
 /** Whose evidence the stage in question needs, so that plane and gates mean the same devices. */

@@ -13,5 +13,11 @@ export type {
   SlotWindowRow,
 } from "./schema/messages.ts";
 export type { IdempotencyKey, StreamEventRow } from "./schema/audit.ts";
-export type { ArtifactRow, ModelVersionRow, ReleaseRow, TrustMetadataRow } from "./schema/registry.ts";
+export type {
+  ArtifactRow,
+  KnownBadVersionRow,
+  ModelVersionRow,
+  ReleaseRow,
+  TrustMetadataRow,
+} from "./schema/registry.ts";
 export type { AlertRow, CommandRow, RemediationRow, RolloutRow } from "./schema/controllers.ts";

@@ -8,6 +8,7 @@ import {
 import { createDeviceRepository } from "./repositories/devices.ts";
 import { createEnrolmentTokenRepository } from "./repositories/enrolment-tokens.ts";
 import { createAdminTokenRepository, createEnrolmentRepository } from "./repositories/enrolments.ts";
+import { createKnownBadRepository } from "./repositories/known-bad.ts";
 import {
   createDeadLetterRepository,
   createEventRepository,
@@ -51,6 +52,7 @@ export function createRepositories(db: Database) {
     artifacts: createArtifactRepository(db),
     modelVersions: createModelVersionRepository(db),
     releases: createReleaseRepository(db),
+    knownBad: createKnownBadRepository(db),
     trustMetadata: createTrustMetadataRepository(db),
   };
 }

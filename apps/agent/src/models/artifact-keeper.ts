@@ -1,15 +1,13 @@
 import { hasErrorCode, toErrorMessage, type Logger } from "@fairlead/kernel";
 import type { ArtifactReference, EventData } from "@fairlead/protocol";
 import { CodedError } from "@fairlead/kernel";
-import type { Agent } from "node:https";
 import type { ArtifactStore } from "./artifact-store.ts";
 import { download } from "./download.ts";
+import type { Mirrors } from "./mirrors.ts";
 
 export interface ArtifactKeeperOptions {
   readonly store: ArtifactStore;
-  /** Patterns with `{digest}`, from the newest desired state. */
-  readonly urls: () => readonly string[];
-  readonly agent: Agent;
+  readonly mirrors: Pick<Mirrors, "sourcesOf" | "onServed" | "onFailed">;
   readonly emit: (data: EventData) => void;
   readonly logger: Logger;
 }
@@ -47,17 +45,18 @@ export class ArtifactKeeper {
   }
 
   async #fetchNow(artifact: ArtifactReference, { signal, onProgress }: FetchOptions): Promise<void> {
-    const { store, agent, emit } = this.#options;
+    const { store, mirrors, emit } = this.#options;
     if (signal.aborted) throw new CodedError("download_canceled", "the download was called off");
     if (await store.isIntact(artifact)) return;
-    const urls = this.#options.urls().map((pattern) => pattern.replaceAll("{digest}", artifact.digest));
     const partPath = store.toPartPath(artifact.digest);
     try {
       await download({
-        urls,
+        sources: mirrors.sourcesOf(artifact.digest),
         artifact,
         partPath,
-        agent,
+        accept: () => store.install(artifact),
+        onServed: (source) => mirrors.onServed(source),
+        onFailed: (source, error) => mirrors.onFailed(source, error),
         signal,
         onProgress: (received) => onProgress(received / artifact.sizeBytes),
       });
@@ -68,7 +67,6 @@ export class ArtifactKeeper {
       }
       throw error;
     }
-    await store.install(artifact);
   }
 
   /** Removes everything that is not in the list; waits while something is being fetched. */

@@ -1,4 +1,5 @@
 import {
+  judgeReleaseTime,
   listCandidates,
   selectBuild,
   toDocumentDigest,
@@ -58,6 +59,13 @@ export interface Desired {
   /** The wish of before the restart, verified again. */
   restore(): void;
   receive(payload: Uint8Array): void;
+  /** Why a release that is followed must not be fetched (any more): it may have ended while nobody could be reached. */
+  judgeTime(releaseId: string): Refused | null;
+}
+
+export interface Refused {
+  readonly code: string;
+  readonly reason: string;
 }
 
 function parseJson(payload: Uint8Array): unknown {
@@ -83,10 +91,10 @@ export function createDesired(options: DesiredOptions): Desired {
   let isBusy = false;
   let again: NodeJS.Timeout | undefined;
 
-  /** What is followed already stays admitted: a device keeps what it has, whatever became of its publisher. */
-  const toFresh = (state: DesiredState): Release[] => {
+  /** What is followed already stays admitted: a device keeps what it has, whatever became of its publisher or its time. */
+  const toFollowed = (): ((release: Release) => boolean) => {
     const known = new Set(listReleases(current).map(toDocumentDigest));
-    return listReleases(state).filter((release) => !known.has(toDocumentDigest(release)));
+    return (release) => known.has(toDocumentDigest(release));
   };
 
   const accept = (envelope: unknown, verified: { readonly document: DesiredState; readonly digest: string }): void => {
@@ -109,12 +117,22 @@ export function createDesired(options: DesiredOptions): Desired {
   const judge = async (payload: Uint8Array): Promise<void> => {
     const envelope = parseJson(payload);
     const nowMs = time.nowMs();
-    const verified = verifyDesiredState(envelope, { roots, tenant, device, self, nowMs, maxSkewMs, applied });
+    const isFollowed = toFollowed();
+    const verified = verifyDesiredState(envelope, {
+      roots,
+      tenant,
+      device,
+      self,
+      nowMs,
+      maxSkewMs,
+      applied,
+      isFollowed,
+    });
     if (verified.kind === "refused") {
       if (verified.code !== "already_applied") options.onRefused(verified);
       return;
     }
-    const fresh = toFresh(verified.document);
+    const fresh = listReleases(verified.document).filter((release) => !isFollowed(release));
     const verdict = fresh.length === 0 ? ({ kind: "admitted" } as const) : await options.admit(fresh);
     switch (verdict.kind) {
       case "admitted":
@@ -166,6 +184,7 @@ export function createDesired(options: DesiredOptions): Desired {
         ...{ roots, tenant, device, self, maxSkewMs },
         nowMs: verifiedAtMs,
         applied: null,
+        isFollowed: () => true,
       });
       if (verified.kind === "refused" || verified.digest !== digest) {
         logger.error("the kept desired state does not verify", verified.kind === "refused" ? { ...verified } : {});
@@ -177,6 +196,10 @@ export function createDesired(options: DesiredOptions): Desired {
       options.onAccepted(verified.document);
     },
     receive: take,
+    judgeTime(releaseId) {
+      const release = listReleases(current).find((one) => one.releaseId === releaseId);
+      return release === undefined ? null : judgeReleaseTime(release, { nowMs: time.nowMs(), maxSkewMs });
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createTestAuthority } from "@fairlead/bus/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { openArtifactStore } from "./artifact-store.ts";
+import { createPlaneSource } from "./artifact-source.ts";
 import { download, type DownloadOptions } from "./download.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -53,11 +54,12 @@ describe("the downloader", () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+  const toUrl = () => `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+  const dead = () => createPlaneSource("https://127.0.0.1:1/a", agent);
   const toOptions = (rest: Partial<DownloadOptions> = {}): DownloadOptions => ({
-    urls: [`https://127.0.0.1:${(server.address() as AddressInfo).port}/a`],
+    sources: [createPlaneSource(toUrl(), agent)],
     artifact,
     partPath: join(folder, "a.part"),
-    agent,
     signal: new AbortController().signal,
     reserveBytes: 0,
     ...rest,
@@ -65,7 +67,7 @@ describe("the downloader", () => {
   const part = () => readFileSync(join(folder, "a.part"));
   const leave = (count: number, etag: string | null = '"a"') => {
     writeFileSync(join(folder, "a.part"), bytes.subarray(0, count));
-    if (etag !== null) writeFileSync(join(folder, "a.part.etag"), etag);
+    if (etag !== null) writeFileSync(join(folder, "a.part.etag"), `${new URL(toUrl()).origin}\n${etag}`);
   };
 
   it("resumes after cuts at any byte and ends with the very bytes", async () => {
@@ -186,7 +188,8 @@ describe("the downloader", () => {
       [416, { "content-range": `bytes */${total}` }],
     ] as const) {
       handler = (_request, response) => void response.writeHead(status, headers).end(bytes);
-      await expect(download(toOptions()), String(status)).rejects.toMatchObject({ code: "download_refused" });
+      const code = status === 404 ? "download_absent" : "download_refused";
+      await expect(download(toOptions()), String(status)).rejects.toMatchObject({ code });
     }
   });
 
@@ -200,11 +203,11 @@ describe("the downloader", () => {
   });
 
   it("goes to the next mirror, and says what the last one did", async () => {
-    const { urls } = toOptions();
-    await download(toOptions({ urls: ["https://127.0.0.1:1/a", ...urls] }));
+    const { sources } = toOptions();
+    await download(toOptions({ sources: [dead(), ...sources] }));
     expect(part().equals(bytes)).toBe(true);
     rmSync(join(folder, "a.part"));
-    await expect(download(toOptions({ urls: ["https://127.0.0.1:1/a"] }))).rejects.toMatchObject({
+    await expect(download(toOptions({ sources: [dead()] }))).rejects.toMatchObject({
       code: "download_unreachable",
     });
   });

@@ -1,14 +1,14 @@
 import { CodedError, hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { ArtifactReference } from "@fairlead/protocol";
 import { open, readFile, rm, stat, statfs, writeFile } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
-import { request, type Agent } from "node:https";
 import { dirname } from "node:path";
+import type { ArtifactSource, OpenedArtifact } from "./artifact-source.ts";
 import { parseContentRange } from "./content-range.ts";
 
 export type DownloadErrorCode =
   | "download_unreachable"
   | "download_refused"
+  | "download_absent"
   | "download_stalled"
   | "download_incomplete"
   | "download_canceled"
@@ -16,13 +16,15 @@ export type DownloadErrorCode =
   | "disk_full";
 
 export interface DownloadOptions {
-  /** Mirrors in order of preference; each names the artifact already. */
-  readonly urls: readonly string[];
+  /** In order of preference. */
+  readonly sources: readonly ArtifactSource[];
   readonly artifact: ArtifactReference;
-  /** The unfinished file; what it holds from before is continued. Its entity tag lies beside it. */
+  /** The unfinished file; what the same source gave before is continued. Source and entity tag lie beside it. */
   readonly partPath: string;
-  /** Carries the pinned CA and the device certificate. */
-  readonly agent: Agent;
+  /** Judges the whole file while the next source can still be asked. @throws CodedError `digest_mismatch` */
+  readonly accept?: () => Promise<void>;
+  readonly onServed?: (source: ArtifactSource) => void;
+  readonly onFailed?: (source: ArtifactSource, error: CodedError) => void;
   readonly signal: AbortSignal;
   readonly onProgress?: (receivedBytes: number) => void;
   /** A transfer must bring `stallBytes` in each `stallMs`, so a server that drips is left (slow retrieval attack). */
@@ -59,28 +61,22 @@ async function requireSpace(options: DownloadOptions, offset: number): Promise<v
 }
 
 interface Ask {
-  readonly url: string;
   readonly offset: number;
   readonly etag: string | undefined;
 }
 
-function ask(options: DownloadOptions, { url, offset, etag }: Ask): Promise<IncomingMessage> {
+function ask(options: DownloadOptions, source: ArtifactSource, { offset, etag }: Ask): Promise<OpenedArtifact> {
+  const { artifact, signal } = options;
   const headers: Record<string, string> = { accept: "application/octet-stream", "accept-encoding": "identity" };
   if (offset > 0 && etag !== undefined) {
-    headers["range"] = `bytes=${offset}-${options.artifact.sizeBytes - 1}`;
+    headers["range"] = `bytes=${offset}-${artifact.sizeBytes - 1}`;
     headers["if-range"] = etag;
   }
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { agent: options.agent, headers, signal: options.signal, timeout: 30_000 }, resolve);
-    sent.on("timeout", () => sent.destroy(new CodedError("download_stalled", `${new URL(url).host} does not answer`)));
-    sent.on("error", reject);
-    sent.end();
-  });
+  return source.open({ headers, sizeBytes: artifact.sizeBytes, signal });
 }
 
 /** The offset at which the body must be written: where we asked from, or zero when the server starts over. */
-function acceptResponse(response: IncomingMessage, wanted: Ask, sizeBytes: number): number {
-  const { statusCode, headers } = response;
+function acceptResponse({ status, headers }: OpenedArtifact, wanted: Ask, sizeBytes: number): number {
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") refuse(`content encoding ${encoding} was not asked for`);
   const declared = headers["content-length"];
@@ -88,11 +84,12 @@ function acceptResponse(response: IncomingMessage, wanted: Ask, sizeBytes: numbe
     if (declared !== undefined && Number(declared) !== expected)
       refuse(`the server announces ${declared} bytes, the release says ${expected}`, "length_mismatch");
   };
-  if (statusCode === 200) {
+  if (status === 200) {
     requireLength(sizeBytes);
     return 0;
   }
-  if (statusCode !== 206) refuse(`status ${statusCode}`);
+  if (status === 404) refuse("status 404", "download_absent");
+  if (status !== 206) refuse(`status ${status}`);
   const range = parseContentRange(headers["content-range"]);
   if (wanted.offset === 0 || range === undefined)
     refuse(`Content-Range "${headers["content-range"]}" was not asked for`);
@@ -103,18 +100,18 @@ function acceptResponse(response: IncomingMessage, wanted: Ask, sizeBytes: numbe
   return wanted.offset;
 }
 
-async function receive(options: DownloadOptions, response: IncomingMessage, offset: number): Promise<void> {
+async function receive(options: DownloadOptions, opened: OpenedArtifact, offset: number): Promise<void> {
   const { artifact, partPath } = options;
   const file = await open(partPath, offset === 0 ? "w" : "r+", 0o600);
   let received = offset;
   let seen = offset;
   const stall = setInterval(() => {
     if (received - seen < (options.stallBytes ?? defaults.stallBytes))
-      response.destroy(new CodedError("download_stalled", `less than the minimum came within the time`));
+      opened.close(new CodedError("download_stalled", `less than the minimum came within the time`));
     seen = received;
   }, options.stallMs ?? defaults.stallMs);
   try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
+    for await (const chunk of opened.body) {
       if (received + chunk.length > artifact.sizeBytes)
         refuse(`the server sends more than ${artifact.sizeBytes} bytes`, "length_mismatch");
       await file.write(chunk, 0, chunk.length, received);
@@ -123,63 +120,89 @@ async function receive(options: DownloadOptions, response: IncomingMessage, offs
     }
   } finally {
     clearInterval(stall);
-    response.destroy();
+    opened.close();
     await file.close();
   }
   if (received < artifact.sizeBytes) refuse(`ended after ${received} bytes`, "download_incomplete");
 }
 
-async function fetchFrom(options: DownloadOptions, url: string): Promise<void> {
+/** What the part file holds of this source. What another one gave is no beginning: one liar would spoil the honest rest. */
+async function readLeftover(options: DownloadOptions, { name }: ArtifactSource): Promise<Ask> {
   const { partPath, artifact } = options;
-  const etagPath = `${partPath}.etag`;
-  if ((await toSize(partPath)) > artifact.sizeBytes) await discardPart(partPath);
-  const offset = await toSize(partPath);
-  if (offset === artifact.sizeBytes) return;
-  const etag = await readFile(etagPath, "utf8").catch(() => undefined);
-  await requireSpace(options, offset);
-  const wanted: Ask = { url, offset: etag === undefined ? 0 : offset, etag };
-  const response = await ask(options, wanted);
+  const size = await toSize(partPath);
+  const [from, etag] = (await readFile(`${partPath}.etag`, "utf8").catch(() => "")).split("\n");
+  if (size > artifact.sizeBytes) await discardPart(partPath);
+  const isOwn = from === name && size <= artifact.sizeBytes;
+  if (isOwn && size === artifact.sizeBytes) return { offset: size, etag: undefined };
+  return !isOwn || etag === undefined || etag === "" ? { offset: 0, etag: undefined } : { offset: size, etag };
+}
+
+async function fetchFrom(options: DownloadOptions, source: ArtifactSource): Promise<void> {
+  const { partPath, artifact } = options;
+  const wanted = await readLeftover(options, source);
+  if (wanted.offset === artifact.sizeBytes) return;
+  await requireSpace(options, wanted.offset);
+  const opened = await ask(options, source, wanted);
   let writeFrom: number;
   try {
-    writeFrom = acceptResponse(response, wanted, artifact.sizeBytes);
+    writeFrom = acceptResponse(opened, wanted, artifact.sizeBytes);
   } catch (error) {
-    response.destroy();
+    opened.close();
     // A server that answers a range badly may still serve the whole: the next attempt asks for it from the start.
     if (wanted.offset > 0) await discardPart(partPath);
     throw error;
   }
   if (writeFrom === 0) {
     await discardPart(partPath);
-    const strong = response.headers.etag;
-    if (strong?.startsWith('"') === true) await writeFile(etagPath, strong.slice(0, 256), { mode: 0o600 });
+    const { etag = "" } = opened.headers;
+    const strong = etag.startsWith('"') ? etag.slice(0, 256).replaceAll(/[^\x20-\x7e]/gu, "") : "";
+    await writeFile(`${partPath}.etag`, `${source.name}\n${strong}`, { mode: 0o600 });
   }
-  await receive(options, response, writeFrom);
+  await receive(options, opened, writeFrom);
 }
 
-function toDownloadError(error: unknown, signal: AbortSignal): unknown {
+const codesOfEgress: Readonly<Record<string, DownloadErrorCode>> = {
+  response_too_large: "length_mismatch",
+  response_too_slow: "download_stalled",
+  timed_out: "download_stalled",
+  redirect_refused: "download_refused",
+  response_refused: "download_refused",
+  address_refused: "download_refused",
+  url_refused: "download_refused",
+};
+
+function toDownloadError(error: unknown, signal: AbortSignal): CodedError {
   if (signal.aborted) return new CodedError<DownloadErrorCode>("download_canceled", "the download was called off");
-  const code = toErrorCode(error);
+  const code = toErrorCode(error) ?? "";
   if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG")
     return new CodedError<DownloadErrorCode>("disk_full", toErrorMessage(error), { cause: error });
-  if (error instanceof CodedError) return error;
+  const known = Object.hasOwn(codesOfEgress, code) ? codesOfEgress[code] : undefined;
+  if (known !== undefined) return new CodedError(known, toErrorMessage(error), { cause: error });
+  if (error instanceof CodedError && code !== "unreachable" && code !== "name_unresolved") return error;
   return new CodedError<DownloadErrorCode>("download_unreachable", toErrorMessage(error), { cause: error });
 }
 
+const spoiling = ["length_mismatch", "digest_mismatch", "disk_full"];
+
 /**
- * Brings the part file to its full signed length from the first mirror that can, continuing what is there. The digest is
- * the caller's to check, on the file as it lies on disk. Redirects are refused, nothing is ever decompressed.
- * @throws CodedError of DownloadErrorCode; the error of the last mirror
+ * Brings the part file to its full signed length from the first source that can, continuing what that source gave before.
+ * With `accept` the bytes are judged before the download counts, so that a source that lies is left for the next one.
+ * Redirects are refused, nothing is ever decompressed.
+ * @throws CodedError of DownloadErrorCode; the error of the last source
  */
 export async function download(options: DownloadOptions): Promise<void> {
-  let last: unknown = new CodedError<DownloadErrorCode>("download_unreachable", "no mirror is known");
-  for (const url of options.urls) {
+  let last = new CodedError<string>("download_unreachable", "no source is known");
+  for (const source of options.sources) {
     try {
-      await fetchFrom(options, url);
+      await fetchFrom(options, source);
+      await options.accept?.();
+      options.onServed?.(source);
       return;
     } catch (error) {
       last = toDownloadError(error, options.signal);
-      if (hasErrorCode(last, "length_mismatch") || hasErrorCode(last, "disk_full")) await discardPart(options.partPath);
+      if (spoiling.some((code) => hasErrorCode(last, code))) await discardPart(options.partPath);
       if (hasErrorCode(last, "download_canceled") || hasErrorCode(last, "disk_full")) throw last;
+      options.onFailed?.(source, last);
     }
   }
   throw last;

@@ -56,6 +56,7 @@ class Device {
       servedLoadId: this.served,
       shadowLoadId: this.shadow,
       stopDelivered: false,
+      held: null,
       fetch: this.#fetched,
       retryAtMs: 0,
       trialSinceMs: 0,

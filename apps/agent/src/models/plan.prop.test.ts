@@ -35,6 +35,7 @@ class World {
   loads: SlotLoad[] = [];
   served: string | null = null;
   stopDelivered = false;
+  held: string | null = null;
   fetch: SlotFacts["fetch"] = null;
   onDisk = new Set<string>();
   trialSinceMs: number | null = null;
@@ -42,7 +43,7 @@ class World {
   loadNumber = 0;
 
   get facts(): SlotFacts {
-    const { nowMs, loads, stopDelivered, fetch, trialSinceMs } = this;
+    const { nowMs, loads, stopDelivered, held, fetch, trialSinceMs } = this;
     return {
       nowMs,
       servingReady: true,
@@ -50,6 +51,7 @@ class World {
       servedLoadId: this.served,
       shadowLoadId: null,
       stopDelivered,
+      held,
       fetch,
       retryAtMs: 0,
       trialSinceMs,
@@ -229,6 +231,28 @@ it("serves the previous build when the active file is distrusted at start, and n
   world.record = applySlotEvent(world.record, { kind: "repaired", digest: digest(2) });
   settle(world);
   expect(world.loads.find((load) => load.loadId === world.served)?.digest).toBe(digest(2));
+});
+
+it("serves nothing while it is held, whatever the record says, and goes on from there when it is not", () => {
+  fc.assert(
+    fc.property(fc.nat(12), fc.constantFrom<Chance>("fine", "power-loss", "serving-lost"), (steps, chance) => {
+      const world = new World();
+      world.wish = wish(1, 1);
+      settle(world);
+      world.wish = wish(2, 1);
+      for (let count = 0; count < steps; count += 1) world.execute(world.plan(), "fine");
+      world.held = "nobody says what is newest";
+      if (chance === "power-loss") world.losePower();
+      else if (chance === "serving-lost") world.loseServing();
+      settle(world);
+      expect(world.served).toBeNull();
+      expect(world.record.active).not.toBeNull();
+      world.held = null;
+      settle(world);
+      expect(world.loads.find((load) => load.loadId === world.served)?.digest).toBe(digest(2));
+    }),
+    { numRuns: 100 },
+  );
 });
 
 /** To be chosen between two builds of one release; the decision is for the given one, or for none. */

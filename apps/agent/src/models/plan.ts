@@ -35,6 +35,8 @@ export interface SlotFacts {
   readonly shadowLoadId: string | null;
   /** The slot already answers 503 by our order. */
   readonly stopDelivered: boolean;
+  /** Why nothing at all may be served now, whatever the record says; null while it may. */
+  readonly held: string | null;
   /** The fetch that runs or has ended well, and for which artifact: one that was superseded proves nothing of the next. */
   readonly fetch: { readonly digest: string; readonly state: "running" | "done" } | null;
   /** Do not fetch or load before this time. */
@@ -87,9 +89,8 @@ function findLoad(facts: SlotFacts, digest: string): SlotLoad | undefined {
 /** The step that brings the served model to what the record says; null when it is already so or cannot be now. */
 function planServing(record: SlotRecord, facts: SlotFacts): Step | null {
   if (!facts.servingReady) return null;
-  if (record.stopped !== null) {
-    return facts.stopDelivered ? null : { kind: "stop", reason: record.stopped.reason };
-  }
+  const stopped = record.stopped?.reason ?? facts.held;
+  if (stopped !== null) return facts.stopDelivered ? null : { kind: "stop", reason: stopped.slice(0, 256) };
   const target = toServingTarget(record);
   const served = facts.loads.find((load) => load.loadId === facts.servedLoadId);
   if (target === null) return planNothingToServe(record, facts, served);
@@ -218,6 +219,8 @@ export function planSlot(record: SlotRecord, wish: Wish | null, facts: SlotFacts
   }
   const serving = planServing(record, facts);
   if (serving !== null && serving.kind !== "wait") return serving;
+  // Nothing goes on its way to being served while nothing may be.
+  if (facts.held !== null && candidate?.phase !== "reverting") return idle;
   const step =
     candidate !== null ? planCandidate(candidate, record, facts) : wish !== null ? planWish(wish, record) : idle;
   if (step.kind !== "idle" && step.kind !== "wait") return step;

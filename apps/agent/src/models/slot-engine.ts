@@ -71,7 +71,7 @@ export class SlotEngine {
       progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
       placement,
       shadowing: this.#record.candidate?.phase === "shadowing" && this.#shadowLoadId !== null,
-      trouble: this.#trouble,
+      trouble: this.ports.held() ?? this.#trouble,
     };
   }
 
@@ -139,6 +139,7 @@ export class SlotEngine {
       servedLoadId: this.#servedLoadId,
       shadowLoadId: this.#shadowLoadId,
       stopDelivered: this.#stopDelivered,
+      held: this.ports.held(),
       fetch: this.#fetch,
       retryAtMs: this.#retryAtMs,
       trialSinceMs: this.#trialSinceMs,
@@ -162,6 +163,8 @@ export class SlotEngine {
   }
 
   startFetch(build: InstalledBuild): void {
+    const late = this.ports.judgeTime(build.releaseId);
+    if (late !== null) return this.apply({ kind: "failed", ...late });
     const abort = new AbortController();
     const fetch: Fetch = { digest: build.artifact.digest, abort, state: "running" };
     this.#fetch = fetch;

@@ -21,6 +21,10 @@ export interface SlotPorts {
     signal: AbortSignal,
     onProgress: (ratio: number) => void,
   ) => Promise<void>;
+  /** Why this release must not be fetched (any more); null while it may. */
+  /** Why nothing may be served now; null while it may. */
+  readonly held: () => string | null;
+  readonly judgeTime: (releaseId: string) => { readonly code: string; readonly reason: string } | null;
   readonly toPath: (digest: string) => string;
   readonly emit: (data: EventData) => void;
   /** Called after each saved change and each change of what is served. */

@@ -13,7 +13,7 @@ import { RepositoryClient } from "./repository-client.ts";
 import { SlotEngine } from "./slot-engine.ts";
 import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
-import type { SlotView } from "./slot-ports.ts";
+import type { SlotPorts, SlotView } from "./slot-ports.ts";
 import type { LoadScheduling, ServingEvent } from "../serve/ipc.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
@@ -24,6 +24,8 @@ export interface SlotsOptions {
   readonly chooser: Chooser;
   readonly capabilities: BuildCapabilities;
   readonly offers: DeviceOffers;
+  readonly judgeTime: SlotPorts["judgeTime"];
+  readonly held: SlotPorts["held"];
   readonly emit: (data: EventData) => void;
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -59,11 +61,13 @@ export class Slots implements Service {
     const known = this.#engines.get(slot);
     if (known !== undefined) return known;
     const { folder, serving, keeper, emit, clock, random, logger, threads, offers, deadlineMs } = this.#options;
-    const { scheduling } = this.#options;
+    const { scheduling, judgeTime, held } = this.#options;
     const engine = new SlotEngine(slot, {
       saved: openSavedState({ path: join(folder, `${slot}.json`), schema: slotRecordSchema, logger }),
       serving,
       fetch: (artifact, signal, onProgress) => keeper.fetch(artifact, { signal, onProgress }),
+      judgeTime,
+      held,
       toPath: (digest) => keeper.toPath(digest),
       emit,
       onChange: () => this.#onChange(),
@@ -156,6 +160,12 @@ export class Slots implements Service {
     logger.info("a client on the device asked for a model", { ask: asked.ask, model: asked.model, refusal });
     // A process that ended meanwhile has forgotten the question, and its client with it.
     await serving.request({ kind: "repository-done", askId: asked.askId, refusal }).catch(() => undefined);
+  }
+
+  /** What may be served has changed for all of them. */
+  onHeld(): void {
+    for (const engine of this.#engines.values()) engine.wake();
+    this.#onChange();
   }
 
   onServingReady(): void {

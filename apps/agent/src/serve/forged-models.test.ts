@@ -9,6 +9,8 @@ import {
   squareRootModel,
   type WrittenModel,
 } from "@fairlead/inference/testing";
+import { linkSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseServingConfig } from "./config.ts";
 import { readInflightLoads } from "./inflight.ts";
@@ -236,6 +238,23 @@ describe("a forged model that only a run can show", () => {
     expect(answer).toMatchObject({ ok: false, error: { code: "model_load_failed" } });
     expect(await isServing(serving)).toBe(true);
   }, 20_000);
+
+  it("A14 never follows a link beside the model to a secret outside, symbolic or hard", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    await using outside = new ServingHarness();
+    const secret = join(outside.folder, "secret");
+    // Long enough to be the weights that the model names: only the check keeps the runtime from reading it.
+    writeFileSync(secret, Buffer.alloc(4 * 2 * 4, 0x3f));
+    symlinkSync(secret, join(serving.folder, "symbolic"));
+    linkSync(secret, join(serving.folder, "hard"));
+    for (const location of ["symbolic", "hard"]) {
+      const load = serving.toLoad(location, externalDataModel(location), forged);
+      expect(dirname(load.path)).toBe(serving.folder);
+      expect(await serving.ask(load)).toMatchObject({ ok: false, error: { code: "external_data_refused" } });
+    }
+    expect(await isServing(serving)).toBe(true);
+  });
 
   it("A22 megabytes of metadata with control characters are never shown whole", async () => {
     await using serving = new ServingHarness();

@@ -1,5 +1,5 @@
 import { toReleaseTarget } from "@fairlead/artifacts/tuf";
-import { hasErrorCode, toErrorMessage, type Logger } from "@fairlead/kernel";
+import { CodedError, hasErrorCode, toErrorMessage, type Logger } from "@fairlead/kernel";
 import type { Release } from "@fairlead/protocol";
 import {
   createHttpFetch,
@@ -11,6 +11,7 @@ import {
   type UpdaterErrorCode,
 } from "@fairlead/updater";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import type { Agent } from "node:https";
 import { join } from "node:path";
 
@@ -30,8 +31,30 @@ export interface ReleaseAdmissionOptions {
   readonly trustRoot: string;
   readonly apiUrl: string;
   readonly agent: Agent;
+  /** Asked in their order while the plane cannot be reached; what they say counts by its signatures and versions. */
+  readonly mirrors: readonly MetadataMirror[];
+  /** A mirror offers what cannot be believed. */
+  readonly onMirrorFailed: (
+    mirror: MetadataMirror,
+    failure: { readonly code: string; readonly reason: string },
+  ) => void;
   readonly nowMs: () => number;
   readonly logger: Logger;
+}
+
+export interface MetadataMirror {
+  /** Origin. */
+  readonly name: string;
+  readonly metadataUrl: string;
+  readonly fetch: FetchResource;
+  /** Left alone for a while. */
+  readonly isAside: () => boolean;
+}
+
+interface Source {
+  readonly metadataUrl: string;
+  readonly fetch: FetchResource;
+  readonly mirror: MetadataMirror | null;
 }
 
 /**
@@ -41,15 +64,62 @@ export interface ReleaseAdmissionOptions {
 export class ReleaseAdmission {
   readonly #options: ReleaseAdmissionOptions;
   readonly #fetch: FetchResource;
+  /** One question at a time: they share the folder. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReleaseAdmissionOptions) {
     this.#options = options;
     this.#fetch = createHttpFetch({ agent: options.agent });
   }
 
-  async admit(releases: readonly Release[]): Promise<AdmissionVerdict> {
+  admit(releases: readonly Release[]): Promise<AdmissionVerdict> {
+    return this.#inTurn(() => this.#admit(releases));
+  }
+
+  /** Asks only whether anything is newer, and keeps the answer. @throws CodedError when nobody who is believed answers */
+  async refresh(): Promise<void> {
+    const verdict = await this.admit([]);
+    if (verdict.kind !== "admitted") throw new CodedError("metadata_unreachable", verdict.reason);
+  }
+
+  /** When the last statement that was verified ends; null when none can be read. */
+  readUntilMs(): Promise<number | null> {
+    return this.#inTurn(async () => {
+      try {
+        const text = await readFile(join(this.#options.folder, "timestamp.json"), "utf8");
+        return Date.parse((JSON.parse(text) as { signed: { expires: string } }).signed.expires);
+      } catch {
+        return null;
+      }
+    });
+  }
+
+  #inTurn<Result>(run: () => Promise<Result>): Promise<Result> {
+    const mine = this.#turn.then(run, run);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #admit(releases: readonly Release[]): Promise<AdmissionVerdict> {
+    const { apiUrl, mirrors, onMirrorFailed } = this.#options;
+    const plane = { metadataUrl: new URL("/api/v1/trust/metadata/", apiUrl).href, fetch: this.#fetch, mirror: null };
+    let answer = await this.#ask(plane, releases);
+    for (const mirror of mirrors) {
+      if (answer.kind !== "unknown") return answer;
+      if (mirror.isAside()) continue;
+      const said = await this.#ask({ ...mirror, mirror }, releases);
+      // What the metadata itself says counts whoever brought it; a document that is refused speaks of the mirror alone.
+      const isAboutMirror =
+        said.kind === "refused" && said.code !== "target_unknown" && said.code !== "target_mismatch";
+      if (isAboutMirror) onMirrorFailed(mirror, said);
+      else answer = said;
+    }
+    return answer;
+  }
+
+  async #ask(source: Source, releases: readonly Release[]): Promise<AdmissionVerdict> {
     try {
-      const updater = await this.#open();
+      const updater = await this.#open(source);
       try {
         await updater.refresh();
         for (const release of releases) {
@@ -78,11 +148,11 @@ export class ReleaseAdmission {
   }
 
   /** A root that a failing disk ruined is replaced by the one of the enrolment; the chain from there is walked anew. */
-  async #open(): Promise<Updater> {
-    const { folder, trustRoot, apiUrl, nowMs, logger } = this.#options;
+  async #open({ metadataUrl, fetch }: Source): Promise<Updater> {
+    const { folder, trustRoot, nowMs, logger } = this.#options;
     const begin = () => initializeTrust(folder, Buffer.from(trustRoot));
     if (!existsSync(join(folder, "root.json"))) await begin();
-    const options = { folder, metadataUrl: new URL("/api/v1/trust/metadata/", apiUrl).href, fetch: this.#fetch, nowMs };
+    const options = { folder, metadataUrl, fetch, nowMs };
     try {
       return await openUpdater(options);
     } catch (error) {

@@ -67,7 +67,8 @@ async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Sco
       if (!needsRelease) return null;
       const release = await signRelease(client, scope.workplace(), {
         ...{ model: spec.model, version: spec.version, publisher: "publisher", audience: null, tenant: "default" },
-        ttlMs: 365 * 86_400_000,
+        expiresAtMs: scope.workplace().nowMs + 365 * 86_400_000,
+        notBeforeMs: null,
         publish: true,
       });
       return `release ${release.releaseId}`;

@@ -15,6 +15,7 @@ import { inspectModel } from "./models/inspect.ts";
 import { describeModel, listModels } from "./models/list.ts";
 import { pushModel } from "./models/push.ts";
 import { addKey, generateKey, listKeyFiles, rotateKeys } from "./keys/keys.ts";
+import { acceptKnownBad, pruneOldReleases } from "./releases/tend.ts";
 import { listReleases, publishReleases, signRelease, verifyReleases } from "./releases/sign.ts";
 import { describeRemediation, listRemediations } from "./remediations/remediations.ts";
 import { rolloutActions } from "./rollouts/act.ts";
@@ -32,7 +33,7 @@ export const commands: readonly Command[] = [
   ...[generateKey, addKey, listKeyFiles, rotateKeys],
   ...[createApiToken, listApiTokens, revokeApiToken],
   ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust],
-  ...[signRelease, publishReleases, verifyReleases, listReleases],
+  ...[signRelease, publishReleases, verifyReleases, listReleases, pruneOldReleases, acceptKnownBad],
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],
   ...[brokerConfig],

@@ -4,6 +4,7 @@ import {
   listDelegations,
   mayRelease,
   removeDelegation,
+  removeReleases,
   renewTargets,
   signMetadata,
   toReleaseTarget,
@@ -78,6 +79,31 @@ export function requirePublisher(workplace: Workplace, role: string): Delegation
   throw new CliError("trust_refused", `"${role}" is no publisher of this repository`, {
     hint: "fairlead trust view lists them; fairlead trust delegate adds one",
   });
+}
+
+/** `<model>/<version>/<release id>.json`: ids are in the order of time. */
+const toReleaseId = (path: string): string => path.slice(path.lastIndexOf("/") + 1, -".json".length);
+
+/**
+ * Leaves out all but the newest releases of a publisher, and those that somebody uses.
+ * @returns paths that are left out
+ */
+export async function pruneReleases(
+  workplace: Workplace,
+  role: string,
+  { keep, inUse }: { readonly keep: number; readonly inUse: ReadonlySet<string> },
+): Promise<string[]> {
+  const { folder, nowMs } = workplace;
+  const delegation = requirePublisher(workplace, role);
+  const before = folder.read(role, "targets").signed;
+  const newestFirst = Object.keys(before.targets).toSorted((left, right) =>
+    toReleaseId(left) < toReleaseId(right) ? 1 : -1,
+  );
+  const left = newestFirst.slice(keep).filter((path) => !inUse.has(toReleaseId(path)));
+  if (left.length === 0) return left;
+  const next = removeReleases(before, left, nowMs + publisherLifeMs);
+  folder.save(role, await signMetadata(next, await openSigners(workplace, toSigning(delegation))));
+  return left;
 }
 
 /** The publisher's word for one release. */

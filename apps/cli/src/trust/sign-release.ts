@@ -1,4 +1,4 @@
-import type { Client } from "@fairlead/client";
+import { ClientError, type Client } from "@fairlead/client";
 import { releaseSchema, toId, type Audience, type Release } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { signReleaseAs } from "./change-targets.ts";
@@ -9,7 +9,9 @@ export interface SignOptions {
   readonly model: string;
   readonly version: string;
   readonly publisher: string;
-  readonly ttlMs: number;
+  readonly expiresAtMs: number;
+  /** null: from now on. */
+  readonly notBeforeMs: number | null;
   readonly audience: Audience | null;
   readonly tenant: string;
   readonly publish: boolean;
@@ -17,7 +19,7 @@ export interface SignOptions {
 
 /** What is registered → a release of it → the publisher's word → the plane, if wanted. */
 export async function signRelease(client: Client, workplace: Workplace, options: SignOptions): Promise<Release> {
-  const { model, version, publisher, ttlMs, audience, tenant } = options;
+  const { model, version, publisher, expiresAtMs, notBeforeMs, audience, tenant } = options;
   const { nowMs, folder } = workplace;
   const { content } = await client.models.getVersion(model, version);
   // Others may have published meanwhile: the next version of a document follows the newest one.
@@ -26,11 +28,22 @@ export async function signRelease(client: Client, workplace: Workplace, options:
     ...{ type: "release", v: 1, tenant },
     releaseId: toId("rel", nowMs, randomBytes(16)),
     issuedAtMs: nowMs,
-    expiresAtMs: nowMs + ttlMs,
+    expiresAtMs,
+    ...(notBeforeMs === null ? {} : { notBeforeMs }),
     ...(audience === null ? {} : { audience }),
     content,
   });
+  const before = folder.toState();
   await signReleaseAs(workplace, publisher, release);
-  if (options.publish) await publishFolder(client, folder);
+  if (!options.publish) return release;
+  try {
+    await publishFolder(client, folder);
+  } catch (error) {
+    // What the plane refused would be refused with every later publication too. Where nobody answered it is kept: the
+    // plane may have it already, and `releases publish` says the same again.
+    const status = error instanceof ClientError ? (error.status ?? 0) : 0;
+    if (status >= 400 && status < 500) folder.restore(before);
+    throw error;
+  }
   return release;
 }

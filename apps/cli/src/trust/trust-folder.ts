@@ -1,7 +1,7 @@
 import { parseMetadata, toFileName, toMetadataText, type MetadataByKind } from "@fairlead/artifacts/tuf";
 import { hasErrorCode } from "@fairlead/kernel";
 import { releaseSchema, type Release } from "@fairlead/protocol";
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../errors.ts";
 
@@ -12,6 +12,8 @@ function write(path: string, text: string): void {
   writeFileSync(next, text, { mode: 0o644 });
   renameSync(next, path);
 }
+
+export type FolderState = Readonly<Record<"metadata" | "releases", ReadonlySet<string>>>;
 
 /**
  * The publishers' side of the repository: every document that was signed, and the releases that they vouch for. Nothing in
@@ -74,6 +76,18 @@ export class TrustFolder {
   saveRelease(release: Release): void {
     mkdirSync(join(this.path, "releases"), { recursive: true });
     write(join(this.path, "releases", `${release.releaseId}.json`), `${JSON.stringify(release, null, 1)}\n`);
+  }
+
+  /** Names of all that lies here; documents are never changed once they were written, so names are enough. */
+  toState(): FolderState {
+    return { metadata: new Set(this.#list("metadata")), releases: new Set(this.#list("releases")) };
+  }
+
+  /** Takes away what was written since. */
+  restore(before: FolderState): void {
+    for (const folder of ["metadata", "releases"] as const)
+      for (const name of this.#list(folder))
+        if (!before[folder].has(name)) rmSync(join(this.path, folder, name), { force: true });
   }
 
   releases(): Release[] {

@@ -43,6 +43,7 @@ const security: Readonly<Record<AnyRoute["permission"], unknown[]>> = {
   read: [{ token: [] }],
   "read-or-device": [{ token: [] }, { deviceCertificate: [] }],
   operate: [{ token: [] }],
+  "operate-or-approve": [{ token: [] }],
   publish: [{ token: [] }],
   approve: [{ token: [] }],
   administer: [{ token: [] }],

@@ -1,5 +1,6 @@
-import type { Role } from "@fairlead/protocol";
-import type { Permission } from "./route.ts";
+import { CodedError } from "@fairlead/kernel";
+import type { HttpErrorCode, Role } from "@fairlead/protocol";
+import type { Caller, Permission } from "./route.ts";
 
 /** What each role may. Whoever may change something may also see it. */
 const permissionsByRole: Record<Role, readonly Permission[]> = {
@@ -11,6 +12,17 @@ const permissionsByRole: Record<Role, readonly Permission[]> = {
 };
 
 export function mayCall(role: Role, permission: Permission): boolean {
-  const needed = permission === "read-or-device" ? "read" : permission;
-  return permissionsByRole[role].includes(needed);
+  const own = permissionsByRole[role];
+  if (permission === "operate-or-approve") return own.includes("operate") || own.includes("approve");
+  return own.includes(permission === "read-or-device" ? "read" : permission);
+}
+
+/** For a route whose body decides what its caller must be allowed. @throws CodedError `forbidden` */
+export function requirePermission(caller: Caller, actor: string, permission: "operate" | "approve"): void {
+  if (caller.kind === "token" && mayCall(caller.role, permission)) return;
+  const who = caller.kind === "token" ? caller.role : caller.kind;
+  throw new CodedError<HttpErrorCode>("forbidden", `a ${who} may not do this: it needs the permission ${permission}`, {
+    hint: "ask an administrator for a token of a role that has it: fairlead tokens create --role ROLE",
+    details: { actor },
+  });
 }

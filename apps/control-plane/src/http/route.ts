@@ -8,6 +8,8 @@ export type Permission =
   | "read"
   | "read-or-device"
   | "operate"
+  /** Which of the two, the handler says by what is asked. */
+  | "operate-or-approve"
   | "publish"
   | "approve"
   | "administer";

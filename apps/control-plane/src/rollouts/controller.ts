@@ -4,6 +4,7 @@ import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { loadEvidence } from "./evidence.ts";
 import { execute } from "./executors.ts";
 import { loadFleet } from "./fleet.ts";
+import { noteVerdict } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
 
 /** Rounds of one turn: decisions lead to further ones (a stage passes, the next begins) without waiting for a tick. */
@@ -36,12 +37,15 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
       const { slot, selector } = row.record.spec;
       const fleet = await loadFleet(tx, { slot, selector, record: row.record });
       const evidence = await loadEvidence(tx, { record: row.record, fleet }, nowMs);
-      const decisions = reconcile({ record: row.record, fleet, evidence }, nowMs);
+      const release = await tx.releases.get(row.record.releaseId);
+      const withdrawn = release === undefined ? null : await ports.vouching.judge(tx, release.document.signed, nowMs);
+      const decisions = reconcile({ record: row.record, fleet, evidence, withdrawn }, nowMs);
       if (decisions.length === 0) return false;
       let record: RolloutRecord = row.record;
       for (const decision of decisions) {
         record = applyDecision(record, decision, nowMs);
         await execute(decision, { tx, record, desired });
+        await noteVerdict(tx, record, { decision, nowMs });
         if (!isNotable(decision)) continue;
         await audit.append(tx, {
           actor: "plane:rollouts",

@@ -1,5 +1,7 @@
 import type { PlaneContext, PlaneModule } from "../context.ts";
+import { createAcceptanceRoute } from "../http/routes/acceptances.ts";
 import { createRolloutRoutes } from "../http/routes/rollouts.ts";
+import type { Vouching } from "../trust/vouching.ts";
 import { createRolloutController } from "./controller.ts";
 import { createRolloutService } from "./service.ts";
 
@@ -7,12 +9,13 @@ export interface RolloutModule extends PlaneModule {
   wake(): void;
 }
 
-export function createRolloutModule(context: PlaneContext): RolloutModule {
-  const controller = createRolloutController(context);
-  const service = createRolloutService(context, () => controller.wake());
+export function createRolloutModule(context: PlaneContext, vouching: Vouching): RolloutModule {
+  const ports = { ...context, vouching };
+  const controller = createRolloutController(ports);
+  const service = createRolloutService(ports, () => controller.wake());
   return {
     name: "rollouts",
-    routes: createRolloutRoutes(service, context.store),
+    routes: [...createRolloutRoutes(service, context.store), createAcceptanceRoute(context)],
     hooks: {
       onReported: async (tx) => tx.afterCommit(() => controller.wake()),
       onDeviceChanged: async (tx) => tx.afterCommit(() => controller.wake()),

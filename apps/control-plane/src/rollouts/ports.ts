@@ -1,5 +1,6 @@
 import type { Clock, Logger } from "@fairlead/kernel";
 import type { Store } from "@fairlead/store";
+import type { Vouching } from "../trust/vouching.ts";
 import type { AuditLog, DesiredStates, StreamFeed } from "../context.ts";
 
 /** All that the rollout controller needs of the plane. */
@@ -10,5 +11,6 @@ export interface RolloutPorts {
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
+  readonly vouching: Vouching;
   readonly createId: (prefix: string) => string;
 }

@@ -7,9 +7,10 @@ import {
   type RolloutStatus,
 } from "@fairlead/protocol";
 import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
-import type { Repositories, RolloutRow, Transaction } from "@fairlead/store";
+import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
+import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
 
 export interface ActOptions {
@@ -63,6 +64,18 @@ async function requireRow(from: Repositories, rolloutId: string): Promise<Rollou
   });
 }
 
+/** Nothing is asked of devices that they would refuse. @throws CodedError with the code of the withdrawal */
+async function requireVouched(ports: RolloutPorts, tx: Transaction, release: ReleaseRow | undefined): Promise<void> {
+  if (release === undefined) return;
+  const withdrawn = await ports.vouching.judge(tx, release.document.signed, ports.clock.nowMs());
+  if (withdrawn === null) return;
+  const { model, version } = release;
+  throw new CodedError(withdrawn.code, `devices would refuse ${model} ${version}: ${withdrawn.reason}`, {
+    hint: `have it signed again by a publisher who may release it: fairlead releases sign ${model} ${version} --as PUBLISHER`,
+    details: { releaseId: release.releaseId },
+  });
+}
+
 export function createRolloutService(ports: RolloutPorts, wake: () => void): RolloutService {
   const { audit, clock, createId, store, stream } = ports;
   return {
@@ -74,13 +87,15 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
             hint: `sign it first: fairlead releases sign ${spec.model} ${spec.version}`,
           });
         }
+        const nowMs = clock.nowMs();
+        await requireVouched(ports, tx, release);
+        await requireNotKnownBad(tx, spec, { actor, nowMs });
         const rolloutId = createId("rol");
         const { releaseId } = release;
         const labels = release.document.signed.content.classification?.labels.length ?? null;
         const fleet = await loadFleet(tx, { slot: spec.slot, selector: spec.selector, record: null });
         assertRolloutSpec(spec, { rolloutId, releaseId, labels, fleet });
         await assertNoOverlap(tx, spec);
-        const nowMs = clock.nowMs();
         const row: RolloutRow = {
           ...{ rolloutId, slot: spec.slot, selector: spec.selector, state: "ready", createdBy: actor },
           ...{
@@ -107,6 +122,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
           });
         }
         const nowMs = clock.nowMs();
+        if (action === "resume" || action === "promote" || action === "retry")
+          await requireVouched(ports, tx, await tx.releases.get(row.record.releaseId));
+        if (action === "undo" || action === "abort") await requireGoodWayBack(tx, row.record, { actor, nowMs });
         const record = applyRolloutAction(row.record, { action, actor, reason }, nowMs);
         const saved = await saveRecord(tx, row, { record, nowMs });
         await audit.append(tx, {

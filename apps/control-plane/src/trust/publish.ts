@@ -6,6 +6,7 @@ import type { Transaction, TrustMetadataRow } from "@fairlead/store";
 import type { PlaneContext } from "../context.ts";
 import { signOnlineRoles, toServedName } from "./freshness.ts";
 import type { OnlineKeys } from "./online-keys.ts";
+import { keptSnapshots, listUnreachable } from "./prune.ts";
 import { readRepository, refuseMetadata } from "./repository.ts";
 import { toServed, tryAsDevice } from "./try-as-device.ts";
 
@@ -34,11 +35,13 @@ function parseFile(name: string, text: string): MetadataFile {
 
 const toFile = ({ role, version, text }: TrustMetadataRow): MetadataFile => ({ role, version, text });
 
-async function requireNew(tx: Transaction, file: MetadataFile): Promise<boolean> {
+async function requireNew(tx: Transaction, file: MetadataFile, newest: number): Promise<boolean> {
   const before = await tx.trustMetadata.get(toServedName(file));
-  if (before === undefined) return true;
-  if (before.text === file.text) return false;
-  throw new CodedError<HttpErrorCode>("metadata_conflict", `${toServedName(file)} was published before, and differs`, {
+  if (before?.text === file.text) return false;
+  // A version that was left behind may be gone here; whoever offers it now offers the past.
+  if (before === undefined && file.version > newest) return true;
+  const what = before === undefined ? `follows version ${newest}, which is newer` : "was published before, and differs";
+  throw new CodedError<HttpErrorCode>("metadata_conflict", `${toServedName(file)} ${what}`, {
     hint: "somebody else published; run: fairlead trust pull, and sign again",
   });
 }
@@ -85,10 +88,10 @@ export async function publish(context: TrustContext, request: PublishRequest): P
   return await context.store.transaction(async (tx) => {
     const present = (await tx.trustMetadata.listNewest()).map(toFile);
     const added: MetadataFile[] = [];
-    for (const file of offered) if (await requireNew(tx, file)) added.push(file);
+    const before = toNewest(present);
+    for (const file of offered) if (await requireNew(tx, file, before.get(file.role)?.version ?? 0)) added.push(file);
     for (const release of releases) await requireRegistered(tx, context.tenant, release);
     const firstRoot = offered.filter(({ role }) => role === "root").toSorted((a, b) => a.version - b.version)[0];
-    const before = toNewest(present);
     const after = toNewest([...present, ...added]);
     const repository = readRepository(after);
     const versions = {
@@ -101,7 +104,7 @@ export async function publish(context: TrustContext, request: PublishRequest): P
     const written = [...added, fresh.snapshot, fresh.timestamp];
     await tryAsDevice({ trusted, served: toServed([...present, ...written]), releases, nowMs });
     await save(tx, written, { nowMs, actor });
-    await tx.trustMetadata.removeSnapshotsBefore(fresh.snapshot.version - 16);
+    await prune(tx);
     for (const release of releases) await addRelease(context, tx, { release, actor });
     const roles = Object.fromEntries(
       [...toNewest([...repository.signed, ...written])].map(([role, file]) => [role, file.version]),
@@ -116,6 +119,14 @@ export async function publish(context: TrustContext, request: PublishRequest): P
     });
     return { roles, releases: releases.map(({ releaseId }) => releaseId) };
   });
+}
+
+async function prune(tx: Transaction): Promise<void> {
+  const served = await tx.trustMetadata.listNames();
+  const snapshots = served.filter(({ role }) => role === "snapshot").toSorted((a, b) => b.version - a.version);
+  const texts: string[] = [];
+  for (const { name } of snapshots.slice(0, keptSnapshots)) texts.push((await tx.trustMetadata.get(name))?.text ?? "");
+  await tx.trustMetadata.remove(listUnreachable(served, texts));
 }
 
 async function addRelease(

@@ -4,6 +4,7 @@ import type { TrustState } from "@fairlead/protocol";
 import type { PlaneContext, PlaneModule } from "../context.ts";
 import { createTrustRoutes } from "../http/routes/trust.ts";
 import { openOnlineKeys } from "./online-keys.ts";
+import { createVouching, type Vouching } from "./vouching.ts";
 import { publish, type PublishRequest, type TrustContext } from "./publish.ts";
 
 const dayMs = 86_400_000;
@@ -25,6 +26,7 @@ export interface Trust {
 
 export interface TrustModule extends PlaneModule {
   readonly trust: Trust;
+  readonly vouching: Vouching;
 }
 
 /** The online half of the repository: what publishers signed, kept fresh. */
@@ -92,6 +94,7 @@ export function createTrustModule(plane: PlaneContext, logger: Logger = plane.lo
   return {
     name: "trust",
     trust,
+    vouching: createVouching(),
     routes: createTrustRoutes(trust, store),
     hooks: {},
     start: async () => {

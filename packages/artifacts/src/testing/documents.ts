@@ -88,5 +88,5 @@ export function toCommand(extra: Partial<Command> = {}): Command {
 
 export const here = {
   ...{ roots, tenant: "acme", device: "cam-1", nowMs, maxSkewMs: 1_000, applied: null },
-  self: { profile: "generic-x86", fleet: "north", agentVersion: "0.2.0" },
+  self: { profile: "generic-x86", fleet: "north", agentVersion: "0.2.0", firmware: { "os.kernel": "6.1.0-18-amd64" } },
 };

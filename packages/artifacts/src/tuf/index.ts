@@ -6,6 +6,7 @@ export {
   listDelegations,
   mayRelease,
   removeDelegation,
+  removeReleases,
   renewTargets,
   type Delegation,
 } from "./targets.ts";

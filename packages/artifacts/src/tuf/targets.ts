@@ -43,6 +43,16 @@ export function addRelease(before: Targets | null, target: ReleaseTarget, expire
   return next;
 }
 
+/** A publisher's next document without these paths: nobody may take them anew, and who runs them keeps them. */
+export function removeReleases(before: Targets, paths: readonly string[], expiresAtMs: number): Targets {
+  const json = toNext(before, expiresAtMs);
+  const left = new Set(paths);
+  const kept = Object.entries(before.toJSON()["targets"] as Record<string, unknown>).filter(
+    ([path]) => !left.has(path),
+  );
+  return Targets.fromJSON({ ...json, targets: Object.fromEntries(kept) } as Json);
+}
+
 export function listDelegations(targets: Targets): readonly Delegation[] {
   const { delegations } = targets;
   return Object.values(delegations?.roles ?? {}).map(({ name, keyIDs, threshold, paths }) => ({

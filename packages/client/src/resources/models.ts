@@ -2,8 +2,11 @@ import {
   artifactSchema,
   modelSummarySchema,
   modelVersionDetailSchema,
+  knownBadVersionSchema,
+  releasesInUseSchema,
   signedReleaseSchema,
   type Artifact,
+  type KnownBadVersion,
   type ModelSummary,
   type ModelVersionDetail,
   type RegisterVersionRequest,
@@ -31,6 +34,9 @@ export interface ModelsClient {
   /** `PUT /api/v1/artifacts/{digest}`: streamed, without a total time limit. */
   uploadArtifact(options: UploadOptions): Promise<Artifact>;
   listReleases(options?: ListOptions): Promise<SignedRelease[]>;
+  /** Ids of releases that some device or rollout uses. */
+  listReleasesInUse(): Promise<readonly string[]>;
+  acceptKnownBad(model: string, version: string, reason: string): Promise<KnownBadVersion>;
 }
 
 export function createModelsClient(transport: Transport): ModelsClient {
@@ -61,5 +67,13 @@ export function createModelsClient(transport: Transport): ModelsClient {
         ...(signal === undefined ? {} : { signal }),
       }),
     listReleases: (options) => readAll(transport, { path: ["releases"], item: signedReleaseSchema }, options),
+    listReleasesInUse: async () =>
+      (await transport.read(releasesInUseSchema, { method: "GET", path: ["releases", "in-use"] })).releases,
+    acceptKnownBad: (model, version, reason) =>
+      transport.read(knownBadVersionSchema, {
+        method: "POST",
+        path: ["models", model, "versions", version, "acceptances"],
+        json: { reason },
+      }),
   };
 }

@@ -30,10 +30,18 @@ export const audienceSchema = z.strictObject({
   fleets: z.array(slotNameSchema).min(1).max(32).optional(),
   /** The oldest agent that may run it. */
   minAgentVersion: versionSchema.optional(),
+  /**
+   * The oldest version of what lies below the agent, by the names of the device's inventory (`os.kernel`,
+   * `firmware.version`, `l4t.version`); a device that does not know its own refuses.
+   */
+  firmware: z
+    .record(z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9.]{0,62}$/u), z.string().regex(/^\d{1,9}(?:\.\d{1,9}){0,4}$/u))
+    .refine((map) => Object.keys(map).length <= 16, "more than 16 components")
+    .optional(),
 });
 
 /**
- * A model version and its builds may be installed, from `issuedAtMs` to `expiresAtMs`. It names digest and length of every
+ * A model version and its builds may be installed, from `issuedAtMs` or `notBeforeMs` to `expiresAtMs`. It names digest and length of every
  * file. Every document names its `type`, so none can pass as another.
  */
 export const releaseSchema = z.strictObject({
@@ -43,6 +51,8 @@ export const releaseSchema = z.strictObject({
   releaseId: idSchema,
   issuedAtMs: timestampMsSchema,
   expiresAtMs: timestampMsSchema,
+  /** Not to be taken before this time, for a release that is signed ahead of its day. Absent: from `issuedAtMs`. */
+  notBeforeMs: timestampMsSchema.optional(),
   audience: audienceSchema.optional(),
   content: modelVersionSchema,
 });

@@ -44,6 +44,10 @@ export const httpStatusByCode = {
   metadata_refused: 422,
   metadata_conflict: 409,
   trust_root_missing: 409,
+  release_not_vouched: 422,
+  release_expired: 422,
+  release_not_yet_valid: 422,
+  release_known_bad: 409,
 } as const;
 
 export type HttpErrorCode = keyof typeof httpStatusByCode;

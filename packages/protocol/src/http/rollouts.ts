@@ -124,7 +124,15 @@ export const rolloutStateSchema = z.enum([
   "rolled_back",
   "rollback_failed",
 ]);
-export const pauseReasonSchema = z.enum(["manual", "gate_failed", "window_closed", "approval", "budget", "carbon"]);
+export const pauseReasonSchema = z.enum([
+  "manual",
+  "gate_failed",
+  "window_closed",
+  "approval",
+  "budget",
+  "carbon",
+  "trust",
+]);
 export const stageStateSchema = z.enum(["scheduled", "running", "soaking", "passed", "failed", "skipped"]);
 
 /** What a gate answered, with the numbers behind it. */
@@ -189,6 +197,22 @@ export const rolloutActionRequestSchema = z.strictObject({
   reason: z.string().max(500).default(""),
 });
 
+/** A version that a rollout failed for cause, and who accepted to run it all the same. */
+export const knownBadVersionSchema = z.object({
+  model: modelNameSchema,
+  version: versionSchema,
+  releaseId: idSchema,
+  rolloutId: idSchema,
+  code: z.string(),
+  reason: z.string(),
+  judgedAtMs: timestampMsSchema,
+  acceptedBy: z.string().nullable(),
+  acceptedAtMs: timestampMsSchema.nullable(),
+  acceptedReason: z.string().nullable(),
+});
+/** `POST /api/v1/models/{model}/versions/{version}/acceptances`. */
+export const acceptanceRequestSchema = z.strictObject({ reason: z.string().min(1).max(500) });
+
 /** `GET /api/v1/rollouts/{id}/history`: every decision with its numbers. */
 export const rolloutHistoryEntrySchema = z.object({
   tsMs: timestampMsSchema,
@@ -207,5 +231,6 @@ export type StageState = z.infer<typeof stageStateSchema>;
 export type Verdict = z.infer<typeof verdictSchema>;
 export type StageStatus = z.infer<typeof stageStatusSchema>;
 export type RolloutStatus = z.infer<typeof rolloutStatusSchema>;
+export type KnownBadVersion = z.infer<typeof knownBadVersionSchema>;
 export type RolloutAction = z.infer<typeof rolloutActionSchema>;
 export type RolloutHistoryEntry = z.infer<typeof rolloutHistoryEntrySchema>;

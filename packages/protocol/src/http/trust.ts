@@ -23,6 +23,9 @@ export const publicationRequestSchema = z.strictObject({
 
 export const publicationSchema = z.object({ roles: z.record(z.string(), z.int()), releases: z.array(z.string()) });
 
+/** `GET /api/v1/releases/in-use`: releases that some device or rollout still points at. */
+export const releasesInUseSchema = z.object({ releases: z.array(z.string()) });
+
 export type TrustState = z.infer<typeof trustStateSchema>;
 export type PublicationRequest = z.input<typeof publicationRequestSchema>;
 export type Publication = z.infer<typeof publicationSchema>;

@@ -49,6 +49,22 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("throttled"), throttled: z.boolean(), reason: z.string().max(256) }),
   z.strictObject({ kind: z.literal("disk-full"), path: z.string().max(64), freeBytes: z.int().min(0) }),
   z.strictObject({ kind: z.literal("clock-skew"), skewMs: z.number() }),
+  /** A mirror failed, lied, dripped or pointed elsewhere; it is not asked for a while. */
+  z.strictObject({
+    kind: z.literal("mirror-set-aside"),
+    mirror: z.string().max(256),
+    code: z.string().max(64),
+    reason: z.string().max(256),
+    forMs: z.int().min(0),
+  }),
+  /** Nobody says any more that nothing is newer than what the device knows, or somebody says it again. */
+  z.strictObject({
+    kind: z.literal("freshness"),
+    state: z.enum(["fresh", "stale", "overdue"]),
+    /** When the last statement ended. */
+    untilMs: z.number(),
+    reason: z.string().max(256),
+  }),
 ]);
 
 /** CloudEvents 1.0, structured JSON mode (the only mode that MQTT 3.1.1 admits). */

@@ -4,7 +4,7 @@ import type { Decision } from "../decision.ts";
 import { reconcile } from "../reconcile.ts";
 import { createRollout, type RolloutRecord } from "../rollout.ts";
 import { toCohorts } from "../standing.ts";
-import type { CohortEvidence, FleetDevice, StageEvidence } from "../snapshot.ts";
+import type { CohortEvidence, FleetDevice, StageEvidence, Withdrawal } from "../snapshot.ts";
 
 export const startMs = 1_800_000_000_000;
 export const oldRelease = { releaseId: "rel-old", version: "1.0.0" };
@@ -78,6 +78,7 @@ export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) 
   const fleet = new Map(devices.map((device) => [device.device, device]));
   let evidence: StageEvidence | null = null;
   let nowMs = startMs;
+  let withdrawn: Withdrawal | null = null;
   const log: Decision[] = [];
 
   const execute = (decision: Decision): void => {
@@ -119,12 +120,16 @@ export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) 
       const cohorts = toCohorts({ record, fleet: [...fleet.values()] });
       evidence = cohorts === null ? null : { ...next, stageIndex: cohorts.stageIndex, sinceMs: cohorts.sinceMs };
     },
+    /** From now on devices would refuse the release; null: they would take it. */
+    withdraw(why: Withdrawal | null) {
+      withdrawn = why;
+    },
     remove(name: string) {
       fleet.delete(name);
     },
-    decide: () => reconcile({ record, fleet: [...fleet.values()], evidence }, nowMs),
+    decide: () => reconcile({ record, fleet: [...fleet.values()], evidence, withdrawn }, nowMs),
     settle(): readonly Decision[] {
-      const decisions = reconcile({ record, fleet: [...fleet.values()], evidence }, nowMs);
+      const decisions = reconcile({ record, fleet: [...fleet.values()], evidence, withdrawn }, nowMs);
       for (const decision of decisions) execute(decision);
       return decisions;
     },

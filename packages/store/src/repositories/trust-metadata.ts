@@ -8,11 +8,13 @@ export interface TrustMetadataRepository {
   getNewest(role: string): Promise<TrustMetadataRow | undefined>;
   /** Every role's newest version; of roles that are no longer delegated to as well. */
   listNewest(): Promise<TrustMetadataRow[]>;
+  /** Names of everything that is served, with role and version, and not the texts. */
+  listNames(): Promise<{ readonly name: string; readonly role: string; readonly version: number }[]>;
   add(row: TrustMetadataRow): Promise<void>;
   /** For the timestamp, which has one name for all of its versions. */
   replace(row: TrustMetadataRow): Promise<void>;
-  /** Snapshots before this version, which no device asks for any more. */
-  removeSnapshotsBefore(version: number): Promise<void>;
+  /** Documents that no device asks for any more. */
+  remove(names: readonly string[]): Promise<void>;
 }
 
 export function createTrustMetadataRepository(db: Database): TrustMetadataRepository {
@@ -37,6 +39,10 @@ export function createTrustMetadataRepository(db: Database): TrustMetadataReposi
       }
       return rows;
     },
+    listNames: async () =>
+      await db
+        .select({ name: trustMetadata.name, role: trustMetadata.role, version: trustMetadata.version })
+        .from(trustMetadata),
     add: async (row) => {
       await db.insert(trustMetadata).values(row);
     },
@@ -44,12 +50,7 @@ export function createTrustMetadataRepository(db: Database): TrustMetadataReposi
       const { name: _, ...rest } = row;
       await db.insert(trustMetadata).values(row).onConflictDoUpdate({ target: trustMetadata.name, set: rest });
     },
-    removeSnapshotsBefore: async (version) => {
-      const rows = await db
-        .select({ name: trustMetadata.name, version: trustMetadata.version })
-        .from(trustMetadata)
-        .where(eq(trustMetadata.role, "snapshot"));
-      const names = rows.filter((row) => row.version < version).map((row) => row.name);
+    remove: async (names) => {
       if (names.length > 0) await db.delete(trustMetadata).where(inArray(trustMetadata.name, names.slice(0, 500)));
     },
   };

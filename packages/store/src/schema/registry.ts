@@ -38,6 +38,27 @@ export const releases = defineTable("releases", (column) => ({
 }));
 export type ReleaseRow = typeof releases.$inferSelect;
 
+/** Versions that a rollout failed for cause; they are rolled out again only when a second person accepts that. */
+export const knownBadVersions = defineTable(
+  "known_bad_versions",
+  (column) => ({
+    model: column.text().notNull(),
+    version: column.text().notNull(),
+    /** What was rolled out, by which rollout, and what its stage said. */
+    releaseId: column.text().notNull(),
+    rolloutId: column.text().notNull(),
+    code: column.text().notNull(),
+    reason: column.text().notNull(),
+    judgedAtMs: column.timeMs().notNull(),
+    /** Who has accepted to run it all the same; null: nobody since it was judged last. */
+    acceptedBy: column.text(),
+    acceptedAtMs: column.timeMs(),
+    acceptedReason: column.text(),
+  }),
+  ["model", "version"],
+);
+export type KnownBadVersionRow = typeof knownBadVersions.$inferSelect;
+
 /** Documents of The Update Framework, each under the name by which it is fetched; what was served is never changed. */
 export const trustMetadata = defineTable("trust_metadata", (column) => ({
   /** `<version>.<role>.json`; `timestamp.json` alone is replaced. */

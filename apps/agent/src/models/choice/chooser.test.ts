@@ -60,6 +60,7 @@ class Bench {
       policy: { objective: null, accuracyFloor: null },
       fetch: async (artifact) => void this.fetched.push(artifact.digest),
       freeBytes: async () => 1_000_000_000,
+      judgeTime: () => null,
       measure: async (_, build) => {
         this.measured.push(build.artifact.digest);
         return toNumbers(build, this.took.get(build.artifact.digest) ?? 1);

@@ -28,6 +28,8 @@ export interface ChooserOptions {
   readonly freeBytes: () => Promise<number>;
   /** Runs a build in a process of its own. Never throws for a fault of the build. @throws when aborted */
   readonly measure: (request: ChoiceRequest, build: Build, signal: AbortSignal) => Promise<Measurement>;
+  /** Why this release must not be fetched (any more); null while it may. */
+  readonly judgeTime: (releaseId: string) => { readonly code: string; readonly reason: string } | null;
   readonly onChange: () => void;
   /** Another build than the slot's choice named until now; called before the choice is noted and the wish followed. */
   readonly onNewChoice: (slot: string, choice: { readonly wish: Wish; readonly candidates: number }) => void;
@@ -199,6 +201,7 @@ export class Chooser {
     this.#turn = this.#turn.then(async () => {
       for (let tries = 0; !task.abort.signal.aborted; tries += 1) {
         try {
+          if (this.#endLate(slot, task)) return;
           return await this.#run(slot, task);
         } catch (error) {
           if (task.abort.signal.aborted) return;
@@ -209,6 +212,16 @@ export class Chooser {
         }
       }
     });
+  }
+
+  /** A release that is over before its candidates are here is not taken; one that was chosen from before is measured on. */
+  #endLate(slot: string, task: Task): boolean {
+    const { request, job } = task.wish;
+    const late = this.#decide(request).chosen === null ? this.#options.judgeTime(request.releaseId) : null;
+    if (late === null) return false;
+    this.#tasks.delete(slot);
+    task.onDecided({ kind: "refused", job, end: { state: "failed", ...late } });
+    return true;
   }
 
   async #run(slot: string, task: Task): Promise<void> {
@@ -257,6 +270,8 @@ export class Chooser {
 
   async #pause(error: unknown, tries: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    // Whether the release may still be taken is asked again before the next try.
+    if (tries >= maxFetchTries) throw error;
     this.#options.logger.warn("a candidate could not be fetched", { reason: toErrorMessage(error) });
     await wait(250 + toBackoffDelayMs(retry, tries, this.#options.random()), undefined, { signal });
   }

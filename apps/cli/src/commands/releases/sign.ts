@@ -1,12 +1,13 @@
 import { toReleaseTargetPath } from "@fairlead/artifacts/tuf";
-import { audienceSchema, type Release } from "@fairlead/protocol";
+import { audienceSchema, type Audience, type Release } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
-import type { Command } from "../../command.ts";
+import type { Command, Input } from "../../command.ts";
 import { CliError, toUsageError } from "../../errors.ts";
 import { parseDuration } from "../../parse-duration.ts";
+import { parseMoment } from "../../parse-moment.ts";
 import type { ListView, Output } from "../../output/output.ts";
 import { publishFolder, verifyRelease } from "../../trust/exchange.ts";
-import { signRelease as sign } from "../../trust/sign-release.ts";
+import { signRelease as sign, type SignOptions } from "../../trust/sign-release.ts";
 import { openWorkplace, trustOptions } from "../../trust/workplace.ts";
 
 function releaseView(out: Output): ListView<Release> {
@@ -25,6 +26,39 @@ function releaseView(out: Output): ListView<Release> {
   };
 }
 
+function toAudience(input: Input): Audience {
+  const [profiles, fleets, minAgentVersion] = [
+    input.many("forProfile"),
+    input.many("forFleet"),
+    input.text("minAgent"),
+  ];
+  const firmware = Object.fromEntries(
+    input.many("minFirmware").map((entry) => {
+      const at = entry.indexOf("=");
+      return [entry.slice(0, Math.max(0, at)), entry.slice(at + 1)];
+    }),
+  );
+  const audience = audienceSchema.safeParse({
+    ...(profiles.length === 0 ? {} : { profiles }),
+    ...(fleets.length === 0 ? {} : { fleets }),
+    ...(minAgentVersion === undefined ? {} : { minAgentVersion }),
+    ...(Object.keys(firmware).length === 0 ? {} : { firmware }),
+  });
+  if (audience.success) return audience.data;
+  throw toUsageError(audience.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; "));
+}
+
+/** From when to when devices accept it. */
+function toLife(input: Input, nowMs: number): Pick<SignOptions, "expiresAtMs" | "notBeforeMs"> {
+  const [ttl, expires, notBefore] = [input.text("ttl"), input.text("expires"), input.text("notBefore")];
+  if (ttl !== undefined && expires !== undefined) throw toUsageError("--ttl and --expires say the same: give one");
+  const expiresAtMs = expires === undefined ? nowMs + parseDuration(ttl ?? "365d") : parseMoment(expires, nowMs);
+  const notBeforeMs = notBefore === undefined ? null : parseMoment(notBefore, nowMs);
+  if (expiresAtMs <= Math.max(nowMs, notBeforeMs ?? 0))
+    throw toUsageError("the release would end before anybody may take it", "give a later --expires or a longer --ttl");
+  return { expiresAtMs, notBeforeMs };
+}
+
 export const signRelease: Command = {
   noun: "releases",
   verb: "sign",
@@ -35,7 +69,12 @@ export const signRelease: Command = {
   ],
   options: [
     { flags: "--as <publisher>", description: "who signs", default: "publisher" },
-    { flags: "--ttl <duration>", description: "how long devices accept it", default: "365d" },
+    { flags: "--ttl <duration>", description: "how long devices accept it (365d, unless --expires is given)" },
+    {
+      flags: "--expires <time>",
+      description: "when devices stop to accept it: 2027-01-31, a time with its zone, or 30d",
+    },
+    { flags: "--not-before <time>", description: "devices wait until then before they accept it" },
     {
       flags: "--for-profile <name>",
       description: "kind of board (repeatable); default: what its builds run on",
@@ -43,6 +82,11 @@ export const signRelease: Command = {
     },
     { flags: "--for-fleet <name>", description: "fleet, as devices are configured (repeatable)", repeatable: true },
     { flags: "--min-agent <version>", description: "the oldest agent that may run it" },
+    {
+      flags: "--min-firmware <name=version>",
+      description: "the oldest os.kernel, firmware.version or l4t.version below the agent (repeatable)",
+      repeatable: true,
+    },
     { flags: "--tenant <name>", description: "tenant of the plane", default: "default" },
     { flags: "--no-publish", description: "only sign; fairlead releases publish hands it on" },
     ...trustOptions,
@@ -50,22 +94,12 @@ export const signRelease: Command = {
   async run(context, input) {
     const { client, out } = context;
     const [model = "", version = ""] = input.args;
-    const [profiles, fleets, minAgentVersion] = [
-      input.many("forProfile"),
-      input.many("forFleet"),
-      input.text("minAgent"),
-    ];
-    const audience = audienceSchema.safeParse({
-      ...(profiles.length === 0 ? {} : { profiles }),
-      ...(fleets.length === 0 ? {} : { fleets }),
-      ...(minAgentVersion === undefined ? {} : { minAgentVersion }),
-    });
-    if (!audience.success) throw toUsageError(audience.error.issues.map((issue) => issue.message).join("; "));
+    const audience = toAudience(input);
     const release = await sign(await client(), openWorkplace(context, input), {
       ...{ model, version },
       publisher: input.required("as"),
-      ttlMs: parseDuration(input.required("ttl")),
-      audience: Object.keys(audience.data).length === 0 ? null : audience.data,
+      ...toLife(input, context.nowMs()),
+      audience: Object.keys(audience).length === 0 ? null : audience,
       tenant: input.required("tenant"),
       publish: input.flag("publish") !== false,
     });
@@ -89,6 +123,22 @@ export const publishReleases: Command = {
   },
 };
 
+/** What a release binds beside its files, for people. */
+function toTerms(release: Release): string[] {
+  const { issuedAtMs, notBeforeMs = issuedAtMs, expiresAtMs, audience, content } = release;
+  const { profiles, fleets, minAgentVersion, firmware = {} } = audience ?? {};
+  const golden = content.selfTest.golden === null ? [] : [content.selfTest.golden];
+  const files = [...content.builds.map(({ artifact }) => artifact), ...golden];
+  return [
+    `devices take it from ${new Date(notBeforeMs).toISOString()} to ${new Date(expiresAtMs).toISOString()}`,
+    ...(profiles === undefined ? [] : [`boards: ${profiles.join(", ")}`]),
+    ...(fleets === undefined ? [] : [`fleets: ${fleets.join(", ")}`]),
+    ...(minAgentVersion === undefined ? [] : [`agent ${minAgentVersion} or newer`]),
+    ...Object.entries(firmware).map(([name, version]) => `${name} ${version} or newer`),
+    ...files.map(({ digest, sizeBytes }) => `${digest} ${sizeBytes} bytes`),
+  ];
+}
+
 export const verifyReleases: Command = {
   noun: "releases",
   verb: "verify",
@@ -111,7 +161,7 @@ export const verifyReleases: Command = {
     const found = (await client.models.listReleases()).find(({ signed }) => signed.releaseId === id);
     if (found === undefined) throw new CliError("trust_missing", `the plane has no release ${id}`);
     const path = await verifyRelease(client, found.signed, { root, nowMs: context.nowMs });
-    context.out.lines([`${path} is signed by a publisher who may release it`]);
+    context.out.lines([`${path} is signed by a publisher who may release it`, ...toTerms(found.signed)]);
   },
 };
 

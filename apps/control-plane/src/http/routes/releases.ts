@@ -1,7 +1,15 @@
 import { CodedError } from "@fairlead/kernel";
-import { idSchema, listQuerySchema, signedReleaseSchema, toListSchema, type HttpErrorCode } from "@fairlead/protocol";
+import {
+  idSchema,
+  listQuerySchema,
+  releasesInUseSchema,
+  signedReleaseSchema,
+  toListSchema,
+  type HttpErrorCode,
+} from "@fairlead/protocol";
 import { z } from "zod";
 import type { RegistryContext } from "../../registry/store-artifact.ts";
+import { listReleasesInUse } from "../../registry/releases-in-use.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
@@ -21,6 +29,15 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
         const page = toPage(rows, limit, ({ releaseId }) => releaseId);
         return { body: { ...page, items: page.items.map(({ document }) => document) } };
       },
+    }),
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/releases/in-use",
+      summary: "Ids of the releases that some device or rollout uses",
+      permission: "read",
+      request: {},
+      response: releasesInUseSchema,
+      handle: async () => ({ body: { releases: await listReleasesInUse(read) } }),
     }),
     defineRoute({
       method: "GET",

@@ -11,6 +11,7 @@ import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import { rolloutSubject } from "../../rollouts/controller.ts";
 import type { RolloutService } from "../../rollouts/service.ts";
+import { requirePermission } from "../roles.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 const params = z.strictObject({ rollout: idSchema });
@@ -50,12 +51,14 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
       },
     }),
     defineRoute({
-      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "read" },
+      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "operate-or-approve" },
       summary: "Pause, resume, promote, abort, undo or retry",
       request: { params, body: rolloutActionRequestSchema },
       response: rolloutStatusSchema,
       errors: ["not_found", "transition_refused", "precondition_failed"],
-      handle: async ({ params: { rollout }, body, actor, headers }) => {
+      handle: async ({ params: { rollout }, body, actor, caller, headers }) => {
+        // Whoever lets a stage pass approves; who only operates may stop, undo and go on.
+        requirePermission(caller, actor, body.action === "promote" ? "approve" : "operate");
         const ifMatch = headers.get("if-match")?.replaceAll('"', "") ?? null;
         const status = await service.act({ rolloutId: rollout, ...body, actor, ifMatch });
         return { body: status, etag: status.etag };

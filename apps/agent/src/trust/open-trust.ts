@@ -1,0 +1,42 @@
+import type { AgentConfig } from "../config.ts";
+import type { Mirrors } from "../models/mirrors.ts";
+import { FreshnessWatch, type FreshnessWatchOptions } from "./freshness-watch.ts";
+import { ReleaseAdmission, type AdmissionVerdict, type ReleaseAdmissionOptions } from "./release-admission.ts";
+
+export interface OpenTrustOptions
+  extends
+    Omit<ReleaseAdmissionOptions, "mirrors" | "onMirrorFailed">,
+    Pick<FreshnessWatchOptions, "random" | "emit" | "onChange"> {
+  readonly config: AgentConfig["trust"];
+  readonly mirrors: Pick<Mirrors, "metadata" | "onMetadataFailed">;
+}
+
+export interface AgentTrust {
+  /** Does a publisher who may do so vouch for these releases, and is that said freshly? */
+  admit(...releases: Parameters<ReleaseAdmission["admit"]>): Promise<AdmissionVerdict>;
+  readonly freshness: FreshnessWatch;
+}
+
+/** Who is asked before anything new is taken, and who watches for how long nobody could be asked. */
+export async function openTrust(options: OpenTrustOptions): Promise<AgentTrust> {
+  const { config, mirrors, nowMs, random, emit, onChange, logger } = options;
+  const admission = new ReleaseAdmission({
+    ...options,
+    mirrors: mirrors.metadata,
+    onMirrorFailed: (mirror, failure) => mirrors.onMetadataFailed(mirror, failure),
+  });
+  const { refreshMs, ...policy } = config;
+  const freshness = await FreshnessWatch.open({
+    ...{ policy, refreshMs, nowMs, random, emit, onChange, logger },
+    refresh: () => admission.refresh(),
+    readUntilMs: () => admission.readUntilMs(),
+  });
+  return {
+    freshness,
+    admit: async (...releases) => {
+      const verdict = await admission.admit(...releases);
+      await freshness.judge();
+      return verdict;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { CodedError } from "@fairlead/kernel";
+import type { HttpErrorCode } from "@fairlead/protocol";
+import { isForCause, isTouched, type Decision, type RolloutRecord } from "@fairlead/rollout";
+import type { KnownBadVersionRow, Repositories, Transaction } from "@fairlead/store";
+import type { RolloutPorts } from "./ports.ts";
+
+const dayMs = 86_400_000;
+/** For how long an acceptance counts: it is given for a rollout that is about to be made. */
+const acceptanceLifeMs = dayMs;
+
+interface Asker {
+  readonly actor: string;
+  readonly nowMs: number;
+}
+
+/** A stage that failed because of what its version did leaves a verdict on the version. */
+export async function noteVerdict(
+  tx: Transaction,
+  record: RolloutRecord,
+  { decision, nowMs }: { readonly decision: Decision; readonly nowMs: number },
+): Promise<void> {
+  if (decision.kind !== "fail-stage" || !isForCause(decision.code)) return;
+  const { rolloutId, releaseId, spec } = record;
+  await tx.knownBad.save({
+    ...{ model: spec.model, version: spec.version, releaseId, rolloutId },
+    ...{ code: decision.code, reason: decision.reason.slice(0, 500), judgedAtMs: nowMs },
+    ...{ acceptedBy: null, acceptedAtMs: null, acceptedReason: null },
+  });
+}
+
+/** Accepted in time, by somebody else than who asks now. */
+function isAccepted({ acceptedBy, acceptedAtMs }: KnownBadVersionRow, { actor, nowMs }: Asker): boolean {
+  if (acceptedBy === null || acceptedAtMs === null || acceptedBy === actor) return false;
+  return nowMs - acceptedAtMs <= acceptanceLifeMs;
+}
+
+/** @throws CodedError `release_known_bad` */
+export async function requireNotKnownBad(
+  from: Repositories,
+  { model, version }: { readonly model: string; readonly version: string },
+  asker: Asker,
+): Promise<void> {
+  const verdict = await from.knownBad.get(model, version);
+  if (verdict === undefined || isAccepted(verdict, asker)) return;
+  const { code, reason, rolloutId, judgedAtMs, acceptedBy } = verdict;
+  const own = acceptedBy === asker.actor ? "; who accepts it cannot be the one who rolls it out" : "";
+  throw new CodedError<HttpErrorCode>(
+    "release_known_bad",
+    `${model} ${version} failed in rollout ${rolloutId}: ${reason}${own}`.slice(0, 500),
+    {
+      hint: `another person, who may approve, accepts it first: fairlead releases accept-known-bad ${model} ${version} --reason TEXT`,
+      details: { rolloutId, code, judgedAtMs },
+    },
+  );
+}
+
+/** Where a rollout would go back to: every version that a touched device ran before. @throws CodedError `release_known_bad` */
+export async function requireGoodWayBack(tx: Transaction, record: RolloutRecord, asker: Asker): Promise<void> {
+  const ids = record.devices.filter(isTouched).flatMap(({ previous }) => previous?.releaseId ?? []);
+  for (const row of await tx.releases.listOf([...new Set(ids)].slice(0, 1_000)))
+    await requireNotKnownBad(tx, row, asker);
+}
+
+export interface Acceptance {
+  readonly model: string;
+  readonly version: string;
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** A second person's word that a version may run although it failed. @throws CodedError `not_found` */
+export async function acceptKnownBad(
+  { audit, clock, store, stream }: Pick<RolloutPorts, "audit" | "clock" | "store" | "stream">,
+  { model, version, actor, reason }: Acceptance,
+): Promise<KnownBadVersionRow> {
+  return await store.transaction(async (tx) => {
+    const before = await tx.knownBad.get(model, version);
+    if (before === undefined)
+      throw new CodedError<HttpErrorCode>("not_found", `${model} ${version} is not known to be bad`, {
+        hint: "nothing needs to be accepted: fairlead rollouts create",
+      });
+    const row = { ...before, acceptedBy: actor, acceptedAtMs: clock.nowMs(), acceptedReason: reason };
+    await tx.knownBad.save(row);
+    await audit.append(tx, {
+      ...{ actor, action: "release.accept-known-bad", subject: `${model}@${version}`, reason },
+      details: { rolloutId: before.rolloutId, code: before.code, before: before.acceptedBy, after: actor },
+    });
+    await stream.emit(tx, "model", `${model}@${version}`);
+    return row;
+  });
+}
