@@ -13,7 +13,7 @@ export type ModelMutation =
 
 /** Numbers that are on an edge of something: lengths, types, ranks, signs, and what 32 or 64 bits hold. */
 const numbers = [0n, 1n, -1n, 2n, 7n, 127n, 128n, 2n ** 31n, 2n ** 32n + 1n, 2n ** 40n, 2n ** 62n, 2n ** 63n - 1n];
-const times = [1, 2, 200];
+const times = [1, 2, 40];
 
 /** Every three counts are a change, so that a generator of numbers is one of changes. */
 export function toModelMutation(kind: number, first: number, second: number): ModelMutation {
