@@ -142,6 +142,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       memoryLimitBytes: config.inference.memoryLimitBytes,
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
+      inline: config.inference.loneRequests === "inline",
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),

@@ -1,4 +1,5 @@
 export { checkInputs } from "./check-inputs.ts";
+export { maxInlineModelBytes } from "./inline/inline-lane.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
 export {
   maxTensorElements,

@@ -28,6 +28,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     isolated: parseNames(value["isolated"]),
     sharedMemory: value["sharedMemory"] === true,
     repository: value["repository"] === true,
+    inline: value["inline"] !== false,
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }

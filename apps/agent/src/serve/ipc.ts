@@ -56,6 +56,8 @@ export interface ServingConfig {
   readonly sharedMemory?: boolean;
   /** Whether clients of this machine may unload and load assigned builds. Default false. */
   readonly repository?: boolean;
+  /** Whether short runs of a lone client may take place on the thread that reads its requests. Default true. */
+  readonly inline?: boolean;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }

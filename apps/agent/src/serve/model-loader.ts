@@ -1,3 +1,4 @@
+import { maxInlineModelBytes } from "@fairlead/inference";
 import { inspectOnnxBytes } from "@fairlead/inference/inspect";
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
@@ -7,6 +8,8 @@ import { readVerifiedFile } from "./verified-file.ts";
 export interface LoadAsk {
   readonly instances: number;
   readonly background: boolean;
+  /** Throws when there is no room for a second session; null where lone requests may not run on the thread that reads them. */
+  readonly checkRoom: (() => void) | null;
   /** In place of those that the request names. */
   readonly providers?: readonly string[];
   /** See `LoadOptions`. */
@@ -17,6 +20,12 @@ export interface LoadAsk {
 
 const maxModelBytes = 2 * 1024 ** 3 - 1;
 
+async function readChecked(request: LoadRequest): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await readVerifiedFile(request, maxModelBytes);
+  inspectOnnxBytes(bytes);
+  return bytes;
+}
+
 /**
  * Reads, checks, inspects and loads a build; what is loaded is what was checked, each time that it is loaded.
  * @throws ServeError · InspectionError · RuntimeError
@@ -26,11 +35,15 @@ export async function loadInstances(
   request: LoadRequest,
   ask: LoadAsk,
 ): Promise<LoadedInstances> {
-  const bytes = await readVerifiedFile(request, maxModelBytes);
-  inspectOnnxBytes(bytes);
+  const bytes = await readChecked(request);
   ask.onChecked?.();
   const changes = new PlacementChanges();
   const { threads, runtime: name, loadDeadlineMs } = request;
+  const { checkRoom } = ask;
+  const again = async () => {
+    checkRoom?.();
+    return await readChecked(request);
+  };
   const providers = ask.providers ?? request.providers;
   const options = {
     ...{ threads, background: ask.background, onPlacement: changes.tell.bind(changes) },
@@ -38,6 +51,7 @@ export async function loadInstances(
     ...(ask.standIn === undefined ? {} : { standIn: ask.standIn }),
     ...(name === undefined ? {} : { runtime: name }),
     ...(loadDeadlineMs === undefined ? {} : { loadDeadlineMs }),
+    ...(checkRoom !== null && request.sizeBytes <= maxInlineModelBytes ? { again } : {}),
   };
   // One after the other, so that the file is in memory once besides what the runtime keeps.
   const rest: LoadedModel[] = [];
