@@ -17,8 +17,11 @@ const elements = 3 * 240 * 320;
  */
 export async function benchOverhead(): Promise<Row[]> {
   const model = convModel({ height: 240, width: 320, channels: 16, depth: 2 });
-  await using serving = await new ServingProcess().start({ sharedMemory: true });
+  await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
+  // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
+  await using sharing = await new ServingProcess().start({ sharedMemory: true });
+  await sharing.serve("conv", model);
   const bare = fork(new URL("./bare-server.ts", import.meta.url), [path]);
   const [{ port }] = (await once(bare, "message")) as [{ port: number }];
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
@@ -26,8 +29,8 @@ export async function benchOverhead(): Promise<Row[]> {
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", port), toHttpRequest("/", {}, bytes));
   using frame = new SharedFrame();
-  await frame.register(serving.port, bytes);
-  const overShared = frame.toSender(new RawConnection("127.0.0.1", serving.port), bytes);
+  await frame.register(sharing.port, bytes);
+  const overShared = frame.toSender(new RawConnection("127.0.0.1", sharing.port), bytes);
   const runDirectly = await openDirect(model, { shape, pixels });
   const works = [runDirectly, overHttp, overBare, overShared];
   const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 30)).map((times) =>

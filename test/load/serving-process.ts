@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { servingFlags } from "../../apps/agent/src/serving/serving-host.ts";
 
 type Message =
   | { id: number; ok: boolean; result?: unknown; error?: unknown }
@@ -21,6 +22,7 @@ export class ServingProcess implements AsyncDisposable {
     const config = { address, inflightPath: join(this.#dir, "inflight"), ...parts };
     const child = fork(new URL("../../apps/agent/src/serve/main.ts", import.meta.url), [JSON.stringify(config)], {
       serialization: "advanced",
+      execArgv: [...servingFlags],
     });
     this.#child = child;
     this.port = await new Promise<number>((resolve, reject) => {

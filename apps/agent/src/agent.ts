@@ -154,6 +154,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
       models: config.models,
+      inline: config.inference.loneRequests === "inline",
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),

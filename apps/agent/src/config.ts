@@ -44,6 +44,11 @@ export const agentConfigSchema = z.strictObject({
       sharedMemory: z.enum(["forbid", "allow"]).default("forbid"),
       /** Whether clients on this device may take an assigned model out of memory, and bring it back. */
       repository: z.enum(["forbid", "allow"]).default("forbid"),
+      /**
+       * Where a short run of a client that has the endpoint to itself takes place: on the thread that reads its requests, which
+       * is faster by two wake-ups and lets a newcomer wait for one run, or always on the model's own.
+       */
+      loneRequests: z.enum(["inline", "thread"]).default("inline"),
       /** Accelerators whose sessions get processes of their own: slower by a copy, and a driver's crash takes nothing along. */
       isolated: z
         .array(executionProviderSchema.exclude(["cpu"]))

@@ -1,5 +1,6 @@
 export { checkInputs } from "./check-inputs.ts";
 export { checkOutputs } from "./check-outputs.ts";
+export { maxInlineModelBytes } from "./inline/inline-lane.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
 export {
   maxTensorElements,

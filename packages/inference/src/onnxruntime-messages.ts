@@ -30,6 +30,8 @@ export type WorkerRequest =
       readonly profileFolder: string | null;
     }
   | { readonly kind: "offers" }
+  /** Ends the process when a run on its first thread takes longer; see inline/inline-guard.ts. */
+  | { readonly kind: "guard"; readonly runs: SharedArrayBuffer; readonly limitMs: number }
   | { readonly kind: "run"; readonly runs: readonly RunRequest[] }
   | { readonly kind: "close" };
 

@@ -1,43 +1,19 @@
 import { constants, platform, setPriority } from "node:os";
 import { isMainThread, isMarkedAsUntransferable, parentPort } from "node:worker_threads";
-import { env, InferenceSession, listSupportedBackends, Tensor as OrtTensor } from "onnxruntime-node";
+import { env, InferenceSession, listSupportedBackends } from "onnxruntime-node";
+import { watchInlineRuns } from "./inline/inline-guard.ts";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import { isDeviceLost } from "./placement/device-lost.ts";
 import { measureShares, ProfileFolder, runOnZeros } from "./placement/warm-up.ts";
 import type { Placement } from "./port.ts";
-import { decodeStrings, encodeStrings } from "./string-data.ts";
-import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
+import { runOptions, runSession, toSessionOptions, toSpec } from "./onnxruntime-session.ts";
+import { toMessage, toReleased } from "./run-leftovers.ts";
+import type { Tensor, TensorSpec } from "./tensor.ts";
 
 /*
  * The thread, or the process, that owns one session. `session.run` blocks it for the whole inference, and nothing can
  * interrupt it: terminating a thread inside `run` aborts its process, so a thread only ever ends by itself, when it is idle.
  */
-
-type OrtType = OrtTensor.Type;
-
-const datatypeOf: Readonly<Partial<Record<OrtType, Datatype>>> = {
-  bool: "BOOL",
-  uint8: "UINT8",
-  uint16: "UINT16",
-  uint32: "UINT32",
-  uint64: "UINT64",
-  int8: "INT8",
-  int16: "INT16",
-  int32: "INT32",
-  int64: "INT64",
-  float16: "FP16",
-  float32: "FP32",
-  float64: "FP64",
-  string: "BYTES",
-};
-const ortTypeOf = new Map(Object.entries(datatypeOf).map(([type, datatype]) => [datatype, type as OrtType]));
-
-/** While a model loads its warnings are worth reading; whoever owns the process condenses them. */
-const warningSeverity = 2;
-/** Fatal only: every other failure comes back as a rejected run, and a client must not be able to fill the log. */
-const fatalSeverity = 4;
-
-const runOptions = { logSeverityLevel: fatalSeverity } as const;
 
 interface Session {
   readonly session: InferenceSession;
@@ -186,85 +162,9 @@ async function runsOnCpu(request: SessionRequest): Promise<boolean> {
   }
 }
 
-function toSessionOptions({
-  providers,
-  threads,
-}: Pick<SessionRequest, "providers" | "threads">): InferenceSession.SessionOptions {
-  return {
-    executionProviders: [...providers],
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: "sequential",
-    logSeverityLevel: warningSeverity,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: "0" },
-        inter_op: { allow_spinning: "0" },
-        ...(providers.includes("cpu") ? {} : { disable_cpu_ep_fallback: "1" }),
-      },
-    },
-  };
-}
-
-function toSpec(metadata: InferenceSession.ValueMetadata): TensorSpec | string {
-  if (!metadata.isTensor) return `'${metadata.name}' is not a tensor`;
-  const datatype = datatypeOf[metadata.type];
-  if (datatype === undefined) return `'${metadata.name}' has the type ${metadata.type}`;
-  const shape = metadata.shape.map((dimension) => (typeof dimension === "number" ? dimension : -1));
-  return { name: metadata.name, datatype, shape };
-}
-
-function toFeed(tensor: Tensor): OrtTensor {
-  if (tensor.datatype === "BYTES") {
-    const strings = decodeStrings(tensor.data as Uint8Array);
-    if (strings === null) throw new Error(`input '${tensor.name}' holds strings that are no UTF-8`);
-    return new OrtTensor("string", strings, tensor.shape);
-  }
-  const type = ortTypeOf.get(tensor.datatype);
-  if (type === undefined) throw new Error(`no tensor type for ${tensor.datatype}`);
-  const feed = new OrtTensor(type, tensor.data as OrtTensor.DataType, tensor.shape);
-  // The constructor turns 16-bit patterns into a Float16Array, which the native part of 1.30 reads as empty.
-  if (type === "float16") Object.defineProperty(feed, "data", { value: tensor.data });
-  return feed;
-}
-
-function fromOrt(name: string, tensor: OrtTensor): Tensor {
-  const datatype = datatypeOf[tensor.type];
-  if (datatype === undefined) throw new Error(`output '${name}' has the type ${tensor.type}`);
-  if (tensor.type === "string")
-    return { name, datatype, shape: tensor.dims, data: encodeStrings(tensor.data as unknown as string[]) };
-  let data = tensor.data as TensorData;
-  if (datatype === "FP16") data = new Uint16Array(data.buffer, data.byteOffset, data.length);
-  return { name, datatype, shape: tensor.dims, data };
-}
-
-function collectOutputs(owned: Session, results: InferenceSession.OnnxValueMapType): Tensor[] {
-  return owned.outputs.map((spec) => {
-    const result = results[spec.name];
-    if (result === undefined) throw new Error(`the run gave no output '${spec.name}'`);
-    return fromOrt(spec.name, result as OrtTensor);
-  });
-}
-
-/** The runtime's messages end in line breaks, and some hold them. */
-function toMessage(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.slice(0, 4_000).replaceAll(/\s+/gu, " ").trim().slice(0, 2_000);
-}
-
-/** Smaller memory is cheaper to allocate than to send back. */
-const minReleasedBytes = 65_536;
-
-function toReleased(inputs: readonly Tensor[], outputs: readonly Tensor[]): ArrayBuffer[] {
-  // What a process was sent is a copy: to send it back would cost more than new memory does there.
-  if (isMainThread) return [];
-  const released = new Set<ArrayBuffer>();
-  for (const { data } of inputs) {
-    const { buffer } = data;
-    const aliased = outputs.some((output) => output.data.buffer === buffer);
-    if (buffer instanceof ArrayBuffer && buffer.byteLength >= minReleasedBytes && !aliased) released.add(buffer);
-  }
-  return [...released];
+/** What a process was sent is a copy: to send it back would cost more than new memory does there. */
+function toBack(inputs: readonly Tensor[], outputs: readonly Tensor[]): ArrayBuffer[] {
+  return isMainThread ? [] : toReleased(inputs, outputs);
 }
 
 /** A run that fails costs at most one more per this time. */
@@ -323,16 +223,14 @@ function createRunner(owned: Session): (runs: readonly RunRequest[]) => void {
     const startedMs = performance.now();
     let response: RunResponse;
     try {
-      const feeds: Record<string, OrtTensor> = {};
-      for (const input of inputs) feeds[input.name] = toFeed(input);
-      const outputs = collectOutputs(owned, await owned.session.run(feeds, runOptions));
+      const outputs = await runSession(owned.session, owned.outputs, inputs);
       // Runs do not overlap on this thread: this one began when it was asked for or when the one before it ended.
       const runUs = (performance.now() - Math.max(startedMs, lastEndMs)) * 1_000;
-      response = { kind: "done", sequence, outputs, runUs, released: toReleased(inputs, outputs) };
+      response = { kind: "done", sequence, outputs, runUs, released: toBack(inputs, outputs) };
     } catch (error) {
       const message = toMessage(error);
       const lost = await isLost(message);
-      response = { kind: "failed", sequence, message, lost, released: toReleased(inputs, []) };
+      response = { kind: "failed", sequence, message, lost, released: toBack(inputs, []) };
     }
     lastEndMs = performance.now();
     running -= 1;
@@ -363,6 +261,7 @@ function serve(): void {
   const accept = (request: WorkerRequest) => {
     if (request.kind === "run") run?.(request.runs);
     else if (request.kind === "offers") post({ kind: "offers", providers: listOffered() });
+    else if (request.kind === "guard") watchInlineRuns(request.runs, request.limitMs);
     else void (request.kind === "load" ? start(request) : close());
   };
   if (!isMainThread) parentPort?.on("message", accept);

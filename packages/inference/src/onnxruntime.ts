@@ -1,4 +1,5 @@
 import { ExclusiveDevice } from "./exclusive-device.ts";
+import { InlineLane, InlinePlaces, maxInlineSessions } from "./inline/inline-lane.ts";
 import { createProcessHomes, maxMessageBytes, openThread, type SessionHome } from "./onnxruntime-home.ts";
 import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import { isTransferable, OnnxRuntimeModel } from "./onnxruntime-model.ts";
@@ -32,12 +33,15 @@ export function createOnnxRuntime(options: OnnxRuntimeOptions = {}): OnnxInferen
 /** What only one session of this process may use at a time: two at once on WebGPU take the process down. */
 type Device = ExclusiveDevice | null;
 
+type Loaded = Extract<WorkerResponse, { kind: "loaded" }>;
+
 class OnnxRuntime implements OnnxInferenceRuntime {
   readonly name = "onnxruntime";
   readonly #entry: URL;
   readonly #profileFolder: string | null;
   readonly #openProcess: () => Promise<SessionHome>;
   readonly #webgpu = new ExclusiveDevice();
+  readonly #places = new InlinePlaces(maxInlineSessions);
   /** Models whose sessions live in threads of this process, with the accelerators that they were given. */
   readonly #here = new Map<OnnxRuntimeModel, readonly string[]>();
   /** Accelerators that failed in this process, and those that it is not to touch. */
@@ -128,7 +132,7 @@ class OnnxRuntime implements OnnxInferenceRuntime {
       const accelerators = providers.filter((provider) => provider !== "cpu");
       const placed = loaded.placement.failedProvider === undefined ? accelerators : [];
       const opened: OnnxRuntimeModel = new OnnxRuntimeModel({
-        ...{ home, loaded, device: options.device },
+        ...{ home, loaded, device: options.device, inline: this.#toLane(home, loaded, options) },
         onEnd: () => void this.#here.delete(opened),
         onLost: (reason) => {
           options.onPlacement?.({ kind: "lost", reason });
@@ -141,6 +145,14 @@ class OnnxRuntime implements OnnxInferenceRuntime {
     home.post({ kind: "close" }, []);
     if (loaded.kind === "load-failed") throw new RuntimeError(loaded.code, loaded.message);
     throw new RuntimeError("runtime_crashed", `the thread answered ${loaded.kind} to a load`);
+  }
+
+  /** Only what runs on the cpu at ordinary priority has a place on the thread of its callers. */
+  #toLane(home: SessionHome, { outputs }: Loaded, options: LoadOptions): InlineLane | null {
+    const { again, providers = ["cpu"], threads = 1, background = false } = options;
+    if (again === undefined || home.kind !== "thread" || background || providers.join() !== "cpu") return null;
+    const callGuard = (runs: SharedArrayBuffer, limitMs: number) => home.post({ kind: "guard", runs, limitMs }, []);
+    return new InlineLane({ ...{ outputs, again, callGuard, places: this.#places }, settings: { providers, threads } });
   }
 
   /** Sessions of one process share its device: what one of them saw, the others need no failed run to see. */

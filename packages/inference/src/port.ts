@@ -18,6 +18,11 @@ export interface LoadOptions {
   readonly onPlacement?: (change: PlacementChange) => void;
   /** Which of several runtimes; absent for the one in this process. */
   readonly runtime?: string;
+  /**
+   * The same checked bytes once more. A runtime that is given it may open a second session on the thread of its caller, for
+   * requests that say that they are alone (`InferOptions.alone`).
+   */
+  readonly again?: () => Promise<Uint8Array>;
 }
 
 /**
@@ -47,6 +52,11 @@ export interface InferOptions {
   readonly deadlineMs: number;
   /** Offered the memory of inputs of 64 KiB and more once the run has read it, so that it can be filled again. */
   readonly onReleased?: (buffer: ArrayBuffer) => void;
+  /**
+   * Nobody else waits for this thread, and nobody has for a while: the run may take place on it, which spares the way to
+   * another thread and back. Absent for no.
+   */
+  readonly alone?: boolean;
 }
 
 export interface InferResult {

@@ -30,6 +30,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     sharedMemory: value["sharedMemory"] === true,
     repository: value["repository"] === true,
     models: parseOperatorPolicy(value["models"]),
+    inline: value["inline"] !== false,
     profileFolder: parseFolder(value["profileFolder"]),
   };
 }

@@ -4,6 +4,7 @@ import type { BodyMemory } from "./body-memory.ts";
 import { readBody } from "./http-body.ts";
 import type { Load } from "./load.ts";
 import type { Loads } from "./loads.ts";
+import type { LoneClient } from "./lone-client.ts";
 import { recordOutputs } from "./output-statistics.ts";
 import { ServeError } from "./serving-error.ts";
 import type { SharedRegions } from "./shared-regions.ts";
@@ -19,6 +20,7 @@ export interface InferContext {
   readonly maxBodyBytes: number;
   readonly memory: BodyMemory;
   readonly shared: SharedRegions;
+  readonly lone: LoneClient;
   nowMs(): number;
 }
 
@@ -37,7 +39,8 @@ export async function handleInfer(
     if (stoppedReason !== null) {
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
-    const answer = await infer(context, load, { bytes, jsonBytes, client });
+    const alone = context.lone.isAlone(exchange.request.socket);
+    const answer = await infer(context, load, { bytes, jsonBytes, client, alone });
     send(exchange.response, answer);
   } catch (error) {
     load.recordFailure(error, (performance.now() - startedMs) * 1_000);
@@ -48,7 +51,12 @@ export async function handleInfer(
 async function infer(
   context: InferContext,
   load: Load,
-  body: { readonly bytes: Uint8Array; readonly jsonBytes: number | null; readonly client: string | null },
+  body: {
+    readonly bytes: Uint8Array;
+    readonly jsonBytes: number | null;
+    readonly client: string | null;
+    readonly alone: boolean;
+  },
 ): Promise<InferResponse> {
   const startedMs = performance.now();
   const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
@@ -63,6 +71,7 @@ async function infer(
       priority: request.priority ?? load.settings.priority,
       timeoutMs: request.timeoutMs,
       client: body.client,
+      alone: body.alone,
     })
     .catch((error: unknown) => {
       picked?.abandon();

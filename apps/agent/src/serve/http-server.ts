@@ -79,6 +79,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const limits = { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 };
   const server = createServer({ ...limits, noDelay: true }, (request, response) => {
     inflight += 1;
+    context.lone.note(request.socket);
     response.sendDate = false;
     if (!accepting) response.shouldKeepAlive = false;
     response.on("close", () => {
@@ -87,6 +88,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     });
     route(context, { request, response }).catch((error: unknown) => sendError(request, response, error));
   });
+  server.on("connection", (socket) => socket.once("close", () => context.lone.forget(socket)));
   server.maxConnections = options.maxSockets;
   const address = await listen(server, options.address);
   return {

@@ -59,6 +59,8 @@ export interface ServingConfig {
   readonly repository?: boolean;
   /** Which operators models may use; every one that the runtime has by default. */
   readonly models?: OperatorPolicy;
+  /** Whether short runs of a lone client may take place on the thread that reads its requests. Default true. */
+  readonly inline?: boolean;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
 }

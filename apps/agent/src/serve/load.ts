@@ -36,6 +36,8 @@ export interface InferAsk {
   readonly timeoutMs: number | null;
   /** Whose share of the slot it uses; null for that of all who give no name. */
   readonly client: string | null;
+  /** Whether its client has the endpoint to itself. */
+  readonly alone: boolean;
 }
 
 /** A build that is in memory: its model, its place in the in-flight file and what was counted about it. */
@@ -125,10 +127,10 @@ export class Load {
   }
 
   /** Runs the model; the tensors are consumed. Rejects with RuntimeError or SchedulerError. */
-  infer(inputs: readonly Tensor[], { memory, priority, timeoutMs, client }: InferAsk): Promise<ScheduledResult> {
+  infer(inputs: readonly Tensor[], { memory, ...ask }: InferAsk): Promise<ScheduledResult> {
     this.#lastUsedMs = performance.now();
     const onReleased = memory === null ? null : (buffer: ArrayBuffer) => memory.give(buffer);
-    return this.#scheduled.infer(inputs, { priority, timeoutMs, client, onReleased });
+    return this.#scheduled.infer(inputs, { ...ask, onReleased });
   }
 
   #onRunFailed(error: unknown, sinceMs: number): void {

@@ -16,6 +16,8 @@ export interface LoadsOptions extends ModelGate {
   readonly memory: MemoryLimits;
   /** How soon a failed accelerator is tried again. */
   readonly acceleratorRetry: ReturnPolicy;
+  /** Whether lone requests may run on the thread that reads them. */
+  readonly inline: boolean;
   emit(event: ServingEvent): void;
   /** 0..1; picks the requests that a shadow is given. */
   random(): number;
@@ -62,11 +64,12 @@ export class Loads {
       nowMs: () => performance.now(),
       random: () => options.random(),
       load: async (load, ask) => {
-        this.#checkRoom(load);
+        const copies = load.instances.models.length;
+        this.#checkRoom(load.request, copies);
         const background = load.settings.priority === "batch";
         return await loadInstances(options, load.request, {
           ...ask,
-          ...{ background, instances: load.instances.models.length },
+          ...{ background, instances: copies, checkRoom: this.#toRoomCheck(load.request) },
         });
       },
     });
@@ -146,13 +149,17 @@ export class Loads {
     }
   }
 
+  /** For the session that a lone client may get beside the others. */
+  #toRoomCheck(request: LoadRequest): (() => void) | null {
+    return this.#options.inline ? () => this.#checkRoom(request, 1) : null;
+  }
+
   /** A second copy of a load is no reason to give others up. */
-  #checkRoom({ request, instances }: Load): void {
+  #checkRoom(request: LoadRequest, copies: number): void {
     const { memory } = this.#options;
     const { budgetBytes, reserveBytes } = memory;
     const neededBytes =
-      estimateLoadBytes(request.sizeBytes, instances.models.length) +
-      [...this.#opening.values()].reduce((sum, bytes) => sum + bytes, 0);
+      estimateLoadBytes(request.sizeBytes, copies) + [...this.#opening.values()].reduce((sum, bytes) => sum + bytes, 0);
     const admission = decideAdmission({ neededBytes, reserveBytes, budgetBytes, ...memory.read(), idleLoads: [] });
     if (admission.kind !== "refuse") return;
     const missing = `${toMebibytes(admission.missingBytes)} MiB are missing of ${toMebibytes(neededBytes)} MiB`;
@@ -165,7 +172,7 @@ export class Loads {
     let before = memory.read().rssBytes;
     const background = settings.priority === "batch";
     const loaded = await loadInstances(this.#options, request, {
-      ...{ instances, background },
+      ...{ instances, background, checkRoom: this.#toRoomCheck(request) },
       onChecked: () => {
         mark.set("loading");
         before = memory.read().rssBytes;

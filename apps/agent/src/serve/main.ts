@@ -6,6 +6,7 @@ import { openInflightFile } from "./inflight.ts";
 import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
+import { LoneClient } from "./lone-client.ts";
 import { offerToKernel, watchMemory } from "./memory-watch.ts";
 import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
@@ -58,6 +59,7 @@ const loads = new Loads({
     read: readMemory,
   },
   acceleratorRetry: config.acceleratorRetry,
+  inline: config.inline,
   emit: (event) => send({ event }),
   random: () => Math.random(),
 });
@@ -85,6 +87,7 @@ const server = await openHttpServer({
     memory: createBodyMemory(8 * 1_048_576),
     repository,
     shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
+    lone: new LoneClient(),
     nowMs: () => Date.now(),
   },
 });

@@ -1,3 +1,4 @@
+import { maxInlineModelBytes } from "@fairlead/inference";
 import { inspectOnnxBytes, type OperatorPolicy } from "@fairlead/inference/inspect";
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
@@ -13,6 +14,8 @@ export interface ModelGate {
 export interface LoadAsk {
   readonly instances: number;
   readonly background: boolean;
+  /** Throws when there is no room for a second session; null where lone requests may not run on the thread that reads them. */
+  readonly checkRoom: (() => void) | null;
   /** In place of those that the request names. */
   readonly providers?: readonly string[];
   /** See `LoadOptions`. */
@@ -23,6 +26,12 @@ export interface LoadAsk {
 
 const maxModelBytes = 2 * 1024 ** 3 - 1;
 
+async function readChecked(request: LoadRequest, operators: OperatorPolicy): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await readVerifiedFile(request, maxModelBytes);
+  inspectOnnxBytes(bytes, { operators });
+  return bytes;
+}
+
 /**
  * Reads, checks, inspects and loads a build; what is loaded is what was checked, each time that it is loaded.
  * @throws ServeError · InspectionError · RuntimeError
@@ -32,11 +41,15 @@ export async function loadInstances(
   request: LoadRequest,
   ask: LoadAsk,
 ): Promise<LoadedInstances> {
-  const bytes = await readVerifiedFile(request, maxModelBytes);
-  inspectOnnxBytes(bytes, { operators });
+  const bytes = await readChecked(request, operators);
   ask.onChecked?.();
   const changes = new PlacementChanges();
   const { threads, runtime: name, loadDeadlineMs } = request;
+  const { checkRoom } = ask;
+  const again = async () => {
+    checkRoom?.();
+    return await readChecked(request, operators);
+  };
   const providers = ask.providers ?? request.providers;
   const options = {
     ...{ threads, background: ask.background, onPlacement: changes.tell.bind(changes) },
@@ -44,6 +57,7 @@ export async function loadInstances(
     ...(ask.standIn === undefined ? {} : { standIn: ask.standIn }),
     ...(name === undefined ? {} : { runtime: name }),
     ...(loadDeadlineMs === undefined ? {} : { loadDeadlineMs }),
+    ...(checkRoom !== null && request.sizeBytes <= maxInlineModelBytes ? { again } : {}),
   };
   // One after the other, so that the file is in memory once besides what the runtime keeps.
   const rest: LoadedModel[] = [];

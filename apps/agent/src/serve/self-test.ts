@@ -12,7 +12,7 @@ export interface SelfTestOptions {
 }
 
 const maxRuns = 5_000;
-export const ask: InferAsk = { memory: null, priority: "normal", timeoutMs: null, client: null };
+export const ask: InferAsk = { memory: null, priority: "normal", timeoutMs: null, client: null, alone: false };
 
 /**
  * Runs every case, compares, then measures. A case that throws fails; a run past its deadline ends the whole test,

@@ -80,7 +80,13 @@ export class Shadow {
     const { accumulator, classificationOutput, target } = load;
     try {
       checkInputs(target.name, target.inputs, inputs);
-      const result = await load.infer(inputs, { memory: null, priority: "batch", timeoutMs: waitMs, client: null });
+      const result = await load.infer(inputs, {
+        memory: null,
+        priority: "batch",
+        timeoutMs: waitMs,
+        client: null,
+        alone: false,
+      });
       recordOutputs(accumulator, classificationOutput, result.outputs);
       accumulator.recordBusy(result.shareUs);
       accumulator.recordSuccess(result.runUs);

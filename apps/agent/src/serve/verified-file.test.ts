@@ -72,12 +72,19 @@ describe("a model file that somebody swaps", () => {
         },
       };
       const request = {
-        ...{ kind: "load" as const, loadId: "l", slot: "reader", path, digest: toDigest(model), sizeBytes: model.length },
+        ...{
+          kind: "load" as const,
+          loadId: "l",
+          slot: "reader",
+          path,
+          digest: toDigest(model),
+          sizeBytes: model.length,
+        },
         ...{ model: "m", version: "1.0.0", classification: null, threads: 1, deadlineMs: 1_000 },
       } as const;
       const onChecked = () => swap(path, evil);
       const gate = { runtime, operators: {} };
-      const load = () => loadInstances(gate, request, { instances: 2, background: false, onChecked });
+      const load = () => loadInstances(gate, request, { instances: 2, background: false, checkRoom: null, onChecked });
       await expect(load(), name).rejects.toMatchObject({ code: "model_load_failed" });
       expect(loaded, name).toEqual([toDigest(model)]);
       // The next load reads the file again, and finds what it is now.

@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
-const normal: ScheduledAsk = { priority: "normal", timeoutMs: null, client: null, onReleased: null };
+const normal: ScheduledAsk = { priority: "normal", timeoutMs: null, client: null, onReleased: null, alone: false };
 const batch: ScheduledAsk = { ...normal, priority: "batch" };
 const realtime: ScheduledAsk = { ...normal, priority: "realtime" };
 const toScheduler = (lanes = 1) => new DeviceScheduler({ lanes, nowMs: () => performance.now() });

@@ -38,6 +38,8 @@ export interface ScheduledAsk {
   readonly client: string | null;
   /** Offered the memory of large inputs once it is no longer read. */
   readonly onReleased: ((buffer: ArrayBuffer) => void) | null;
+  /** See `InferOptions`. */
+  readonly alone: boolean;
 }
 
 export interface ScheduledResult extends InferResult {
@@ -65,6 +67,7 @@ export interface ScheduledModel {
 interface Job {
   readonly inputs: readonly Tensor[];
   readonly askedMs: number;
+  readonly alone: boolean;
   readonly onReleased: ((buffer: ArrayBuffer) => void) | null;
   readonly resolve: (result: ScheduledResult) => void;
   readonly reject: (error: unknown) => void;
@@ -131,7 +134,8 @@ export class DeviceScheduler {
       const { id, name, settings } = entry.options;
       if (entry.closing) throw new SchedulerError("model_closed", `model '${name}' is closed`);
       const askedMs = this.#nowMs();
-      const job: Job = { inputs, askedMs, onReleased: ask.onReleased, resolve, reject };
+      const { onReleased, alone } = ask;
+      const job: Job = { inputs, askedMs, alone, onReleased, resolve, reject };
       const enqueued = this.#schedule.enqueue(
         {
           modelId: id,
@@ -196,7 +200,7 @@ export class DeviceScheduler {
     const { deadlineMs } = entry.options;
     const joined = run.tickets.length > 1;
     const startedMs = this.#nowMs();
-    const { inputs, onReleased } = first.payload;
+    const { inputs, onReleased, alone } = first.payload;
     const result = joined
       ? instance.infer(
           concatenateRows(
@@ -205,7 +209,7 @@ export class DeviceScheduler {
           ),
           { deadlineMs },
         )
-      : instance.infer(inputs, onReleased === null ? { deadlineMs } : { deadlineMs, onReleased });
+      : instance.infer(inputs, { deadlineMs, alone, ...(onReleased === null ? {} : { onReleased }) });
     result.then(
       (done) => (joined ? this.#endJoined(entry, run, done) : this.#end(entry, run, done)),
       (error: unknown) => this.#fail(entry, run, { error, sinceMs: this.#nowMs() - startedMs }),

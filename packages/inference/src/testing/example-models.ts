@@ -99,8 +99,11 @@ export function convModel(options: ConvOptions): Uint8Array<ArrayBuffer> {
 const condition = { name: "go", type: "bool", dims: [], data: Uint8Array.of(1) } as const;
 
 export interface LoopOptions {
-  /** Default 2^63 − 1, as exporters write where the condition decides: it never ends, and nothing in the runtime can stop it. */
-  readonly trips?: bigint;
+  /**
+   * Default 2^63 − 1, as exporters write where the condition decides: it never ends, and nothing in the runtime can stop it.
+   * `asked`: every request says, in an input `trips` of one int64.
+   */
+  readonly trips?: bigint | "asked";
   /** Shape of input `x` and output `y`. Default [4]. */
   readonly shape?: readonly (number | string)[];
 }
@@ -128,8 +131,16 @@ export function endlessLoopModel(options: LoopOptions = {}): Uint8Array<ArrayBuf
       nodes: [
         { op: "Loop", inputs: ["trips", "go", "x"], outputs: ["y"], attributes: [{ name: "body", graph: body }] },
       ],
-      initializers: [{ name: "trips", type: "int64", dims: [], data: BigInt64Array.of(trips) }, condition],
-      inputs: [{ name: "x", type: "float32", shape }],
+      initializers: [
+        ...(trips === "asked"
+          ? []
+          : [{ name: "trips", type: "int64" as const, dims: [], data: BigInt64Array.of(trips) }]),
+        condition,
+      ],
+      inputs: [
+        { name: "x", type: "float32", shape },
+        ...(trips === "asked" ? [{ name: "trips", type: "int64" as const, shape: [1] }] : []),
+      ],
       outputs: [{ name: "y", type: "float32", shape }],
     },
   });

@@ -1,0 +1,79 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  inlineLimits,
+  mayRunInline,
+  noteInlineRun,
+  unproved,
+  type InlineRun,
+  type InlineState,
+} from "./inline-plan.ts";
+
+const runs = fc.array(
+  fc.record({
+    shapes: fc.constantFrom("x:1x4", "x:2x4"),
+    runUs: fc.oneof(
+      fc.integer({ min: 1, max: inlineLimits.maxRunUs }),
+      fc.integer({ min: inlineLimits.maxRunUs + 1, max: 9e6 }),
+    ),
+    inline: fc.boolean(),
+  }),
+  { maxLength: 80 },
+);
+/** Few enough that random runs meet them. */
+const limits = { ...inlineLimits, provingRuns: 3 };
+const play = (given: readonly InlineRun[], by = limits): InlineState =>
+  given.reduce<InlineState>((state, run) => noteInlineRun(state, run, by), unproved);
+
+describe("the plan of runs on the first thread", () => {
+  it("lets a model in only after so many short runs of the same shapes, one after the other", () => {
+    fc.assert(
+      fc.property(runs, (given) => {
+        const first = given.findIndex((_, index) => play(given.slice(0, index + 1)).kind === "proved");
+        fc.pre(first !== -1);
+        const proof = given.slice(Math.max(0, first + 1 - limits.provingRuns), first + 1);
+        expect(proof).toHaveLength(limits.provingRuns);
+        expect(new Set(proof.map(({ shapes }) => shapes)).size).toBe(1);
+        expect(proof.every(({ runUs }) => runUs <= inlineLimits.maxRunUs)).toBe(true);
+      }),
+    );
+  });
+
+  it("lets no other shapes in than those that were proved", () => {
+    fc.assert(
+      fc.property(runs, (given) => {
+        const state = play(given);
+        const admitted = ["x:1x4", "x:2x4"].filter((shapes) => mayRunInline(state, shapes));
+        expect(admitted.length).toBeLessThanOrEqual(1);
+        if (state.kind === "proved") expect(admitted).toEqual([state.shapes]);
+        else expect(admitted).toEqual([]);
+      }),
+    );
+  });
+
+  it("refuses for good what was late so many times here, and never for what was late elsewhere", () => {
+    const short = { shapes: "x:1x4", runUs: 1_000, inline: false };
+    const proved = play(
+      Array.from({ length: inlineLimits.provingRuns }, () => short),
+      inlineLimits,
+    );
+    const late = { ...short, runUs: inlineLimits.maxRunUs + 1 };
+    const times = (count: number, inline: boolean) =>
+      Array.from({ length: count }, () => ({ ...late, inline })).reduce<InlineState>(
+        (state, run) => noteInlineRun(state, run),
+        proved,
+      );
+    expect(times(100, false).kind).toBe("proved");
+    expect(times(inlineLimits.maxLateRuns - 1, true).kind).toBe("proved");
+    expect(times(inlineLimits.maxLateRuns, true).kind).toBe("refused");
+    fc.assert(
+      fc.property(runs, (given) => {
+        const end = given.reduce<InlineState>(
+          (state, run) => noteInlineRun(state, run),
+          times(inlineLimits.maxLateRuns, true),
+        );
+        expect(end.kind).toBe("refused");
+      }),
+    );
+  });
+});
