@@ -48,6 +48,8 @@ export function toSessionOptions({ providers, threads }: SessionSettings): Infer
       session: {
         intra_op: { allow_spinning: "0" },
         inter_op: { allow_spinning: "0" },
+        // Without it 8-bit products saturate on x64 processors that lack VNNI, and the same build answers otherwise there.
+        x64quantprecision: "1",
         ...(providers.includes("cpu") ? {} : { disable_cpu_ep_fallback: "1" }),
       },
     },
