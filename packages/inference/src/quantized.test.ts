@@ -16,7 +16,7 @@ it.each([
 ])("int8 version %s reads as well on every x64 processor, with VNNI or without: %d", async (version, expected) => {
   const bytes = new Uint8Array(readFileSync(new URL(`digit-reader-${version}-int8.onnx`, digits)));
   const model = await createOnnxRuntime().load(bytes);
-  const image = { name: "image", datatype: "FP32", shape: [rows.length, 1, 8, 8], data: pixels } as const;
+  const image = { name: "image", datatype: "FP32", shape: [rows.length, 1, 8, 8], data: pixels.slice() } as const;
   const { outputs } = await model.infer([image], { deadlineMs: 10_000 });
   const scores = [...(outputs[0]?.data ?? [])].map(Number);
   const right = rows.filter(([label], row) => {
