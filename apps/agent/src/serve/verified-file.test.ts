@@ -72,7 +72,14 @@ describe("a model file that somebody swaps", () => {
         },
       };
       const request = {
-        ...{ kind: "load" as const, loadId: "l", slot: "reader", path, digest: toDigest(model), sizeBytes: model.length },
+        ...{
+          kind: "load" as const,
+          loadId: "l",
+          slot: "reader",
+          path,
+          digest: toDigest(model),
+          sizeBytes: model.length,
+        },
         ...{ model: "m", version: "1.0.0", classification: null, threads: 1, deadlineMs: 1_000 },
       } as const;
       const onChecked = () => swap(path, evil);

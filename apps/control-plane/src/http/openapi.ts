@@ -57,6 +57,7 @@ function toOperation(route: AnyRoute): Record<string, unknown> {
     summary: route.summary,
     security: security[route.permission],
     "x-permission": route.permission,
+    "x-reach": route.reach ?? "fleet",
     parameters: [...toParameters(request.params, "path"), ...toParameters(request.query, "query")],
     ...(body === undefined
       ? {}

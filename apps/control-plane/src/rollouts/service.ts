@@ -8,6 +8,8 @@ import {
 } from "@fairlead/protocol";
 import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
+import { narrowSelector, type Scope } from "../authority/scope.ts";
+import { createScopeView, listKept } from "../authority/scope-view.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
@@ -17,16 +19,18 @@ export interface ActOptions {
   readonly rolloutId: string;
   readonly action: RolloutAction;
   readonly actor: string;
+  readonly scope: Scope;
   readonly reason: string;
   /** Refused when the rollout has changed since this entity tag; null = whatever it is now. */
   readonly ifMatch: string | null;
 }
 
 export interface RolloutService {
-  create(spec: RolloutSpec, actor: string): Promise<RolloutStatus>;
+  /** The selector is narrowed to the scope of whoever creates it, so that devices which join later match both too. */
+  create(spec: RolloutSpec, by: { readonly actor: string; readonly scope: Scope }): Promise<RolloutStatus>;
   act(options: ActOptions): Promise<RolloutStatus>;
-  get(rolloutId: string): Promise<RolloutStatus>;
-  list(limit: number): Promise<RolloutStatus[]>;
+  get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
+  list(limit: number, scope: Scope): Promise<RolloutStatus[]>;
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
@@ -56,9 +60,10 @@ async function assertNoOverlap(tx: Transaction, spec: RolloutSpec): Promise<void
   }
 }
 
-async function requireRow(from: Repositories, rolloutId: string): Promise<RolloutRow> {
+/** One with a device outside the caller's scope does not exist for it. */
+async function requireRow(from: Repositories, rolloutId: string, scope: Scope): Promise<RolloutRow> {
   const row = await from.rollouts.get(rolloutId);
-  if (row !== undefined) return row;
+  if (row !== undefined && (await createScopeView(from, scope).hasRollout(row))) return row;
   throw new CodedError("not_found", `there is no rollout ${rolloutId}`, {
     hint: "see them with: fairlead rollouts list",
   });
@@ -79,8 +84,9 @@ async function requireVouched(ports: RolloutPorts, tx: Transaction, release: Rel
 export function createRolloutService(ports: RolloutPorts, wake: () => void): RolloutService {
   const { audit, clock, createId, store, stream } = ports;
   return {
-    create: (spec, actor) =>
+    create: (wanted, { actor, scope }) =>
       store.transaction(async (tx) => {
+        const spec = { ...wanted, selector: narrowSelector(scope, wanted.selector) };
         const release = await tx.releases.getLatest(spec.model, spec.version);
         if (release === undefined) {
           throw new CodedError("release_missing", `${spec.model} ${spec.version} has no release`, {
@@ -113,9 +119,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         tx.afterCommit(wake);
         return await toStatus(tx, row);
       }),
-    act: ({ rolloutId, action, actor, reason, ifMatch }) =>
+    act: ({ rolloutId, action, actor, scope, reason, ifMatch }) =>
       store.transaction(async (tx) => {
-        const row = await requireRow(tx, rolloutId);
+        const row = await requireRow(tx, rolloutId, scope);
         if (ifMatch !== null && ifMatch !== String(row.revision)) {
           throw new CodedError("precondition_failed", "the rollout has changed since you looked", {
             hint: "look at it again, then repeat the action",
@@ -135,9 +141,14 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         tx.afterCommit(wake);
         return await toStatus(tx, saved);
       }),
-    get: async (rolloutId) => toStatus(store.read, await requireRow(store.read, rolloutId)),
-    list: async (limit) => {
-      const rows = await store.read.rollouts.list(limit);
+    get: async (rolloutId, scope) => toStatus(store.read, await requireRow(store.read, rolloutId, scope)),
+    list: async (limit, scope) => {
+      const view = createScopeView(store.read, scope);
+      const rows = await listKept(
+        limit,
+        (size, offset) => store.read.rollouts.list(size, offset),
+        (row) => view.hasRollout(row),
+      );
       return Promise.all(rows.map((row) => toStatus(store.read, row)));
     },
   };

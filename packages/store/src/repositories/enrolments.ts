@@ -9,6 +9,8 @@ export interface EnrolmentRepository {
   list(page: {
     readonly before?: string;
     readonly limit: number;
+    /** Leaves out the first so many. */
+    readonly offset?: number;
     readonly state?: EnrolmentRow["state"];
   }): Promise<EnrolmentRow[]>;
   /** Enrolments of one device that were asked for with this key and token, newest first. */
@@ -33,7 +35,8 @@ export function createEnrolmentRepository(db: Database): EnrolmentRepository {
           ),
         )
         .orderBy(desc(enrolments.enrolmentId))
-        .limit(page.limit),
+        .limit(page.limit)
+        .offset(page.offset ?? 0),
     listOfDevice: async (device) =>
       await db.select().from(enrolments).where(eq(enrolments.device, device)).orderBy(desc(enrolments.enrolmentId)),
     update: async (enrolmentId, change) => {

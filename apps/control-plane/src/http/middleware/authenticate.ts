@@ -4,9 +4,10 @@ import { parsePeerIdentity } from "@fairlead/bus/broker";
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
+import { noScope, parseScope, type Scope } from "../../authority/scope.ts";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
 import { mayCall } from "../roles.ts";
-import type { Caller, Permission } from "../route.ts";
+import type { AnyRoute, Caller } from "../route.ts";
 
 export interface AuthenticateOptions {
   readonly store: Store;
@@ -30,7 +31,7 @@ async function authenticateToken({ store, clock }: AuthenticateOptions, authoriz
   // Written so that NaN refuses.
   const isInTime = known.expiresAtMs === null || clock.nowMs() < known.expiresAtMs;
   if (!isInTime) return refuse("unauthenticated", "the token has expired", hint);
-  return { kind: "token", role: known.role, tokenId: known.tokenId };
+  return { kind: "token", role: known.role, tokenId: known.tokenId, scope: parseScope(known.selector) };
 }
 
 async function authenticateDevice(
@@ -52,7 +53,7 @@ async function authenticateDevice(
 /** Who calls, judged against what the route permits. @throws CodedError `unauthenticated` · `forbidden` */
 export async function authenticate(
   options: AuthenticateOptions,
-  permission: Permission,
+  { permission, reach }: Pick<AnyRoute, "permission" | "reach">,
   request: { readonly incoming: IncomingMessage; readonly authorization: string | undefined },
 ): Promise<Caller> {
   if (permission === "public") return { kind: "anonymous" };
@@ -67,12 +68,25 @@ export async function authenticate(
     caller.kind === "token"
       ? mayCall(caller.role, permission)
       : permission === "device" || permission === "read-or-device";
+  if (isAdmitted && reach === undefined && toScope(caller).kind === "part")
+    throw new CodedError<HttpErrorCode>(
+      "forbidden",
+      "this is about the whole fleet, and your token reaches a part of it",
+      {
+        hint: "ask an administrator for a token without a selector",
+        details: { actor: toActor(caller) },
+      },
+    );
   if (isAdmitted) return caller;
   const who = caller.kind === "token" ? caller.role : caller.kind;
   throw new CodedError<HttpErrorCode>("forbidden", `a ${who} may not do this: it needs the permission ${permission}`, {
     hint: "ask an administrator for a token of a role that has it: fairlead tokens create --role ROLE",
     details: { actor: toActor(caller) },
   });
+}
+
+export function toScope(caller: Caller): Scope {
+  return caller.kind === "token" ? caller.scope : noScope;
 }
 
 export function toActor(caller: Caller): string {
