@@ -34,6 +34,7 @@ const configSchema = z.strictObject({
     [],
   ),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  oidc: z.string().min(1).max(4_096).optional(),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
 });
@@ -49,6 +50,8 @@ export interface PlaneConfig {
   readonly deviceCertificateDays: number;
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
+  /** File that says who signs people in; undefined: nobody does. */
+  readonly oidcFile: string | undefined;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
@@ -69,6 +72,7 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --models-allow-domains A,B   domains of operators that models may use (FAIRLEAD_MODELS_ALLOW_DOMAINS),
                            default ai.onnx,ai.onnx.ml,com.microsoft
   --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
+  --oidc FILE              who signs people in, and what they may (FAIRLEAD_OIDC); see the README of the control plane
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
@@ -87,6 +91,7 @@ const options = {
   "keep-telemetry": text,
   "models-allow-domains": text,
   "models-deny-operators": text,
+  oidc: text,
   "log-level": text,
   "new-admin-token": flag,
   "json-ready": flag,
@@ -125,6 +130,7 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     deviceCertificateDays: value["device-cert-ttl"],
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
+    oidcFile: value.oidc === undefined ? undefined : resolve(value.oidc),
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     newAdminToken: value["new-admin-token"],

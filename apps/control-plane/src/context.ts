@@ -33,7 +33,7 @@ export interface PlaneContext {
 }
 
 export interface AuditRecord {
-  /** `admin:<token id>`, `device:<id>`, `plane:<controller>`. */
+  /** `admin:<token id>`, `oidc:<issuer>#<subject>`, `device:<id>`, `plane:<controller>`. */
   readonly actor: string;
   /** `<noun>.<verb>`, for instance `rollout.advance-stage`. */
   readonly action: string;

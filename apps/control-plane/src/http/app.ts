@@ -3,6 +3,7 @@ import { CodedError, hasErrorCode, toErrorMessage, type Clock, type Logger } fro
 import { limits, type HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { Hono } from "hono";
+import type { VerifyToken } from "../authority/oidc/verify-token.ts";
 import { toScopeText } from "../authority/scope.ts";
 import { parseRequestPart, toProblem, toProblemResponse } from "./error-map.ts";
 import { authenticate, toActor, toScope } from "./middleware/authenticate.ts";
@@ -20,6 +21,7 @@ const defaultTimeoutMs = 30_000;
 export interface AppOptions {
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly verifyToken: VerifyToken | undefined;
   readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;

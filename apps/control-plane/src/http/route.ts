@@ -17,6 +17,14 @@ export type Permission =
 
 export type Caller =
   | { readonly kind: "token"; readonly role: Role; readonly tokenId: string; readonly scope: Scope }
+  | {
+      readonly kind: "oidc";
+      readonly role: Role;
+      readonly scope: Scope;
+      readonly issuer: string;
+      readonly subject: string;
+      readonly expiresAtMs: number;
+    }
   | { readonly kind: "device"; readonly device: string }
   | { readonly kind: "anonymous" };
 
@@ -31,7 +39,7 @@ export interface RouteRequest<Schemas extends RouteSchemas> {
   readonly caller: Caller;
   /** Which devices the caller may see and touch; a route that says `narrowed` answers for these alone. */
   readonly scope: Scope;
-  /** `<role>:<token id>` or `device:<id>`, as the audit log names actors. */
+  /** `<role>:<token id>`, `oidc:<issuer>#<subject>` or `device:<id>`, as the audit log names actors. */
   readonly actor: string;
   readonly params: Parsed<Schemas["params"]>;
   readonly query: Parsed<Schemas["query"]>;

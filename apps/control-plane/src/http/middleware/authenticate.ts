@@ -4,6 +4,7 @@ import { parsePeerIdentity } from "@fairlead/bus/broker";
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
+import { isJwtShaped, type VerifyToken } from "../../authority/oidc/verify-token.ts";
 import { noScope, parseScope, type Scope } from "../../authority/scope.ts";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
 import { mayCall } from "../roles.ts";
@@ -15,15 +16,24 @@ export interface AuthenticateOptions {
   readonly clock: Clock;
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  /** Judges tokens of the issuer; undefined when there is none. */
+  readonly verifyToken: VerifyToken | undefined;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
   throw new CodedError<HttpErrorCode>(code, message, { hint });
 }
 
+/** @throws CodedError `unauthenticated` · `forbidden` · `unavailable` */
+async function authenticateBearer(options: AuthenticateOptions, authorization: string): Promise<Caller> {
+  const token = authorization.startsWith("Bearer ") ? authorization.slice("Bearer ".length) : "";
+  if (options.verifyToken !== undefined && isJwtShaped(token))
+    return { kind: "oidc", ...(await options.verifyToken(token)) };
+  return await authenticateToken(options, token);
+}
+
 /** The look-up is by hash: its time tells nothing about the token. @throws CodedError `unauthenticated` */
-async function authenticateToken({ store, clock }: AuthenticateOptions, authorization: string): Promise<Caller> {
-  const token = /^Bearer ([^\s]{1,512})$/u.exec(authorization)?.[1] ?? "";
+async function authenticateToken({ store, clock }: AuthenticateOptions, token: string): Promise<Caller> {
   const known = isTokenShaped(token) ? await store.read.adminTokens.findByHash(toTokenHash(token)) : undefined;
   const hint = "use a token of this plane: fairlead tokens create; --new-admin-token prints an administrator's";
   if (known === undefined) return refuse("unauthenticated", "the token is not valid here", hint);
@@ -60,12 +70,12 @@ export async function authenticate(
   const caller =
     request.authorization === undefined
       ? await authenticateDevice(options, request.incoming)
-      : await authenticateToken(options, request.authorization);
+      : await authenticateBearer(options, request.authorization);
   if (caller === undefined) {
     return refuse("unauthenticated", "no credentials", "send a token as: Authorization: Bearer fla_…");
   }
   const isAdmitted =
-    caller.kind === "token"
+    caller.kind === "token" || caller.kind === "oidc"
       ? mayCall(caller.role, permission)
       : permission === "device" || permission === "read-or-device";
   if (isAdmitted && reach === undefined && toScope(caller).kind === "part")
@@ -78,7 +88,7 @@ export async function authenticate(
       },
     );
   if (isAdmitted) return caller;
-  const who = caller.kind === "token" ? caller.role : caller.kind;
+  const who = "role" in caller ? caller.role : caller.kind;
   throw new CodedError<HttpErrorCode>("forbidden", `a ${who} may not do this: it needs the permission ${permission}`, {
     hint: "ask an administrator for a token of a role that has it: fairlead tokens create --role ROLE",
     details: { actor: toActor(caller) },
@@ -86,13 +96,15 @@ export async function authenticate(
 }
 
 export function toScope(caller: Caller): Scope {
-  return caller.kind === "token" ? caller.scope : noScope;
+  return "scope" in caller ? caller.scope : noScope;
 }
 
 export function toActor(caller: Caller): string {
   switch (caller.kind) {
     case "token":
       return `${caller.role}:${caller.tokenId}`;
+    case "oidc":
+      return `oidc:${caller.issuer}#${caller.subject}`;
     case "device":
       return `device:${caller.device}`;
     case "anonymous":
