@@ -35,6 +35,7 @@ const configSchema = z.strictObject({
   ),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   oidc: z.string().min(1).max(4_096).optional(),
+  "four-eyes": z.boolean().default(false),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
 });
@@ -55,6 +56,7 @@ export interface PlaneConfig {
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
+  readonly fourEyes: boolean;
   readonly newAdminToken: boolean;
   readonly jsonReady: boolean;
 }
@@ -74,6 +76,7 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
   --oidc FILE              who signs people in, and what they may (FAIRLEAD_OIDC); see the README of the control plane
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
+  --four-eyes              a rollout waits until somebody else than its creator promotes it
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
 
@@ -93,6 +96,7 @@ const options = {
   "models-deny-operators": text,
   oidc: text,
   "log-level": text,
+  "four-eyes": flag,
   "new-admin-token": flag,
   "json-ready": flag,
 } as const;
@@ -133,6 +137,7 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     oidcFile: value.oidc === undefined ? undefined : resolve(value.oidc),
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
+    fourEyes: value["four-eyes"],
     newAdminToken: value["new-admin-token"],
     jsonReady: value["json-ready"],
   };

@@ -30,6 +30,7 @@ import { createEventRoutes } from "./http/routes/events.ts";
 import { createOidcRoutes } from "./http/routes/oidc.ts";
 import { createPageRoutes } from "./http/routes/page.ts";
 import { createPlaneRoutes } from "./http/routes/plane.ts";
+import { createSessionRoutes } from "./http/routes/session.ts";
 import { createTokenRoutes } from "./http/routes/tokens.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
@@ -119,6 +120,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     tenant,
     dataFolder,
     clock,
+    fourEyes: config.fourEyes,
     logger,
     store,
     createId: newId,
@@ -166,6 +168,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),
+    ...createSessionRoutes({ store, clock, audit }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),

@@ -247,7 +247,7 @@ export {
   type RolloutAction,
   type RolloutHistoryEntry,
 } from "./http/rollouts.ts";
-export { oidcSettingsSchema, type OidcSettings } from "./http/login.ts";
+export { oidcSettingsSchema, sessionSchema, type OidcSettings, type Session } from "./http/login.ts";
 export {
   metadataNameSchema,
   publicationRequestSchema,

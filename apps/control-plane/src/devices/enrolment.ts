@@ -11,7 +11,7 @@ import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate
 import type { OpenAuthority } from "../authority/open-authority.ts";
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
 import { createScopeView } from "../authority/scope-view.ts";
-import { createToken, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
+import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
 import type { Endpoints } from "../broker/endpoints.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 
@@ -236,7 +236,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
 
     poll: async (enrolmentId, token) => {
       const row = await store.read.enrolments.get(enrolmentId);
-      return row === undefined || row.tokenHash !== toTokenHash(token) ? refuseToken() : toAnswer(row);
+      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(token)) ? refuseToken() : toAnswer(row);
     },
 
     approve: async (enrolmentId, { actor, scope }) => {

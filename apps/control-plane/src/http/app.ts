@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import type { VerifyToken } from "../authority/oidc/verify-token.ts";
 import { toScopeText } from "../authority/scope.ts";
 import { parseRequestPart, toProblem, toProblemResponse } from "./error-map.ts";
-import { authenticate, toActor, toScope } from "./middleware/authenticate.ts";
+import { authenticate, toActor, toScope, type CallerRequest } from "./middleware/authenticate.ts";
 import { createIdempotency, type RunOnce } from "./middleware/idempotency.ts";
 import { toEntityTag } from "./middleware/preconditions.ts";
 import { createRefusalLog } from "./middleware/refusal-log.ts";
@@ -91,13 +91,16 @@ function toAddress(call: Call): string {
   return call.bindings.incoming.socket.remoteAddress ?? "";
 }
 
+function toCallerRequest({ bindings, raw }: Call): CallerRequest {
+  return { incoming: bindings.incoming, method: raw.method, headers: raw.headers };
+}
+
 async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call) {
   const address = toAddress(call);
   if (route.permission === "public") return { kind: "anonymous" } as const;
   mounting.failures.check(address);
   try {
-    const authorization = call.raw.headers.get("authorization") ?? undefined;
-    return await authenticate(mounting, route, { incoming: call.bindings.incoming, authorization });
+    return await authenticate(mounting, route, toCallerRequest(call));
   } catch (error) {
     // Guesses are limited; a caller who is known and may not do this is not guessing.
     if (hasErrorCode(error, "unauthenticated")) mounting.failures.take(address);
@@ -127,7 +130,24 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
     const body = request.body === undefined ? undefined : parseRequestPart(request.body, json, "body");
     const actor = toActor(caller);
     const scope = toScope(caller);
-    const parsed = { caller, scope, actor, params, query, body, headers, raw: call.raw, remoteAddress, signal };
+    const mayStill = async () =>
+      await authenticate(mounting, route, toCallerRequest(call)).then(
+        () => true,
+        () => false,
+      );
+    const parsed = {
+      caller,
+      mayStill,
+      scope,
+      actor,
+      params,
+      query,
+      body,
+      headers,
+      raw: call.raw,
+      remoteAddress,
+      signal,
+    };
     // The schemas of the route made exactly what its handler takes.
     const run = () =>
       route.handle(parsed as RouteRequest<never>).catch(async (error: unknown) => {

@@ -41,6 +41,8 @@ export interface RouteRequest<Schemas extends RouteSchemas> {
   readonly scope: Scope;
   /** `<role>:<token id>`, `oidc:<issuer>#<subject>` or `device:<id>`, as the audit log names actors. */
   readonly actor: string;
+  /** Whether what the caller came with would still be let in; for answers that go on for long. */
+  readonly mayStill: () => Promise<boolean>;
   readonly params: Parsed<Schemas["params"]>;
   readonly query: Parsed<Schemas["query"]>;
   readonly body: Parsed<Schemas["body"]>;

@@ -2,7 +2,9 @@ import { CodedError } from "@fairlead/kernel";
 import {
   isSelected,
   parseSelector,
+  type HttpErrorCode,
   type RolloutAction,
+  type RolloutState,
   type RolloutSpec,
   type RolloutStatus,
 } from "@fairlead/protocol";
@@ -20,6 +22,8 @@ export interface ActOptions {
   readonly action: RolloutAction;
   readonly actor: string;
   readonly scope: Scope;
+  /** The stage that a promotion is meant for. */
+  readonly stage?: string | undefined;
   readonly reason: string;
   /** Refused when the rollout has changed since this entity tag; null = whatever it is now. */
   readonly ifMatch: string | null;
@@ -81,6 +85,20 @@ async function requireVouched(ports: RolloutPorts, tx: Transaction, release: Rel
   });
 }
 
+const begun: readonly RolloutState[] = ["running", "paused"];
+
+/** @throws CodedError `transition_refused` · `forbidden` */
+function requirePromotable(row: RolloutRow, { actor, stage, ifMatch }: ActOptions, fourEyes: boolean): void {
+  if (fourEyes && row.createdBy === actor)
+    throw new CodedError<HttpErrorCode>("forbidden", "whoever creates a rollout does not approve or promote it", {
+      hint: "ask somebody else; you may pause or abort it",
+    });
+  if (begun.includes(row.state) && stage === undefined && ifMatch === null)
+    throw new CodedError<HttpErrorCode>("transition_refused", "a promotion must say which stage it is meant for", {
+      hint: "send the stage's name, or the entity tag that you saw",
+    });
+}
+
 export function createRolloutService(ports: RolloutPorts, wake: () => void): RolloutService {
   const { audit, clock, createId, store, stream } = ports;
   return {
@@ -102,12 +120,13 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         const fleet = await loadFleet(tx, { slot: spec.slot, selector: spec.selector, record: null });
         assertRolloutSpec(spec, { rolloutId, releaseId, labels, fleet });
         await assertNoOverlap(tx, spec);
+        const state = ports.fourEyes ? ("pending_approval" as const) : ("ready" as const);
         const row: RolloutRow = {
-          ...{ rolloutId, slot: spec.slot, selector: spec.selector, state: "ready", createdBy: actor },
+          ...{ rolloutId, slot: spec.slot, selector: spec.selector, state, createdBy: actor },
           ...{
             updatedAtMs: nowMs,
             revision: 1,
-            record: createRollout({ rolloutId, spec, releaseId, createdAtMs: nowMs }),
+            record: createRollout({ rolloutId, spec, releaseId, createdAtMs: nowMs, state }),
           },
         };
         await tx.rollouts.add(row);
@@ -119,8 +138,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         tx.afterCommit(wake);
         return await toStatus(tx, row);
       }),
-    act: ({ rolloutId, action, actor, scope, reason, ifMatch }) =>
+    act: (request) =>
       store.transaction(async (tx) => {
+        const { rolloutId, action, actor, scope, stage, reason, ifMatch } = request;
         const row = await requireRow(tx, rolloutId, scope);
         if (ifMatch !== null && ifMatch !== String(row.revision)) {
           throw new CodedError("precondition_failed", "the rollout has changed since you looked", {
@@ -131,7 +151,10 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         if (action === "resume" || action === "promote" || action === "retry")
           await requireVouched(ports, tx, await tx.releases.get(row.record.releaseId));
         if (action === "undo" || action === "abort") await requireGoodWayBack(tx, row.record, { actor, nowMs });
-        const record = applyRolloutAction(row.record, { action, actor, reason }, nowMs);
+        if (action === "promote") requirePromotable(row, request, ports.fourEyes);
+        const record = applyRolloutAction(row.record, { action, actor, reason, stage }, nowMs);
+        // While it waited for approval, another one may have begun.
+        if (row.state === "pending_approval" && record.state === "ready") await assertNoOverlap(tx, row.record.spec);
         const saved = await saveRecord(tx, row, { record, nowMs });
         await audit.append(tx, {
           ...{ actor, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },

@@ -3,10 +3,12 @@ import { TLSSocket } from "node:tls";
 import { parsePeerIdentity } from "@fairlead/bus/broker";
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
-import type { Store } from "@fairlead/store";
+import type { AdminToken, Store } from "@fairlead/store";
+import { readSessionSecret } from "../../authority/browser-session.ts";
 import { isJwtShaped, type VerifyToken } from "../../authority/oidc/verify-token.ts";
 import { noScope, parseScope, type Scope } from "../../authority/scope.ts";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
+import { authenticateSession, type SessionRequest } from "./authenticate-session.ts";
 import { mayCall } from "../roles.ts";
 import type { AnyRoute, Caller } from "../route.ts";
 
@@ -35,11 +37,16 @@ async function authenticateBearer(options: AuthenticateOptions, authorization: s
 /** The look-up is by hash: its time tells nothing about the token. @throws CodedError `unauthenticated` */
 async function authenticateToken({ store, clock }: AuthenticateOptions, token: string): Promise<Caller> {
   const known = isTokenShaped(token) ? await store.read.adminTokens.findByHash(toTokenHash(token)) : undefined;
+  return toTokenCaller(known, clock.nowMs());
+}
+
+/** @throws CodedError `unauthenticated` */
+function toTokenCaller(known: AdminToken | undefined, nowMs: number): Caller {
   const hint = "use a token of this plane: fairlead tokens create; --new-admin-token prints an administrator's";
   if (known === undefined) return refuse("unauthenticated", "the token is not valid here", hint);
   if (known.revokedAtMs !== null) return refuse("unauthenticated", "the token was revoked", hint);
   // Written so that NaN refuses.
-  const isInTime = known.expiresAtMs === null || clock.nowMs() < known.expiresAtMs;
+  const isInTime = known.expiresAtMs === null || nowMs < known.expiresAtMs;
   if (!isInTime) return refuse("unauthenticated", "the token has expired", hint);
   return { kind: "token", role: known.role, tokenId: known.tokenId, scope: parseScope(known.selector) };
 }
@@ -60,17 +67,32 @@ async function authenticateDevice(
   return refuse("unauthenticated", "the device certificate is not in force", "enrol the device again");
 }
 
+export interface CallerRequest extends SessionRequest {
+  readonly incoming: IncomingMessage;
+}
+
+/** undefined: there is no cookie of ours. */
+async function authenticateCookie(options: AuthenticateOptions, request: CallerRequest): Promise<Caller | undefined> {
+  const secret = readSessionSecret(request.headers.get("cookie"));
+  if (secret === undefined) return undefined;
+  const { store, clock } = options;
+  const judge = (token: AdminToken | undefined) => toTokenCaller(token, clock.nowMs());
+  return await authenticateSession({ store, clock, toTokenCaller: judge }, secret, request);
+}
+
 /** Who calls, judged against what the route permits. @throws CodedError `unauthenticated` · `forbidden` */
 export async function authenticate(
   options: AuthenticateOptions,
   { permission, reach }: Pick<AnyRoute, "permission" | "reach">,
-  request: { readonly incoming: IncomingMessage; readonly authorization: string | undefined },
+  request: CallerRequest,
 ): Promise<Caller> {
   if (permission === "public") return { kind: "anonymous" };
+  const authorization = request.headers.get("authorization");
   const caller =
-    request.authorization === undefined
-      ? await authenticateDevice(options, request.incoming)
-      : await authenticateBearer(options, request.authorization);
+    authorization === null
+      ? ((permission === "device" ? undefined : await authenticateCookie(options, request)) ??
+        (await authenticateDevice(options, request.incoming)))
+      : await authenticateBearer(options, authorization);
   if (caller === undefined) {
     return refuse("unauthenticated", "no credentials", "send a token as: Authorization: Bearer fla_…");
   }

@@ -36,7 +36,17 @@ async function toStart(store: Store, lastEventId: string | null): Promise<{ posi
 
 /** Pull-driven: nothing is read from the store before the client has taken what it got, so a slow one costs nothing. */
 function createEventStream(
-  { store, feed, scope }: { readonly store: Store; readonly feed: OpenStreamFeed; readonly scope: Scope },
+  {
+    store,
+    feed,
+    scope,
+    mayStill,
+  }: {
+    readonly store: Store;
+    readonly feed: OpenStreamFeed;
+    readonly scope: Scope;
+    readonly mayStill: () => Promise<boolean>;
+  },
   start: { position: number; isLost: boolean },
 ) {
   const encoder = new TextEncoder();
@@ -59,6 +69,12 @@ function createEventStream(
         const stored = new Promise<"stored">((resolve) => {
           wake = () => resolve("stored");
         });
+        // A token that was revoked, or a session that ended, hears nothing more.
+        if (!(await mayStill())) {
+          close();
+          controller.close();
+          return;
+        }
         const rows = await store.read.streamEvents.listAfter(position, pageSize);
         const last = rows.at(-1);
         if (last !== undefined) {
@@ -97,12 +113,12 @@ export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[
       request: { query: z.strictObject({}) },
       response: null,
       timeoutMs: null,
-      handle: async ({ headers, scope, signal }) => {
+      handle: async ({ headers, mayStill, scope, signal }) => {
         if (listeners >= maxListeners) {
           throw new CodedError<HttpErrorCode>("unavailable", "too many listeners", { hint: "close another one" });
         }
         const start = await toStart(store, headers.get("last-event-id"));
-        const { stream, close } = createEventStream({ store, feed, scope }, start);
+        const { stream, close } = createEventStream({ store, feed, scope, mayStill }, start);
         listeners += 1;
         const release = () => {
           listeners -= 1;
