@@ -15,6 +15,9 @@ export type CliErrorCode =
   | "passphrase_missing"
   | "trust_missing"
   | "trust_refused"
+  | "issuer_unreachable"
+  | "login_expired"
+  | "login_refused"
   | "confirmation_needed";
 
 export class CliError extends CodedError<CliErrorCode> {

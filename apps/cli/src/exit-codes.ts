@@ -87,6 +87,9 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   no_server: "usage",
   fingerprint_mismatch: "permission",
   audit_broken: "failed",
+  issuer_unreachable: "unreachable",
+  login_expired: "permission",
+  login_refused: "permission",
   confirmation_needed: "usage",
 };
 

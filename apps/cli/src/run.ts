@@ -59,7 +59,12 @@ function createContext(options: RunOptions, globals: GlobalOptions, connections:
   });
   let opened: Promise<Client> | undefined;
   const open = async (): Promise<Client> => {
-    const target = await resolveTarget({ flags: globals, env: options.env, timeoutMs: requestTimeoutMs });
+    const target = await resolveTarget({
+      flags: globals,
+      env: options.env,
+      timeoutMs: requestTimeoutMs,
+      nowMs: options.nowMs,
+    });
     const connection = openTrustedConnection(target.ca);
     connections.push(connection);
     return createClient({

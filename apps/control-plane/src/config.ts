@@ -34,6 +34,8 @@ const configSchema = z.strictObject({
     [],
   ),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  oidc: z.string().min(1).max(4_096).optional(),
+  "four-eyes": z.boolean().default(false),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
 });
@@ -49,9 +51,12 @@ export interface PlaneConfig {
   readonly deviceCertificateDays: number;
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
+  /** File that says who signs people in; undefined: nobody does. */
+  readonly oidcFile: string | undefined;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
+  readonly fourEyes: boolean;
   readonly newAdminToken: boolean;
   readonly jsonReady: boolean;
 }
@@ -69,7 +74,9 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --models-allow-domains A,B   domains of operators that models may use (FAIRLEAD_MODELS_ALLOW_DOMAINS),
                            default ai.onnx,ai.onnx.ml,com.microsoft
   --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
+  --oidc FILE              who signs people in, and what they may (FAIRLEAD_OIDC); see the README of the control plane
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
+  --four-eyes              a rollout waits until somebody else than its creator promotes it
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
 
@@ -87,7 +94,9 @@ const options = {
   "keep-telemetry": text,
   "models-allow-domains": text,
   "models-deny-operators": text,
+  oidc: text,
   "log-level": text,
+  "four-eyes": flag,
   "new-admin-token": flag,
   "json-ready": flag,
 } as const;
@@ -125,8 +134,10 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     deviceCertificateDays: value["device-cert-ttl"],
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
+    oidcFile: value.oidc === undefined ? undefined : resolve(value.oidc),
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
+    fourEyes: value["four-eyes"],
     newAdminToken: value["new-admin-token"],
     jsonReady: value["json-ready"],
   };

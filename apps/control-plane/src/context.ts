@@ -19,6 +19,8 @@ export interface PlaneContext {
   /** Folder for files of the plane; artifacts go below `artifacts/`. */
   readonly dataFolder: string;
   readonly clock: Clock;
+  /** Rollouts need a second person. */
+  readonly fourEyes: boolean;
   readonly logger: Logger;
   readonly store: Store;
   /** `createId("rol")` → an identifier as the protocol's `idSchema` admits it; ordered by time. */
@@ -33,7 +35,7 @@ export interface PlaneContext {
 }
 
 export interface AuditRecord {
-  /** `admin:<token id>`, `device:<id>`, `plane:<controller>`. */
+  /** `admin:<token id>`, `oidc:<issuer>#<subject>`, `device:<id>`, `plane:<controller>`. */
   readonly actor: string;
   /** `<noun>.<verb>`, for instance `rollout.advance-stage`. */
   readonly action: string;

@@ -6,6 +6,8 @@ import { openStore, type Store } from "@fairlead/store";
 import { createAuditLog } from "./audit/audit-log.ts";
 import { saveFile } from "./authority/files.ts";
 import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
+import { loadOidcConfig } from "./authority/oidc/config.ts";
+import { createOidc } from "./authority/oidc/create-oidc.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
 import type { PlaneConfig } from "./config.ts";
@@ -25,8 +27,10 @@ import { createDeviceCertificateRoutes } from "./http/routes/device-certificate.
 import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
+import { createOidcRoutes } from "./http/routes/oidc.ts";
 import { createPageRoutes } from "./http/routes/page.ts";
 import { createPlaneRoutes } from "./http/routes/plane.ts";
+import { createSessionRoutes } from "./http/routes/session.ts";
 import { createTokenRoutes } from "./http/routes/tokens.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
@@ -62,6 +66,9 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     cert: authority.server.certificatePem,
     ca: authority.authority.certificatePem,
   };
+
+  const oidc = config.oidcFile === undefined ? undefined : loadOidcConfig(config.oidcFile);
+  const verifyToken = oidc === undefined ? undefined : createOidc({ config: oidc, clock, logger });
 
   const endpoints = createEndpoints(config.publicHost);
   const audit = createAuditLog(clock);
@@ -113,6 +120,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     tenant,
     dataFolder,
     clock,
+    fourEyes: config.fourEyes,
     logger,
     store,
     createId: newId,
@@ -159,11 +167,13 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
+    ...createOidcRoutes(oidc),
+    ...createSessionRoutes({ store, clock, audit }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, clock, logger, routes });
+  const app = createApp({ audit, tenant, store, isInForce, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,

@@ -1,6 +1,7 @@
 import { createDevicesClient, type DevicesClient } from "./resources/devices.ts";
 import { createEnrolmentsClient, type EnrolmentsClient } from "./resources/enrolments.ts";
 import { readEvents, type ReceivedEvent } from "./resources/events.ts";
+import { createLoginClient, type LoginClient } from "./resources/login.ts";
 import { createModelsClient, type ModelsClient } from "./resources/models.ts";
 import { createObservationsClient, type ObservationsClient } from "./resources/observations.ts";
 import { createRolloutsClient, type RolloutsClient } from "./resources/rollouts.ts";
@@ -13,6 +14,7 @@ export interface Client {
   readonly server: string;
   readonly devices: DevicesClient;
   readonly enrolments: EnrolmentsClient;
+  readonly login: LoginClient;
   readonly models: ModelsClient;
   readonly rollouts: RolloutsClient;
   readonly tokens: TokensClient;
@@ -28,6 +30,7 @@ export function createClient(options: TransportOptions): Client {
     server: options.server,
     devices: createDevicesClient(transport),
     enrolments: createEnrolmentsClient(transport),
+    login: createLoginClient(transport),
     models: createModelsClient(transport),
     rollouts: createRolloutsClient(transport),
     tokens: createTokensClient(transport),

@@ -247,6 +247,7 @@ export {
   type RolloutAction,
   type RolloutHistoryEntry,
 } from "./http/rollouts.ts";
+export { oidcSettingsSchema, sessionSchema, type OidcSettings, type Session } from "./http/login.ts";
 export {
   metadataNameSchema,
   publicationRequestSchema,

@@ -10,6 +10,8 @@ export interface RolloutRequest {
   readonly actor: string;
   /** Why; may be empty. */
   readonly reason: string;
+  /** The stage that a promotion is meant for; another one is not passed in its place. Left out: the present one. */
+  readonly stage?: string | undefined;
 }
 
 /** The states in which each action is admitted; some ask for more, and say so when they refuse. */
@@ -65,11 +67,19 @@ function reopenFailedStage(record: RolloutRecord, nowMs: number): RolloutRecord 
   return changeStage(record, failed, { event: "reopen", data });
 }
 
-function promote(record: RolloutRecord, why: { code: string; reason: string }, nowMs: number): RolloutRecord {
+interface Promotion {
+  readonly why: { readonly code: string; readonly reason: string };
+  readonly stage: string | undefined;
+}
+
+function promote(record: RolloutRecord, { why, stage }: Promotion, nowMs: number): RolloutRecord {
   if (record.state === "draft" || record.state === "pending_approval") return changeState(record, "approve", why);
   const current = toCurrentStage(record);
   const stageIndex = current === -1 ? record.stages.findIndex(({ state }) => state === "failed") : current;
   if (stageIndex === -1) return refuse(record, "promote", "no stage runs; wait until one has begun");
+  const present = record.stages[stageIndex]?.name ?? "";
+  if (stage !== undefined && stage !== present)
+    return refuse(record, "promote", `the stage under way is "${present}", not "${stage}"`);
   const running = record.state === "paused" ? resume(record, why, nowMs) : { ...record, ...why };
   return passStage(running, stageIndex, { approved: true, endedAtMs: nowMs });
 }
@@ -123,7 +133,7 @@ export function applyRolloutAction(record: RolloutRecord, request: RolloutReques
         return refuse(record, action, "it waits for approval: promote or abort it");
       return resume(reopenFailedStage(record, nowMs), why, nowMs);
     case "promote":
-      return promote(record, why, nowMs);
+      return promote(record, { why, stage: request.stage }, nowMs);
     case "abort":
     case "undo":
       return skipOpenStages(changeState(record, record.devices.some(isTouched) ? "roll-back" : "cancel", why), nowMs);

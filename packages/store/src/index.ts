@@ -2,6 +2,7 @@ export { openStore, type Store, type StoreOptions, type Transaction } from "./st
 export type { StoreErrorCode } from "./errors.ts";
 export type { Repositories } from "./repositories.ts";
 export type { SlotWindowQuery } from "./repositories/telemetry.ts";
+export type { SessionPerson, SessionRow } from "./schema/sessions.ts";
 export type { EnrolmentToken } from "./schema/enrolment-tokens.ts";
 export type { AdminToken, DesiredDocument, DesiredSlotRow, Device, EnrolmentRow } from "./schema/devices.ts";
 export type {

@@ -26,6 +26,7 @@ import {
   createRemediationRepository,
 } from "./repositories/remediations.ts";
 import { createRolloutRepository } from "./repositories/rollouts.ts";
+import { createSessionRepository } from "./repositories/sessions.ts";
 import { createTelemetryRepository } from "./repositories/telemetry.ts";
 import { createTrustMetadataRepository } from "./repositories/trust-metadata.ts";
 
@@ -35,6 +36,7 @@ export function createRepositories(db: Database) {
     enrolmentTokens: createEnrolmentTokenRepository(db),
     enrolments: createEnrolmentRepository(db),
     adminTokens: createAdminTokenRepository(db),
+    sessions: createSessionRepository(db),
     devices: createDeviceRepository(db),
     sequences: createSequenceRepository(db),
     telemetry: createTelemetryRepository(db),

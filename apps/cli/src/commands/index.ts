@@ -11,6 +11,7 @@ import { watchDevices } from "./devices/watch.ts";
 import { brokerConfig } from "./broker/config.ts";
 import { createToken } from "./enrolments/create-token.ts";
 import { listEnrolments } from "./enrolments/list.ts";
+import { login, logout } from "./login/login.ts";
 import { inspectModel } from "./models/inspect.ts";
 import { describeModel, listModels } from "./models/list.ts";
 import { pushModel } from "./models/push.ts";
@@ -38,5 +39,6 @@ export const commands: readonly Command[] = [
   ...[listRemediations, describeRemediation],
   ...[brokerConfig],
   ...[listAlerts, listAudit, applyFile],
+  ...[login, logout],
   ...[addContext, listContexts, useContext, currentContext, removeContext],
 ];

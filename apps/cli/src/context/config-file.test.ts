@@ -53,7 +53,7 @@ it("prefers flags, then a named context, then the environment, then the current 
   const env = { FAIRLEAD_CONFIG: path };
   const both = { ...env, FAIRLEAD_SERVER: "https://env:1", FAIRLEAD_TOKEN: secret };
   const serverOf = async (flags: object, from: Record<string, string>) =>
-    (await resolveTarget({ flags, env: from, timeoutMs: 100 })).server;
+    (await resolveTarget({ flags, env: from, timeoutMs: 100, nowMs: () => 0 })).server;
   expect(await serverOf({}, env)).toBe("https://lab:1");
   expect(await serverOf({}, both)).toBe("https://env:1");
   expect(await serverOf({ context: "site" }, both)).toBe("https://site:1");
@@ -70,6 +70,7 @@ it("does not send a context's token to another server", async () => {
     flags: { server: "https://elsewhere:1" },
     env: { FAIRLEAD_CONFIG: path },
     timeoutMs: 100,
+    nowMs: () => 0,
   });
   expect(target).toEqual({ server: "https://elsewhere:1", token: undefined, ca: undefined });
 });

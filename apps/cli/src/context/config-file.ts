@@ -12,9 +12,22 @@ export const serverSchema = z
   .max(2_048)
   .transform((text) => text.replace(/\/+$/u, ""));
 
+/** How a person signed in, for the next token. */
+const loginSchema = z.strictObject({
+  issuer: z.string().max(512),
+  clientId: z.string().max(256),
+  tokenUse: z.enum(["id_token", "access_token"]),
+  /** When the context's token ends. */
+  expiresAtMs: z.number().positive(),
+  refreshToken: z.string().max(16_384).optional(),
+  /** PEM; without one, the system's authorities. */
+  issuerCa: z.string().max(65_536).optional(),
+});
+
 const contextSchema = z.strictObject({
   server: serverSchema,
-  token: z.string().max(512).optional(),
+  token: z.string().max(16_384).optional(),
+  login: loginSchema.optional(),
   /** The plane's certificate authority, PEM: nothing else is trusted for this context. */
   ca: z.string().max(65_536).optional(),
 });

@@ -3,6 +3,7 @@ import { CliError, toUsageError } from "../errors.ts";
 import { suggestName } from "../suggest.ts";
 import { loadConfig, serverSchema, toConfigPath, type Context } from "./config-file.ts";
 import { fetchPinnedCa } from "./connection.ts";
+import { refreshContext } from "../login/refresh.ts";
 import { parseToken } from "./token.ts";
 
 export interface Target {
@@ -20,6 +21,7 @@ export interface ResolveOptions {
   };
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs: number;
+  readonly nowMs: () => number;
 }
 
 export function parseServer(text: string): string {
@@ -35,7 +37,7 @@ export function requireSafeTransport(server: string): void {
   throw toUsageError(`${server} is not encrypted: a token is not sent there`, "use https://");
 }
 
-function readCaFile(path: string): string {
+export function readCaFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
@@ -43,7 +45,7 @@ function readCaFile(path: string): string {
   }
 }
 
-function findContext(options: ResolveOptions): Context | null {
+async function findContext(options: ResolveOptions): Promise<Context | null> {
   const path = toConfigPath(options.env);
   const named = options.flags.context;
   // Server and token of the environment suffice: a broken file must not stand in the way of a script.
@@ -52,7 +54,10 @@ function findContext(options: ResolveOptions): Context | null {
   const name = named ?? config.current;
   if (name === null) return null;
   const context = config.contexts[name];
-  if (context !== undefined) return context;
+  if (context !== undefined)
+    return options.flags.token === undefined
+      ? await refreshContext({ path, name, context, nowMs: options.nowMs() })
+      : context;
   const near = suggestName(name, Object.keys(config.contexts));
   throw new CliError("context_unknown", `there is no context "${name}" in ${path}`, {
     hint: near === null ? "fairlead contexts list shows what there is" : `did you mean "${near}"?`,
@@ -62,7 +67,7 @@ function findContext(options: ResolveOptions): Context | null {
 /** Flags first, then the named context, then the environment, then the current context. */
 export async function resolveTarget(options: ResolveOptions): Promise<Target> {
   const { flags, env } = options;
-  const context = findContext(options);
+  const context = await findContext(options);
   const server = flags.server ?? context?.server ?? env["FAIRLEAD_SERVER"];
   if (server === undefined || server === "")
     throw new CliError("no_server", "no control plane is chosen", {

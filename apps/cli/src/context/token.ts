@@ -7,8 +7,9 @@ export interface ParsedToken {
   readonly fingerprint: string | null;
 }
 
-/** `fla_<secret>.<fingerprint>`. The message never repeats the token. */
+/** `fla_<secret>.<fingerprint>`, or a JWT of an issuer. The message never repeats the token. */
 export function parseToken(text: string): ParsedToken {
+  if (text.length <= 8_192 && /^[\w-]{2,}\.[\w-]{2,}\.[\w-]{2,}$/u.test(text)) return { text, fingerprint: null };
   const match = /^fla_[A-Za-z0-9_-]{16,128}(?:\.(?<fingerprint>[0-9a-f]{64}))?$/u.exec(text);
   if (match === null)
     throw toUsageError(

@@ -27,6 +27,7 @@ export async function ensureAdminToken(options: AdminTokenOptions): Promise<void
       createdAtMs: options.nowMs,
       expiresAtMs: null,
       revokedAtMs: null,
+      selector: null,
     });
     await options.print(token);
   });

@@ -6,10 +6,12 @@ import {
   type EnrolResponse,
   type HttpErrorCode,
 } from "@fairlead/protocol";
-import type { Device, EnrolmentRow, Store, Transaction } from "@fairlead/store";
+import type { Device, EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
 import type { OpenAuthority } from "../authority/open-authority.ts";
-import { createToken, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
+import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
+import { createScopeView } from "../authority/scope-view.ts";
+import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
 import type { Endpoints } from "../broker/endpoints.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 
@@ -35,17 +37,23 @@ interface Decision {
   readonly actor: string;
 }
 
+/** Who decides, and about which part of the fleet. */
+export interface Decider {
+  readonly actor: string;
+  readonly scope: Scope;
+}
+
 type Owner =
   | { readonly kind: "new" }
   | { readonly kind: "again"; readonly revision: number }
   | { readonly kind: "renewal"; readonly existing: Device };
 
 export interface Enrolments {
-  createToken(request: CreateTokenRequest, actor: string): Promise<CreateTokenResponse>;
+  createToken(request: CreateTokenRequest, by: Decider): Promise<CreateTokenResponse>;
   enrol(request: EnrolRequest, fromAddress: string): Promise<EnrolResponse>;
   poll(enrolmentId: string, token: string): Promise<EnrolResponse>;
-  approve(enrolmentId: string, actor: string): Promise<EnrolmentRow>;
-  deny(enrolmentId: string, reason: string, actor: string): Promise<EnrolmentRow>;
+  approve(enrolmentId: string, by: Decider): Promise<EnrolmentRow>;
+  deny(enrolmentId: string, reason: string, by: Decider): Promise<EnrolmentRow>;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
@@ -138,9 +146,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     return { ...row, ...change };
   };
 
-  const requirePending = async (tx: Pick<Transaction, "enrolments">, enrolmentId: string): Promise<EnrolmentRow> => {
+  const requirePending = async (tx: Repositories, enrolmentId: string, scope: Scope): Promise<EnrolmentRow> => {
     const row = await tx.enrolments.get(enrolmentId);
-    if (row === undefined)
+    if (row === undefined || !(await createScopeView(tx, scope).hasEnrolment(row)))
       return refuse("not_found", `no enrolment ${enrolmentId}`, "list them with GET /api/v1/enrolments");
     if (row.state !== "pending")
       return refuse("conflict", `the enrolment is ${row.state} already`, "nothing is left to decide");
@@ -148,15 +156,22 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
   };
 
   return {
-    createToken: async (request, actor) => {
+    createToken: async (request, { actor, scope }) => {
+      if (!isInScope(scope, request.labels))
+        return refuse(
+          "forbidden",
+          "devices with these labels would lie outside the part of the fleet that your token reaches",
+          `add labels that match "${toScopeText(scope) ?? ""}"`,
+        );
       const token = createToken("fle", authority.fingerprint);
       const tokenId = options.createId("tok");
       const expiresAtMs = clock.nowMs() + request.ttlMs;
       const { description, labels, uses, autoApprove } = request;
       await store.transaction(async (tx) => {
         const row = { tokenId, hash: toTokenHash(token), description, labels, usesLeft: uses, autoApprove };
-        await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs });
-        const details = { uses, autoApprove, expiresAtMs, labels };
+        const selector = toScopeText(scope);
+        await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs, selector });
+        const details = { uses, autoApprove, expiresAtMs, labels, selector };
         await audit.append(tx, {
           actor,
           action: "enrolment-token.create",
@@ -177,6 +192,8 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       const labels = { ...request.labels, ...known.labels };
       if (Object.keys(labels).length > 64)
         return refuse("validation_failed", "more than 64 labels", "send fewer labels");
+      if (!isInScope(parseScope(known.selector), labels))
+        return refuse("enrolment_denied", "the token is not for devices with these labels", "send other labels");
       const row: EnrolmentRow = {
         enrolmentId: options.createId("enr"),
         tokenId: known.tokenId,
@@ -219,19 +236,19 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
 
     poll: async (enrolmentId, token) => {
       const row = await store.read.enrolments.get(enrolmentId);
-      return row === undefined || row.tokenHash !== toTokenHash(token) ? refuseToken() : toAnswer(row);
+      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(token)) ? refuseToken() : toAnswer(row);
     },
 
-    approve: async (enrolmentId, actor) => {
-      const certificate = await issueFor(await requirePending(store.read, enrolmentId));
+    approve: async (enrolmentId, { actor, scope }) => {
+      const certificate = await issueFor(await requirePending(store.read, enrolmentId, scope));
       return await store.transaction(async (tx) =>
-        admit(tx, await requirePending(tx, enrolmentId), { certificate, actor }),
+        admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor }),
       );
     },
 
-    deny: async (enrolmentId, reason, actor) =>
+    deny: async (enrolmentId, reason, { actor, scope }) =>
       await store.transaction(async (tx) => {
-        const row = await requirePending(tx, enrolmentId);
+        const row = await requirePending(tx, enrolmentId, scope);
         const change = { state: "denied", reason, decidedAtMs: clock.nowMs() } as const;
         await tx.enrolments.update(enrolmentId, change);
         await audit.append(tx, { actor, action: "device.deny", subject: row.device, reason, details: { enrolmentId } });

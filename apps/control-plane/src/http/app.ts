@@ -3,8 +3,10 @@ import { CodedError, hasErrorCode, toErrorMessage, type Clock, type Logger } fro
 import { limits, type HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { Hono } from "hono";
+import type { VerifyToken } from "../authority/oidc/verify-token.ts";
+import { toScopeText } from "../authority/scope.ts";
 import { parseRequestPart, toProblem, toProblemResponse } from "./error-map.ts";
-import { authenticate, toActor } from "./middleware/authenticate.ts";
+import { authenticate, toActor, toScope, type CallerRequest } from "./middleware/authenticate.ts";
 import { createIdempotency, type RunOnce } from "./middleware/idempotency.ts";
 import { toEntityTag } from "./middleware/preconditions.ts";
 import { createRefusalLog } from "./middleware/refusal-log.ts";
@@ -19,6 +21,7 @@ const defaultTimeoutMs = 30_000;
 export interface AppOptions {
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly verifyToken: VerifyToken | undefined;
   readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;
@@ -88,13 +91,16 @@ function toAddress(call: Call): string {
   return call.bindings.incoming.socket.remoteAddress ?? "";
 }
 
+function toCallerRequest({ bindings, raw }: Call): CallerRequest {
+  return { incoming: bindings.incoming, method: raw.method, headers: raw.headers };
+}
+
 async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call) {
   const address = toAddress(call);
   if (route.permission === "public") return { kind: "anonymous" } as const;
   mounting.failures.check(address);
   try {
-    const authorization = call.raw.headers.get("authorization") ?? undefined;
-    return await authenticate(mounting, route.permission, { incoming: call.bindings.incoming, authorization });
+    return await authenticate(mounting, route, toCallerRequest(call));
   } catch (error) {
     // Guesses are limited; a caller who is known and may not do this is not guessing.
     if (hasErrorCode(error, "unauthenticated")) mounting.failures.take(address);
@@ -123,7 +129,25 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
       request.body === undefined ? undefined : await readJson(call.raw, route.bodyBytes ?? limits.httpJsonBytes);
     const body = request.body === undefined ? undefined : parseRequestPart(request.body, json, "body");
     const actor = toActor(caller);
-    const parsed = { caller, actor, params, query, body, headers, raw: call.raw, remoteAddress, signal };
+    const scope = toScope(caller);
+    const mayStill = async () =>
+      await authenticate(mounting, route, toCallerRequest(call)).then(
+        () => true,
+        () => false,
+      );
+    const parsed = {
+      caller,
+      mayStill,
+      scope,
+      actor,
+      params,
+      query,
+      body,
+      headers,
+      raw: call.raw,
+      remoteAddress,
+      signal,
+    };
     // The schemas of the route made exactly what its handler takes.
     const run = () =>
       route.handle(parsed as RouteRequest<never>).catch(async (error: unknown) => {
@@ -134,7 +158,8 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
     const key = headers.get("idempotency-key");
     const isWrite = route.method === "POST" || route.method === "PATCH" || route.method === "DELETE";
     const isOnce = key !== null && isWrite && route.idempotent !== false && caller.kind !== "anonymous";
-    const content = { method: route.method, path: call.path, body };
+    // The scope too: what somebody was answered when it was wider is not repeated.
+    const content = { method: route.method, path: call.path, body, scope: toScopeText(scope) };
     return toResponse(route, isOnce ? await mounting.runOnce({ actor, key, content }, run) : await run());
   });
 }

@@ -40,13 +40,13 @@ function toErrors(route: AnyRoute): Record<string, unknown> {
 const security: Readonly<Record<AnyRoute["permission"], unknown[]>> = {
   public: [],
   device: [{ deviceCertificate: [] }],
-  read: [{ token: [] }],
-  "read-or-device": [{ token: [] }, { deviceCertificate: [] }],
-  operate: [{ token: [] }],
-  "operate-or-approve": [{ token: [] }],
-  publish: [{ token: [] }],
-  approve: [{ token: [] }],
-  administer: [{ token: [] }],
+  read: [{ token: [] }, { session: [] }],
+  "read-or-device": [{ token: [] }, { session: [] }, { deviceCertificate: [] }],
+  operate: [{ token: [] }, { session: [] }],
+  "operate-or-approve": [{ token: [] }, { session: [] }],
+  publish: [{ token: [] }, { session: [] }],
+  approve: [{ token: [] }, { session: [] }],
+  administer: [{ token: [] }, { session: [] }],
 };
 
 function toOperation(route: AnyRoute): Record<string, unknown> {
@@ -57,6 +57,7 @@ function toOperation(route: AnyRoute): Record<string, unknown> {
     summary: route.summary,
     security: security[route.permission],
     "x-permission": route.permission,
+    "x-reach": route.reach ?? "fleet",
     parameters: [...toParameters(request.params, "path"), ...toParameters(request.query, "query")],
     ...(body === undefined
       ? {}
@@ -80,6 +81,7 @@ export function toOpenApi(routes: readonly AnyRoute[]): Record<string, unknown> 
       schemas: { Problem: toSchema(problemSchema, "output") },
       securitySchemes: {
         token: { type: "http", scheme: "bearer" },
+        session: { type: "apiKey", in: "cookie", name: "__Host-fairlead" },
         deviceCertificate: { type: "mutualTLS" },
       },
     },

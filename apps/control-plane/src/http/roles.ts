@@ -19,8 +19,8 @@ export function mayCall(role: Role, permission: Permission): boolean {
 
 /** For a route whose body decides what its caller must be allowed. @throws CodedError `forbidden` */
 export function requirePermission(caller: Caller, actor: string, permission: "operate" | "approve"): void {
-  if (caller.kind === "token" && mayCall(caller.role, permission)) return;
-  const who = caller.kind === "token" ? caller.role : caller.kind;
+  if ("role" in caller && mayCall(caller.role, permission)) return;
+  const who = "role" in caller ? caller.role : caller.kind;
   throw new CodedError<HttpErrorCode>("forbidden", `a ${who} may not do this: it needs the permission ${permission}`, {
     hint: "ask an administrator for a token of a role that has it: fairlead tokens create --role ROLE",
     details: { actor },

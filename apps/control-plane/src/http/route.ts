@@ -1,5 +1,6 @@
 import type { HttpErrorCode, Role } from "@fairlead/protocol";
 import type { z } from "zod";
+import type { Scope } from "../authority/scope.ts";
 
 /** What a caller must be allowed to call a route; every route names one. Roles are sets of these: see `roles.ts`. */
 export type Permission =
@@ -15,7 +16,15 @@ export type Permission =
   | "administer";
 
 export type Caller =
-  | { readonly kind: "token"; readonly role: Role; readonly tokenId: string }
+  | { readonly kind: "token"; readonly role: Role; readonly tokenId: string; readonly scope: Scope }
+  | {
+      readonly kind: "oidc";
+      readonly role: Role;
+      readonly scope: Scope;
+      readonly issuer: string;
+      readonly subject: string;
+      readonly expiresAtMs: number;
+    }
   | { readonly kind: "device"; readonly device: string }
   | { readonly kind: "anonymous" };
 
@@ -28,8 +37,12 @@ type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 export interface RouteRequest<Schemas extends RouteSchemas> {
   readonly caller: Caller;
-  /** `<role>:<token id>` or `device:<id>`, as the audit log names actors. */
+  /** Which devices the caller may see and touch; a route that says `narrowed` answers for these alone. */
+  readonly scope: Scope;
+  /** `<role>:<token id>`, `oidc:<issuer>#<subject>` or `device:<id>`, as the audit log names actors. */
   readonly actor: string;
+  /** Whether what the caller came with would still be let in; for answers that go on for long. */
+  readonly mayStill: () => Promise<boolean>;
   readonly params: Parsed<Schemas["params"]>;
   readonly query: Parsed<Schemas["query"]>;
   readonly body: Parsed<Schemas["body"]>;
@@ -55,6 +68,11 @@ export interface Route<Schemas extends RouteSchemas, Answer extends z.ZodType> {
   readonly path: string;
   readonly summary: string;
   readonly permission: Permission;
+  /**
+   * What a caller of a part of the fleet finds here: `narrowed` its part, where everything else does not exist; `shared`
+   * what is the same for everybody. A route that says nothing is about the whole fleet and refuses such a caller.
+   */
+  readonly reach?: "narrowed" | "shared";
   /** What is parsed before the handler runs; unknown query and body fields are refused by strict schemas. */
   readonly request: Schemas;
   /** Schema of a JSON answer; null for streams, bytes and empty answers. */

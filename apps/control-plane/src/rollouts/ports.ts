@@ -12,5 +12,7 @@ export interface RolloutPorts {
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
   readonly vouching: Vouching;
+  /** A rollout begins, and passes a stage by hand, only when somebody else than its creator says so. */
+  readonly fourEyes: boolean;
   readonly createId: (prefix: string) => string;
 }

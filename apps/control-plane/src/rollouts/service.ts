@@ -2,12 +2,16 @@ import { CodedError } from "@fairlead/kernel";
 import {
   isSelected,
   parseSelector,
+  type HttpErrorCode,
   type RolloutAction,
+  type RolloutState,
   type RolloutSpec,
   type RolloutStatus,
 } from "@fairlead/protocol";
 import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
+import { narrowSelector, type Scope } from "../authority/scope.ts";
+import { createScopeView, listKept } from "../authority/scope-view.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
@@ -17,16 +21,20 @@ export interface ActOptions {
   readonly rolloutId: string;
   readonly action: RolloutAction;
   readonly actor: string;
+  readonly scope: Scope;
+  /** The stage that a promotion is meant for. */
+  readonly stage?: string | undefined;
   readonly reason: string;
   /** Refused when the rollout has changed since this entity tag; null = whatever it is now. */
   readonly ifMatch: string | null;
 }
 
 export interface RolloutService {
-  create(spec: RolloutSpec, actor: string): Promise<RolloutStatus>;
+  /** The selector is narrowed to the scope of whoever creates it, so that devices which join later match both too. */
+  create(spec: RolloutSpec, by: { readonly actor: string; readonly scope: Scope }): Promise<RolloutStatus>;
   act(options: ActOptions): Promise<RolloutStatus>;
-  get(rolloutId: string): Promise<RolloutStatus>;
-  list(limit: number): Promise<RolloutStatus[]>;
+  get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
+  list(limit: number, scope: Scope): Promise<RolloutStatus[]>;
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
@@ -56,9 +64,10 @@ async function assertNoOverlap(tx: Transaction, spec: RolloutSpec): Promise<void
   }
 }
 
-async function requireRow(from: Repositories, rolloutId: string): Promise<RolloutRow> {
+/** One with a device outside the caller's scope does not exist for it. */
+async function requireRow(from: Repositories, rolloutId: string, scope: Scope): Promise<RolloutRow> {
   const row = await from.rollouts.get(rolloutId);
-  if (row !== undefined) return row;
+  if (row !== undefined && (await createScopeView(from, scope).hasRollout(row))) return row;
   throw new CodedError("not_found", `there is no rollout ${rolloutId}`, {
     hint: "see them with: fairlead rollouts list",
   });
@@ -76,11 +85,26 @@ async function requireVouched(ports: RolloutPorts, tx: Transaction, release: Rel
   });
 }
 
+const begun: readonly RolloutState[] = ["running", "paused"];
+
+/** @throws CodedError `transition_refused` · `forbidden` */
+function requirePromotable(row: RolloutRow, { actor, stage, ifMatch }: ActOptions, fourEyes: boolean): void {
+  if (fourEyes && row.createdBy === actor)
+    throw new CodedError<HttpErrorCode>("forbidden", "whoever creates a rollout does not approve or promote it", {
+      hint: "ask somebody else; you may pause or abort it",
+    });
+  if (begun.includes(row.state) && stage === undefined && ifMatch === null)
+    throw new CodedError<HttpErrorCode>("transition_refused", "a promotion must say which stage it is meant for", {
+      hint: "send the stage's name, or the entity tag that you saw",
+    });
+}
+
 export function createRolloutService(ports: RolloutPorts, wake: () => void): RolloutService {
   const { audit, clock, createId, store, stream } = ports;
   return {
-    create: (spec, actor) =>
+    create: (wanted, { actor, scope }) =>
       store.transaction(async (tx) => {
+        const spec = { ...wanted, selector: narrowSelector(scope, wanted.selector) };
         const release = await tx.releases.getLatest(spec.model, spec.version);
         if (release === undefined) {
           throw new CodedError("release_missing", `${spec.model} ${spec.version} has no release`, {
@@ -96,12 +120,13 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         const fleet = await loadFleet(tx, { slot: spec.slot, selector: spec.selector, record: null });
         assertRolloutSpec(spec, { rolloutId, releaseId, labels, fleet });
         await assertNoOverlap(tx, spec);
+        const state = ports.fourEyes ? ("pending_approval" as const) : ("ready" as const);
         const row: RolloutRow = {
-          ...{ rolloutId, slot: spec.slot, selector: spec.selector, state: "ready", createdBy: actor },
+          ...{ rolloutId, slot: spec.slot, selector: spec.selector, state, createdBy: actor },
           ...{
             updatedAtMs: nowMs,
             revision: 1,
-            record: createRollout({ rolloutId, spec, releaseId, createdAtMs: nowMs }),
+            record: createRollout({ rolloutId, spec, releaseId, createdAtMs: nowMs, state }),
           },
         };
         await tx.rollouts.add(row);
@@ -113,9 +138,10 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         tx.afterCommit(wake);
         return await toStatus(tx, row);
       }),
-    act: ({ rolloutId, action, actor, reason, ifMatch }) =>
+    act: (request) =>
       store.transaction(async (tx) => {
-        const row = await requireRow(tx, rolloutId);
+        const { rolloutId, action, actor, scope, stage, reason, ifMatch } = request;
+        const row = await requireRow(tx, rolloutId, scope);
         if (ifMatch !== null && ifMatch !== String(row.revision)) {
           throw new CodedError("precondition_failed", "the rollout has changed since you looked", {
             hint: "look at it again, then repeat the action",
@@ -125,7 +151,10 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         if (action === "resume" || action === "promote" || action === "retry")
           await requireVouched(ports, tx, await tx.releases.get(row.record.releaseId));
         if (action === "undo" || action === "abort") await requireGoodWayBack(tx, row.record, { actor, nowMs });
-        const record = applyRolloutAction(row.record, { action, actor, reason }, nowMs);
+        if (action === "promote") requirePromotable(row, request, ports.fourEyes);
+        const record = applyRolloutAction(row.record, { action, actor, reason, stage }, nowMs);
+        // While it waited for approval, another one may have begun.
+        if (row.state === "pending_approval" && record.state === "ready") await assertNoOverlap(tx, row.record.spec);
         const saved = await saveRecord(tx, row, { record, nowMs });
         await audit.append(tx, {
           ...{ actor, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },
@@ -135,9 +164,14 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         tx.afterCommit(wake);
         return await toStatus(tx, saved);
       }),
-    get: async (rolloutId) => toStatus(store.read, await requireRow(store.read, rolloutId)),
-    list: async (limit) => {
-      const rows = await store.read.rollouts.list(limit);
+    get: async (rolloutId, scope) => toStatus(store.read, await requireRow(store.read, rolloutId, scope)),
+    list: async (limit, scope) => {
+      const view = createScopeView(store.read, scope);
+      const rows = await listKept(
+        limit,
+        (size, offset) => store.read.rollouts.list(size, offset),
+        (row) => view.hasRollout(row),
+      );
       return Promise.all(rows.map((row) => toStatus(store.read, row)));
     },
   };

@@ -16,7 +16,13 @@ export interface RolloutsClient {
   /** `etag` makes the action fail with `precondition_failed` when the rollout changed since it was read. */
   act(
     rolloutId: string,
-    action: { readonly action: RolloutAction; readonly reason: string; readonly etag?: string },
+    action: {
+      readonly action: RolloutAction;
+      readonly reason: string;
+      /** The stage that a promotion is meant for. */
+      readonly stage?: string;
+      readonly etag?: string;
+    },
   ): Promise<RolloutStatus>;
   history(rolloutId: string): Promise<RolloutHistoryEntry[]>;
 }
@@ -37,11 +43,11 @@ export function createRolloutsClient(transport: Transport): RolloutsClient {
         json,
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       }),
-    act: (id, { action, reason, etag }) =>
+    act: (id, { action, reason, stage, etag }) =>
       transport.read(rolloutStatusSchema, {
         method: "POST",
         path: ["rollouts", id, "actions"],
-        json: { action, reason },
+        json: { action, reason, ...(stage === undefined ? {} : { stage }) },
         ...(etag === undefined ? {} : { headers: { "if-match": etag } }),
       }),
     history: (id) => readAll(transport, { path: ["rollouts", id, "history"], item: rolloutHistoryEntrySchema }),

@@ -194,6 +194,11 @@ export const rolloutActionSchema = z.enum(["pause", "resume", "promote", "abort"
 /** `POST /api/v1/rollouts/{id}/actions`. */
 export const rolloutActionRequestSchema = z.strictObject({
   action: rolloutActionSchema,
+  /**
+   * The stage that a promotion is meant for, by name: needed once the rollout has begun, so that two people who promote
+   * the same stage do not pass two.
+   */
+  stage: z.string().max(32).optional(),
   reason: z.string().max(500).default(""),
 });
 

@@ -1,28 +1,40 @@
 import { z } from "zod";
 import { idSchema, timestampMsSchema } from "../ids.ts";
+import { selectorSchema } from "../selector.ts";
 
 /** What a person or machine at the API may: see, act on the fleet, bring models, admit devices, or all of it. */
 export const roleSchema = z.enum(["viewer", "operator", "publisher", "approver", "admin"]);
 
-export const createApiTokenRequestSchema = z.strictObject({
-  role: roleSchema,
-  description: z.string().max(200).default(""),
-  ttlMs: z
-    .int()
-    .min(1_000)
-    .max(3_650 * 86_400_000)
-    .default(90 * 86_400_000),
-});
+/** The part of the fleet that a token reaches: null is all of it, and an empty selector, which would be too, is refused. */
+const scopeSelectorSchema = selectorSchema.refine((text) => text.trim() !== "", "name a part of the fleet").nullable();
+
+export const createApiTokenRequestSchema = z
+  .strictObject({
+    role: roleSchema,
+    selector: scopeSelectorSchema.default(null),
+    description: z.string().max(200).default(""),
+    ttlMs: z
+      .int()
+      .min(1_000)
+      .max(3_650 * 86_400_000)
+      .default(90 * 86_400_000),
+  })
+  .refine(({ role, selector }) => selector === null || role !== "publisher", {
+    path: ["selector"],
+    message: "models are for the whole fleet: a publisher's token has no selector",
+  });
 /** `token` is shown once; its form is that of the administrator's. */
 export const createApiTokenResponseSchema = z.object({
   tokenId: idSchema,
   token: z.string(),
   role: roleSchema,
+  selector: z.string().nullable(),
   expiresAtMs: timestampMsSchema,
 });
 export const apiTokenSchema = z.object({
   tokenId: idSchema,
   role: roleSchema,
+  selector: z.string().nullable(),
   description: z.string(),
   createdAtMs: timestampMsSchema,
   expiresAtMs: timestampMsSchema.nullable(),
@@ -31,5 +43,5 @@ export const apiTokenSchema = z.object({
 
 export type Role = z.infer<typeof roleSchema>;
 export type ApiToken = z.infer<typeof apiTokenSchema>;
-export type CreateApiTokenRequest = z.infer<typeof createApiTokenRequestSchema>;
+export type CreateApiTokenRequest = z.input<typeof createApiTokenRequestSchema>;
 export type CreateApiTokenResponse = z.infer<typeof createApiTokenResponseSchema>;

@@ -13,6 +13,8 @@ export interface DeviceRepository {
   get(device: string): Promise<Device | undefined>;
   /** Ordered by name, beginning after `after`; every device when no limit is given. */
   list(page?: { readonly after?: string; readonly limit?: number }): Promise<Device[]>;
+  /** Of every device, or of those that are named; without what else is known of them. */
+  listLabels(device?: string): Promise<Pick<Device, "device" | "labels">[]>;
   add(device: Device): Promise<void>;
   /** Changes only the named columns. */
   update(device: string, change: Partial<Omit<Device, "device">>): Promise<void>;
@@ -42,6 +44,11 @@ export function createDeviceRepository(db: Database): DeviceRepository {
   return {
     get: async (device) => (await db.select().from(devices).where(eq(devices.device, device)).limit(1))[0],
     list,
+    listLabels: async (device) =>
+      await db
+        .select({ device: devices.device, labels: devices.labels })
+        .from(devices)
+        .where(device === undefined ? undefined : eq(devices.device, device)),
     add: async (device) => {
       await db.insert(devices).values(device);
     },

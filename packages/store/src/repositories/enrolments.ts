@@ -9,6 +9,8 @@ export interface EnrolmentRepository {
   list(page: {
     readonly before?: string;
     readonly limit: number;
+    /** Leaves out the first so many. */
+    readonly offset?: number;
     readonly state?: EnrolmentRow["state"];
   }): Promise<EnrolmentRow[]>;
   /** Enrolments of one device that were asked for with this key and token, newest first. */
@@ -33,7 +35,8 @@ export function createEnrolmentRepository(db: Database): EnrolmentRepository {
           ),
         )
         .orderBy(desc(enrolments.enrolmentId))
-        .limit(page.limit),
+        .limit(page.limit)
+        .offset(page.offset ?? 0),
     listOfDevice: async (device) =>
       await db.select().from(enrolments).where(eq(enrolments.device, device)).orderBy(desc(enrolments.enrolmentId)),
     update: async (enrolmentId, change) => {
@@ -44,6 +47,7 @@ export function createEnrolmentRepository(db: Database): EnrolmentRepository {
 
 export interface AdminTokenRepository {
   add(token: AdminToken): Promise<void>;
+  get(tokenId: string): Promise<AdminToken | undefined>;
   findByHash(hash: string): Promise<AdminToken | undefined>;
   count(): Promise<number>;
   /** Oldest first; at most 1,000. */
@@ -57,6 +61,7 @@ export function createAdminTokenRepository(db: Database): AdminTokenRepository {
       await db.insert(adminTokens).values(token);
     },
     findByHash: async (hash) => (await db.select().from(adminTokens).where(eq(adminTokens.hash, hash)).limit(1))[0],
+    get: async (tokenId) => (await db.select().from(adminTokens).where(eq(adminTokens.tokenId, tokenId)).limit(1))[0],
     count: async () => await db.$count(adminTokens),
     list: async () => await db.select().from(adminTokens).orderBy(asc(adminTokens.tokenId)).limit(1_000),
     revoke: async (tokenId, revokedAtMs) => {

@@ -57,8 +57,8 @@ export interface RemediationRepository {
   save(row: RemediationRow): Promise<void>;
   /** Every open case, and ended ones that changed after the time. */
   listOpenOrSince(sinceMs: number): Promise<RemediationRow[]>;
-  /** Newest first. */
-  list(limit: number): Promise<RemediationRow[]>;
+  /** Newest first, beginning after the first `offset`. */
+  list(limit: number, offset?: number): Promise<RemediationRow[]>;
 }
 
 export function createRemediationRepository(db: Database): RemediationRepository {
@@ -73,19 +73,22 @@ export function createRemediationRepository(db: Database): RemediationRepository
         .select()
         .from(remediations)
         .where(or(eq(remediations.open, true), gte(remediations.updatedAtMs, sinceMs))),
-    list: async (limit) => await db.select().from(remediations).orderBy(desc(remediations.remediationId)).limit(limit),
+    list: async (limit, offset = 0) =>
+      await db.select().from(remediations).orderBy(desc(remediations.remediationId)).limit(limit).offset(offset),
   };
 }
 
 export interface AlertRepository {
+  get(alertId: string): Promise<AlertRow | undefined>;
   add(row: AlertRow): Promise<void>;
   resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
-  /** Newest first. */
-  list(limit: number): Promise<AlertRow[]>;
+  /** Newest first, beginning after the first `offset`. */
+  list(limit: number, offset?: number): Promise<AlertRow[]>;
 }
 
 export function createAlertRepository(db: Database): AlertRepository {
   return {
+    get: async (alertId) => (await db.select().from(alerts).where(eq(alerts.alertId, alertId)).limit(1))[0],
     add: async (row) => {
       await db.insert(alerts).values(row);
     },
@@ -95,6 +98,7 @@ export function createAlertRepository(db: Database): AlertRepository {
         .set({ state: "resolved", resolvedAtMs })
         .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing")));
     },
-    list: async (limit) => await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit),
+    list: async (limit, offset = 0) =>
+      await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit).offset(offset),
   };
 }

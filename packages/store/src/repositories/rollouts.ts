@@ -6,8 +6,8 @@ export interface RolloutRepository {
   get(rolloutId: string): Promise<RolloutRow | undefined>;
   add(row: RolloutRow): Promise<void>;
   save(row: RolloutRow): Promise<void>;
-  /** Newest first. */
-  list(limit: number): Promise<RolloutRow[]>;
+  /** Newest first, beginning after the first `offset`. */
+  list(limit: number, offset?: number): Promise<RolloutRow[]>;
   /**
    * What the controller looks after: everything that has not ended, and of the succeeded ones the newest of its slot
    * and selector while nothing newer has taken its place, so that devices which join later are offered the release too.
@@ -26,7 +26,8 @@ export function createRolloutRepository(db: Database): RolloutRepository {
     save: async (row) => {
       await db.update(rollouts).set(row).where(eq(rollouts.rolloutId, row.rolloutId));
     },
-    list: async (limit) => await db.select().from(rollouts).orderBy(desc(rollouts.rolloutId)).limit(limit),
+    list: async (limit, offset = 0) =>
+      await db.select().from(rollouts).orderBy(desc(rollouts.rolloutId)).limit(limit).offset(offset),
     listLive: async () => {
       const rows = await db
         .select()

@@ -118,5 +118,7 @@ export const adminTokens = defineTable("admin_tokens", (column) => ({
   /** null: the one that was printed at the start. */
   expiresAtMs: column.timeMs(),
   revokedAtMs: column.timeMs(),
+  /** The part of the fleet that it reaches; null: all of it. */
+  selector: column.text(),
 }));
 export type AdminToken = typeof adminTokens.$inferSelect;

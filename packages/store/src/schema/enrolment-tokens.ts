@@ -11,6 +11,8 @@ export const enrolmentTokens = defineTable("enrolment_tokens", (column) => ({
   autoApprove: column.flag().notNull(),
   createdAtMs: column.timeMs().notNull(),
   expiresAtMs: column.timeMs().notNull(),
+  /** What the labels of a device that uses it must match, besides: the scope of whoever made it; null: anything. */
+  selector: column.text(),
 }));
 
 export type EnrolmentToken = typeof enrolmentTokens.$inferSelect;

@@ -21,7 +21,7 @@ export const addContext: Command = {
   summary: "Remember a control plane: --server, --token; its authority is pinned",
   arguments: [name],
   help: "The token's second half is the fingerprint of the plane's certificate authority: the authority is fetched, compared and pinned.",
-  async run({ env, globals, timeoutMs, out }, input) {
+  async run({ env, globals, timeoutMs, nowMs, out }, input) {
     const wanted = firstArgument(input);
     if (!contextNameSchema.safeParse(wanted).success) throw toUsageError(`"${wanted}" is not a context name`);
     const server = globals.server ?? env["FAIRLEAD_SERVER"];
@@ -30,7 +30,7 @@ export const addContext: Command = {
     const path = toConfigPath(env);
     const config = loadConfig(path);
     const { context: _unused, ...flags } = globals;
-    const target = await resolveTarget({ flags: { ...flags, server }, env, timeoutMs: timeoutMs ?? 30_000 });
+    const target = await resolveTarget({ flags: { ...flags, server }, env, timeoutMs: timeoutMs ?? 30_000, nowMs });
     const context = {
       server: target.server,
       ...(target.token === undefined ? {} : { token: target.token }),

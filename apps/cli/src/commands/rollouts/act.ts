@@ -39,7 +39,12 @@ const toCommand = (action: RolloutAction): Command => ({
     const { question } = texts[action];
     if (question !== null)
       await confirm(`${rollout.rolloutId} (${rollout.spec.model} ${rollout.spec.version}): ${question}`);
-    const changed = await api.rollouts.act(rollout.rolloutId, { action, reason: input.required("reason") });
+    // What was looked at is what is passed: when somebody else has passed it by now, this is refused.
+    const stage = rollout.stages.find(({ state }) => ["running", "soaking", "failed"].includes(state))?.name;
+    const changed = await api.rollouts.act(rollout.rolloutId, {
+      ...{ action, reason: input.required("reason") },
+      ...(action === "promote" && stage !== undefined ? { stage } : {}),
+    });
     out.list([changed], rolloutView(out));
     out.message(`next: fairlead rollouts status ${changed.rolloutId}`);
   },

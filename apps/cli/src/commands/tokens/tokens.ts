@@ -15,12 +15,17 @@ export const createApiToken: Command = {
       choices: roleSchema.options,
       required: true,
     },
+    {
+      flags: "--selector <selector>",
+      description: "the part of the fleet that it reaches: site=berlin,!canary; without one, all of it",
+    },
     { flags: "--description <text>", description: "who has it and what for", default: "" },
     { flags: "--ttl <duration>", description: "how long it is valid", default: "90d" },
   ],
   async run({ client, out }, input) {
     const parsed = createApiTokenRequestSchema.safeParse({
       role: input.required("role"),
+      selector: input.text("selector") ?? null,
       description: input.required("description"),
       ttlMs: parseDuration(input.required("ttl")),
     });
@@ -49,6 +54,7 @@ export const listApiTokens: Command = {
       columns: [
         { title: "TOKEN", cell: (token) => token.tokenId },
         { title: "ROLE", cell: (token) => token.role },
+        { title: "REACH", cell: (token) => token.selector ?? "fleet" },
         { title: "STATE", cell: toState },
         { title: "CREATED", cell: (token) => out.toAge(token.createdAtMs) },
         { title: "DESCRIPTION", cell: (token) => token.description },

@@ -44,6 +44,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
       path: "/api/v1/artifacts/:digest",
       summary: "Download an artifact, whole or one range",
       permission: "read-or-device",
+      reach: "shared",
       request: { params },
       response: null,
       errors: ["forbidden", "range_not_satisfiable", "precondition_failed"],

@@ -1,9 +1,29 @@
-import { auditEntrySchema, toListSchema } from "@fairlead/protocol";
+import { auditEntrySchema, toListSchema, type AuditEntry } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
+import type { Scope } from "../../authority/scope.ts";
+import { createScopeView } from "../../authority/scope-view.ts";
 import { verifyAudit } from "../../audit/audit-log.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
+
+type AuditQuery = Parameters<Store["read"]["audit"]["list"]>[0];
+
+/** The newest entries in scope, at most `limit`; the log is read in pieces until there are enough. */
+async function listEntries(store: Store, scope: Scope, query: AuditQuery): Promise<AuditEntry[]> {
+  if (scope.kind === "fleet") return await store.read.audit.list(query);
+  const view = createScopeView(store.read, scope);
+  const kept: AuditEntry[] = [];
+  for (let before = query.before; ;) {
+    const page = await store.read.audit.list({ ...query, limit: 1_000, ...(before === undefined ? {} : { before }) });
+    for (const entry of page) {
+      if (await view.hasEntry(entry)) kept.push(entry);
+      if (kept.length === query.limit) return kept;
+      before = entry.index;
+    }
+    if (page.length < 1_000) return kept;
+  }
+}
 
 export function createAuditRoutes(store: Store): AnyRoute[] {
   return [
@@ -12,6 +32,7 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
       path: "/api/v1/audit",
       summary: "Who did what to whom and why, newest first.",
       permission: "read",
+      reach: "narrowed",
       request: {
         query: z.strictObject({
           limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -20,9 +41,9 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
         }),
       },
       response: toListSchema(auditEntrySchema),
-      handle: async ({ query }) => {
+      handle: async ({ query, scope }) => {
         const cursor = parseCursor(query.cursor);
-        const entries = await store.read.audit.list({
+        const entries = await listEntries(store, scope, {
           limit: query.limit + 1,
           ...(cursor === undefined ? {} : { before: Number(cursor) }),
           ...(query.subject === undefined ? {} : { subject: query.subject }),

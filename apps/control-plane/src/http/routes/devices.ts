@@ -9,10 +9,12 @@ import {
   selectorSchema,
   toListSchema,
   type HttpErrorCode,
+  type Labels,
 } from "@fairlead/protocol";
 import type { Device, Repositories, Store } from "@fairlead/store";
 import { z } from "zod";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
+import { isInScope, toScopeText, type Scope } from "../../authority/scope.ts";
 import { toDeviceDetail, toDeviceSummary } from "../../devices/device-view.ts";
 import { requireMatch } from "../middleware/preconditions.ts";
 import { parseCursor, toCursor } from "../page-cursor.ts";
@@ -29,20 +31,24 @@ export interface DeviceRouteOptions {
 
 const params = z.strictObject({ device: deviceIdSchema });
 
-async function requireDevice(repositories: Pick<Repositories, "devices">, name: string): Promise<Device> {
+/** What lies outside the caller's scope does not exist for it. */
+async function requireDevice(repositories: Pick<Repositories, "devices">, name: string, scope: Scope): Promise<Device> {
   const device = await repositories.devices.get(name);
-  if (device !== undefined) return device;
+  if (device !== undefined && isInScope(scope, device.labels)) return device;
   throw new CodedError<HttpErrorCode>("not_found", `no device ${name}`, { hint: "list them with GET /api/v1/devices" });
 }
 
 /** The selected devices after a name, at most `limit` and one more; the table is read in pages. */
-async function selectDevices(store: Store, query: { selector: string; after: string | undefined; limit: number }) {
+async function selectDevices(
+  store: Store,
+  query: { selector: string; scope: Scope; after: string | undefined; limit: number },
+) {
   const requirements = parseSelector(query.selector);
   const found: Device[] = [];
   for (let after = query.after ?? ""; ;) {
     const page = await store.read.devices.list({ after, limit: 1_000 });
     for (const device of page) {
-      if (isSelected(requirements, device.labels)) found.push(device);
+      if (isInScope(query.scope, device.labels) && isSelected(requirements, device.labels)) found.push(device);
       if (found.length > query.limit) return found;
       after = device.device;
     }
@@ -50,8 +56,20 @@ async function selectDevices(store: Store, query: { selector: string; after: str
   }
 }
 
-async function loadDetail(store: Store, name: string) {
-  const device = await requireDevice(store.read, name);
+/** A device may not be moved out of the scope of whoever moves it: it would be nobody's, or another's. */
+function requireStay(scope: Scope, labels: Labels): void {
+  if (isInScope(scope, labels)) return;
+  throw new CodedError<HttpErrorCode>(
+    "forbidden",
+    "with these labels the device would leave the part of the fleet that your token reaches",
+    {
+      hint: `keep labels that match "${toScopeText(scope) ?? ""}", or ask somebody whose token reaches further`,
+    },
+  );
+}
+
+async function loadDetail(store: Store, name: string, scope: Scope) {
+  const device = await requireDevice(store.read, name, scope);
   const detail = toDeviceDetail(device, {
     rows: await store.read.devices.listSlots(name),
     lastWindow: await store.read.telemetry.getLastWindow(name),
@@ -68,6 +86,7 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
       path: "/api/v1/devices",
       summary: "List devices by name; `selector` is a label selector.",
       permission: "read",
+      reach: "narrowed",
       request: {
         query: z.strictObject({
           selector: selectorSchema.default(""),
@@ -78,9 +97,9 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
       },
       response: toListSchema(deviceSummarySchema),
       errors: ["validation_failed", "bad_request"],
-      handle: async ({ query }) => {
+      handle: async ({ query, scope }) => {
         const { selector, limit } = query;
-        const found = await selectDevices(store, { selector, limit, after: parseCursor(query.cursor) });
+        const found = await selectDevices(store, { selector, scope, limit, after: parseCursor(query.cursor) });
         const page = found.slice(0, limit);
         const rows = await store.read.devices.listSlotsOf(page.map((row) => row.device));
         const slotsOf = (name: string) => rows.filter((row) => row.device === name);
@@ -98,22 +117,25 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
       path: "/api/v1/devices/:device",
       summary: "Everything that is known of one device.",
       permission: "read",
+      reach: "narrowed",
       request: { params },
       response: deviceDetailSchema,
       errors: ["not_found"],
-      handle: async ({ params: { device } }) => await loadDetail(store, device),
+      handle: async ({ params: { device }, scope }) => await loadDetail(store, device, scope),
     }),
     defineRoute({
       method: "PATCH",
       path: "/api/v1/devices/:device",
       summary: "Replace the labels of a device.",
       permission: "operate",
+      reach: "narrowed",
       request: { params, body: patchDeviceRequestSchema },
       response: deviceDetailSchema,
       errors: ["not_found", "precondition_failed"],
-      handle: async ({ params: { device }, body, actor, headers }) => {
+      handle: async ({ params: { device }, body, actor, headers, scope }) => {
         await store.transaction(async (tx) => {
-          const row = await requireDevice(tx, device);
+          const row = await requireDevice(tx, device, scope);
+          requireStay(scope, body.labels);
           requireMatch(headers, String(row.revision));
           await tx.devices.update(device, { labels: body.labels, revision: row.revision + 1 });
           const details = { before: row.labels, after: body.labels };
@@ -127,7 +149,7 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
           await stream.emit(tx, "device", device);
           for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
         });
-        return await loadDetail(store, device);
+        return await loadDetail(store, device, scope);
       },
     }),
     defineRoute({
@@ -135,12 +157,13 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
       path: "/api/v1/devices/:device",
       summary: "Decommission a device: its certificate is refused from now on, its history stays.",
       permission: "administer",
+      reach: "narrowed",
       request: { params },
       response: deviceDetailSchema,
       errors: ["not_found", "precondition_failed"],
-      handle: async ({ params: { device }, actor, headers }) => {
+      handle: async ({ params: { device }, actor, headers, scope }) => {
         await store.transaction(async (tx) => {
-          const row = await requireDevice(tx, device);
+          const row = await requireDevice(tx, device, scope);
           requireMatch(headers, String(row.revision));
           if (row.lifecycle === "decommissioned") return;
           await tx.devices.update(device, {
@@ -161,7 +184,7 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
           for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
           tx.afterCommit(() => options.disconnect(device));
         });
-        return await loadDetail(store, device);
+        return await loadDetail(store, device, scope);
       },
     }),
   ];

@@ -10,6 +10,7 @@ import {
 import type { EnrolmentRow, Store } from "@fairlead/store";
 import { z } from "zod";
 import type { Enrolments } from "../../devices/enrolment.ts";
+import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import type { RateLimit } from "../middleware/rate-limit.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
@@ -35,11 +36,12 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       path: "/api/v1/enrolments/tokens",
       summary: "Make a token with which devices ask for a certificate; it is shown once.",
       permission: "administer",
+      reach: "narrowed",
       request: { body: createTokenRequestSchema },
       response: createTokenResponseSchema,
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body, actor }) => ({ status: 201, body: await enrolments.createToken(body, actor) }),
+      handle: async ({ body, ...by }) => ({ status: 201, body: await enrolments.createToken(body, by) }),
     }),
     defineRoute({
       method: "POST",
@@ -74,6 +76,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       path: "/api/v1/enrolments",
       summary: "List enrolments, newest first.",
       permission: "read",
+      reach: "narrowed",
       request: {
         query: z.strictObject({
           limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -82,13 +85,15 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
         }),
       },
       response: toListSchema(enrolmentSchema),
-      handle: async ({ query }) => {
+      handle: async ({ query, scope }) => {
         const before = parseCursor(query.cursor);
-        const rows = await store.read.enrolments.list({
-          limit: query.limit + 1,
+        const view = createScopeView(store.read, scope);
+        const filter = {
           ...(before === undefined ? {} : { before }),
           ...(query.state === undefined ? {} : { state: query.state }),
-        });
+        };
+        const readPage = (limit: number, offset: number) => store.read.enrolments.list({ ...filter, limit, offset });
+        const rows = await listKept(query.limit + 1, readPage, (row) => view.hasEnrolment(row));
         return { body: toPage(rows.map(toEnrolment), query.limit, (row) => row.enrolmentId) };
       },
     }),
@@ -97,21 +102,23 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       path: "/api/v1/enrolments/:enrolment/approve",
       summary: "Issue the certificate that was asked for.",
       permission: "approve",
+      reach: "narrowed",
       request: { params: idParams, body: z.strictObject({}) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict", "device_exists"],
-      handle: async ({ params, actor }) => ({ body: toEnrolment(await enrolments.approve(params.enrolment, actor)) }),
+      handle: async ({ params, ...by }) => ({ body: toEnrolment(await enrolments.approve(params.enrolment, by)) }),
     }),
     defineRoute({
       method: "POST",
       path: "/api/v1/enrolments/:enrolment/deny",
       summary: "Refuse a device.",
       permission: "approve",
+      reach: "narrowed",
       request: { params: idParams, body: z.strictObject({ reason: z.string().max(500).default("") }) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict"],
-      handle: async ({ params, body, actor }) => ({
-        body: toEnrolment(await enrolments.deny(params.enrolment, body.reason || "denied by an operator", actor)),
+      handle: async ({ params, body, ...by }) => ({
+        body: toEnrolment(await enrolments.deny(params.enrolment, body.reason || "denied by an operator", by)),
       }),
     }),
   ];

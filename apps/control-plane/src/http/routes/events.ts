@@ -2,6 +2,8 @@ import { CodedError } from "@fairlead/kernel";
 import { streamEventSchema, type HttpErrorCode } from "@fairlead/protocol";
 import type { Store, StreamEventRow } from "@fairlead/store";
 import { z } from "zod";
+import type { Scope } from "../../authority/scope.ts";
+import { createScopeView } from "../../authority/scope-view.ts";
 import type { OpenStreamFeed } from "../../events/stream-feed.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
@@ -12,6 +14,14 @@ const pageSize = 200;
 function toFrame(row: StreamEventRow): string {
   const { kind, subject, tsMs } = row;
   return `id: ${row.id}\nevent: ${kind}\ndata: ${JSON.stringify(streamEventSchema.parse({ kind, subject, tsMs }))}\n\n`;
+}
+
+/** Judged as things are now: a device that has left a scope is not heard of there any more. */
+async function toFrames(store: Store, scope: Scope, rows: readonly StreamEventRow[]): Promise<string> {
+  const view = createScopeView(store.read, scope);
+  const frames: string[] = [];
+  for (const row of rows) if (await view.hasEvent(row)) frames.push(toFrame(row));
+  return frames.join("");
 }
 
 /** Where a listener begins: after what it saw last; from now when it saw nothing. `isLost`: events between are gone. */
@@ -25,7 +35,20 @@ async function toStart(store: Store, lastEventId: string | null): Promise<{ posi
 }
 
 /** Pull-driven: nothing is read from the store before the client has taken what it got, so a slow one costs nothing. */
-function createEventStream(store: Store, feed: OpenStreamFeed, start: { position: number; isLost: boolean }) {
+function createEventStream(
+  {
+    store,
+    feed,
+    scope,
+    mayStill,
+  }: {
+    readonly store: Store;
+    readonly feed: OpenStreamFeed;
+    readonly scope: Scope;
+    readonly mayStill: () => Promise<boolean>;
+  },
+  start: { position: number; isLost: boolean },
+) {
   const encoder = new TextEncoder();
   let { position } = start;
   let wake: () => void = () => undefined;
@@ -46,11 +69,19 @@ function createEventStream(store: Store, feed: OpenStreamFeed, start: { position
         const stored = new Promise<"stored">((resolve) => {
           wake = () => resolve("stored");
         });
+        // A token that was revoked, or a session that ended, hears nothing more.
+        if (!(await mayStill())) {
+          close();
+          controller.close();
+          return;
+        }
         const rows = await store.read.streamEvents.listAfter(position, pageSize);
         const last = rows.at(-1);
         if (last !== undefined) {
           position = last.id;
-          controller.enqueue(encoder.encode(rows.map(toFrame).join("")));
+          const frames = await toFrames(store, scope, rows);
+          if (frames === "") continue;
+          controller.enqueue(encoder.encode(frames));
           return;
         }
         let timer: NodeJS.Timeout | undefined;
@@ -78,15 +109,16 @@ export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[
       summary:
         "Live changes as server-sent events; `Last-Event-ID` resumes. `reset` says that events are gone: read all anew.",
       permission: "read",
+      reach: "narrowed",
       request: { query: z.strictObject({}) },
       response: null,
       timeoutMs: null,
-      handle: async ({ headers, signal }) => {
+      handle: async ({ headers, mayStill, scope, signal }) => {
         if (listeners >= maxListeners) {
           throw new CodedError<HttpErrorCode>("unavailable", "too many listeners", { hint: "close another one" });
         }
         const start = await toStart(store, headers.get("last-event-id"));
-        const { stream, close } = createEventStream(store, feed, start);
+        const { stream, close } = createEventStream({ store, feed, scope, mayStill }, start);
         listeners += 1;
         const release = () => {
           listeners -= 1;

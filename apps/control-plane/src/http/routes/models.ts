@@ -26,6 +26,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       path: "/api/v1/models",
       summary: "List the models with their versions",
       permission: "read",
+      reach: "shared",
       request: { query: listQuerySchema },
       response: toListSchema(modelSummarySchema),
       handle: async ({ query: { limit, cursor } }) => {
@@ -43,6 +44,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       path: "/api/v1/models/:model",
       summary: "One model with its versions",
       permission: "read",
+      reach: "shared",
       request: { params: modelParams },
       response: modelSummarySchema,
       handle: async ({ params: { model } }) => {
@@ -58,6 +60,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       path: "/api/v1/models/:model/versions/:version",
       summary: "One version: its builds, what was read from their files, its newest release",
       permission: "read",
+      reach: "shared",
       request: { params: z.strictObject({ model: modelNameSchema, version: versionSchema }) },
       response: modelVersionDetailSchema,
       handle: async ({ params: { model, version } }) => {

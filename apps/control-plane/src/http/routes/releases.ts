@@ -21,6 +21,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       path: "/api/v1/releases",
       summary: "List the releases in the order of their signing",
       permission: "read",
+      reach: "shared",
       request: { query: listQuerySchema },
       response: toListSchema(signedReleaseSchema),
       handle: async ({ query: { limit, cursor } }) => {
@@ -44,6 +45,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       path: "/api/v1/releases/:release",
       summary: "One release",
       permission: "read",
+      reach: "shared",
       request: { params: z.strictObject({ release: idSchema }) },
       response: signedReleaseSchema,
       handle: async ({ params: { release } }) => {

@@ -8,8 +8,9 @@ import {
 } from "@fairlead/protocol";
 import { CodedError } from "@fairlead/kernel";
 import type { RemediationCase } from "@fairlead/remediation";
-import type { Store } from "@fairlead/store";
+import type { AlertRow, Store } from "@fairlead/store";
 import { z } from "zod";
+import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 function toRemediation(current: RemediationCase): Remediation {
@@ -25,34 +26,44 @@ function toRemediation(current: RemediationCase): Remediation {
 export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
   return [
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/remediations", permission: "read" },
+      ...{ method: "GET", path: "/api/v1/remediations", permission: "read", reach: "narrowed" },
       summary: "Remediation cases, newest first",
       request: { query: listQuerySchema },
       response: toListSchema(remediationSchema),
-      handle: async ({ query }) => {
-        const rows = await store.read.remediations.list(query.limit);
+      handle: async ({ query, scope }) => {
+        const view = createScopeView(store.read, scope);
+        const rows = await listKept(
+          query.limit,
+          (limit, offset) => store.read.remediations.list(limit, offset),
+          ({ device }) => view.hasDevice(device),
+        );
         return { body: { items: rows.map(({ caseData }) => toRemediation(caseData)), nextCursor: null } };
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/remediations/:remediation", permission: "read" },
+      ...{ method: "GET", path: "/api/v1/remediations/:remediation", permission: "read", reach: "narrowed" },
       summary: "One case: what was seen, done and verified",
       request: { params: z.strictObject({ remediation: idSchema }) },
       response: remediationSchema,
       errors: ["not_found"],
-      handle: async ({ params: { remediation } }) => {
+      handle: async ({ params: { remediation }, scope }) => {
         const row = await store.read.remediations.get(remediation);
-        if (row === undefined) throw new CodedError("not_found", `there is no remediation ${remediation}`);
+        const isThere = row !== undefined && (await createScopeView(store.read, scope).hasDevice(row.device));
+        if (!isThere) throw new CodedError("not_found", `there is no remediation ${remediation}`);
         return { body: toRemediation(row.caseData) };
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: "/api/v1/alerts", permission: "read" },
+      ...{ method: "GET", path: "/api/v1/alerts", permission: "read", reach: "narrowed" },
       summary: "Alerts, newest first",
       request: { query: listQuerySchema },
       response: toListSchema(alertSchema),
-      handle: async ({ query }) => {
-        const rows = await store.read.alerts.list(query.limit);
+      handle: async ({ query, scope }) => {
+        const view = createScopeView(store.read, scope);
+        // An alert about no device is about the plane.
+        const isKept = async ({ device }: AlertRow) =>
+          device === null ? scope.kind === "fleet" : await view.hasDevice(device);
+        const rows = await listKept(query.limit, (limit, offset) => store.read.alerts.list(limit, offset), isKept);
         return { body: { items: rows.map(({ remediationId: _case, ...alert }) => alert), nextCursor: null } };
       },
     }),

@@ -20,20 +20,28 @@ const path = "/api/v1/rollouts";
 export function createRolloutRoutes(service: RolloutService, store: Store): readonly AnyRoute[] {
   return [
     defineRoute({
-      ...{ method: "POST", path, summary: "Create a rollout; it starts at once", permission: "operate" },
+      ...{
+        method: "POST",
+        path,
+        summary: "Create a rollout; it starts at once",
+        permission: "operate",
+        reach: "narrowed",
+      },
       request: { body: rolloutSpecSchema },
       response: rolloutStatusSchema,
       errors: ["selector_empty", "stages_incomplete", "gate_unfeedable", "release_missing", "rollout_in_progress"],
-      handle: async ({ body, actor }) => {
-        const status = await service.create(body, actor);
+      handle: async ({ body, actor, scope }) => {
+        const status = await service.create(body, { actor, scope });
         return { status: 201, body: status, etag: status.etag };
       },
     }),
     defineRoute({
-      ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "read" },
+      ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "read", reach: "narrowed" },
       request: { query: listQuerySchema },
       response: toListSchema(rolloutStatusSchema),
-      handle: async ({ query }) => ({ body: { items: await service.list(query.limit), nextCursor: null } }),
+      handle: async ({ query, scope }) => ({
+        body: { items: await service.list(query.limit, scope), nextCursor: null },
+      }),
     }),
     defineRoute({
       ...{
@@ -41,37 +49,38 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
         path: `${path}/:rollout`,
         summary: "One rollout with its stages and gates",
         permission: "read",
+        reach: "narrowed",
       },
       request: { params },
       response: rolloutStatusSchema,
       errors: ["not_found"],
-      handle: async ({ params: { rollout } }) => {
-        const status = await service.get(rollout);
+      handle: async ({ params: { rollout }, scope }) => {
+        const status = await service.get(rollout, scope);
         return { body: status, etag: status.etag };
       },
     }),
     defineRoute({
-      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "operate-or-approve" },
+      ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "operate-or-approve", reach: "narrowed" },
       summary: "Pause, resume, promote, abort, undo or retry",
       request: { params, body: rolloutActionRequestSchema },
       response: rolloutStatusSchema,
       errors: ["not_found", "transition_refused", "precondition_failed"],
-      handle: async ({ params: { rollout }, body, actor, caller, headers }) => {
+      handle: async ({ params: { rollout }, body, actor, caller, headers, scope }) => {
         // Whoever lets a stage pass approves; who only operates may stop, undo and go on.
         requirePermission(caller, actor, body.action === "promote" ? "approve" : "operate");
         const ifMatch = headers.get("if-match")?.replaceAll('"', "") ?? null;
-        const status = await service.act({ rolloutId: rollout, ...body, actor, ifMatch });
+        const status = await service.act({ rolloutId: rollout, ...body, actor, scope, ifMatch });
         return { body: status, etag: status.etag };
       },
     }),
     defineRoute({
-      ...{ method: "GET", path: `${path}/:rollout/history`, permission: "read" },
+      ...{ method: "GET", path: `${path}/:rollout/history`, permission: "read", reach: "narrowed" },
       summary: "Every decision with the numbers behind it, oldest first",
       request: { params },
       response: toListSchema(rolloutHistoryEntrySchema),
       errors: ["not_found"],
-      handle: async ({ params: { rollout } }) => {
-        await service.get(rollout);
+      handle: async ({ params: { rollout }, scope }) => {
+        await service.get(rollout, scope);
         const entries = await store.read.audit.list({ subject: rolloutSubject(rollout), limit: 1_000 });
         const items = entries.toReversed().map(({ tsMs, action, reason, details }) => ({
           ...{ tsMs, kind: action.replace("rollout.", ""), reason, details },

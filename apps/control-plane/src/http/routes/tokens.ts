@@ -34,7 +34,7 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
       response: createApiTokenResponseSchema,
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body: { role, description, ttlMs }, actor }) => {
+      handle: async ({ body: { role, selector, description, ttlMs }, actor }) => {
         const token = createToken("fla", options.fingerprint);
         const tokenId = options.createId("adm");
         const createdAtMs = clock.nowMs();
@@ -45,15 +45,16 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
             hash: toTokenHash(token),
             description,
             role,
+            selector,
             createdAtMs,
             expiresAtMs,
             revokedAtMs: null,
           };
           await tx.adminTokens.add(row);
-          const details = { before: null, after: { role, description, expiresAtMs } };
+          const details = { before: null, after: { role, selector, description, expiresAtMs } };
           await audit.append(tx, { actor, action: "token.create", subject: tokenId, reason: "asked for", details });
         });
-        return { status: 201, body: { tokenId, token, role, expiresAtMs } };
+        return { status: 201, body: { tokenId, token, role, selector, expiresAtMs } };
       },
     }),
     defineRoute({
@@ -81,8 +82,10 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
           if (row === undefined) throw new CodedError<HttpErrorCode>("not_found", `no token is named ${params.token}`);
           const isInForce = (other: typeof row) =>
             other.revokedAtMs === null && (other.expiresAtMs === null || nowMs < other.expiresAtMs);
-          const others = rows.filter((other) => other !== row && other.role === "admin" && isInForce(other));
-          if (row.role === "admin" && others.length === 0)
+          // An administrator of a part cannot make tokens, so it saves nobody from being locked out.
+          const isChief = (other: typeof row) => other.role === "admin" && other.selector === null;
+          const others = rows.filter((other) => other !== row && isChief(other) && isInForce(other));
+          if (isChief(row) && others.length === 0)
             throw new CodedError<HttpErrorCode>("conflict", "this is the last administrator's token", {
               hint: "make another one first: fairlead tokens create --role admin",
             });

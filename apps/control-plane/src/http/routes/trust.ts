@@ -33,6 +33,7 @@ export function createTrustRoutes(trust: Trust, store: Store): readonly AnyRoute
       path: "/api/v1/trust",
       summary: "Which documents count, until when, and the plane's online keys",
       permission: "read",
+      reach: "shared",
       request: {},
       response: trustStateSchema,
       handle: async () => ({ body: await trust.readState() }),
@@ -62,6 +63,7 @@ export function createTrustRoutes(trust: Trust, store: Store): readonly AnyRoute
       path: "/api/v1/trust/metadata/:file",
       summary: "One document of the repository, as it was signed",
       permission: "read-or-device",
+      reach: "shared",
       request: { params: fileSchema },
       response: null,
       handle: async ({ params: { file } }) => toAnswer(await trust.read(file), file),
@@ -71,6 +73,7 @@ export function createTrustRoutes(trust: Trust, store: Store): readonly AnyRoute
       path: "/api/v1/trust/targets/:model/:version/:file",
       summary: "One release as its publisher signed it",
       permission: "read-or-device",
+      reach: "shared",
       request: { params: targetSchema },
       response: null,
       handle: async ({ params: { model, version, file } }) => {
