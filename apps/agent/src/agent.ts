@@ -19,6 +19,7 @@ import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
 import { CertificateRenewal } from "./enrol/certificate-renewal.ts";
 import { Credentials } from "./enrol/credentials.ts";
+import { SessionCertificate } from "./enrol/session-certificate.ts";
 import type { Identity } from "./enrol/identity.ts";
 import { createIntegrityService } from "./integrity/integrity-service.ts";
 import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
@@ -49,6 +50,7 @@ import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
+import { toTpmOfKey } from "./tpm/tpm-config.ts";
 import { createThrottleEvents } from "./telemetry/throttle-events.ts";
 
 export interface AgentOptions {
@@ -113,9 +115,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   };
   const memoryBytes = totalmem();
   const credentials = new Credentials(identity);
-  const { ca, cert, key } = credentials;
-  const httpsAgent = new HttpsAgent({ ca, cert, key, maxSockets: 4 });
-  credentials.onReplaced((renewed) => (httpsAgent.options.cert = renewed));
+  const { ca } = credentials;
+  const shown = credentials.isThere ? { key: credentials.key, cert: credentials.cert } : {};
+  const httpsAgent = new HttpsAgent({ ca, ...shown, maxSockets: 4 });
+  credentials.onReplaced((renewed) => void Object.assign(httpsAgent.options, renewed));
   const mirrors = new Mirrors({
     ...{ configured: await readMirrors(config.mirrors), desired: () => desired.artifactUrls },
     ...{ apiUrl: identity.apiUrl, agent: httpsAgent, emit, clock, random, logger },
@@ -261,6 +264,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     host: url.hostname.replace(/^\[|\]$/gu, ""),
     port: Number(url.port === "" ? 8_883 : url.port),
     tls: credentials,
+    mayConnect: () => credentials.isThere,
     backoff: { baseMs: 500, maxMs: 30_000 },
     logger,
   });
@@ -368,11 +372,17 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     start: async () => undefined,
     stop: async () => end(),
   });
-  const renewal = new CertificateRenewal({
-    ...{ folder: paths.identity, device, apiUrl: identity.apiUrl, credentials, logger },
-    nowMs,
-    onConnect: (listener) => link.connection.onConnect(listener),
-  });
+  const own = { device, apiUrl: identity.apiUrl, credentials, logger };
+  const renewal: Service =
+    identity.key.kind === "tpm"
+      ? new SessionCertificate({
+          ...{ ...own, tenant, blobs: identity.key.blobs, workFolder: paths.run, random },
+          tpm: toTpmOfKey(config.tpm),
+        })
+      : new CertificateRenewal({
+          ...{ ...own, folder: paths.identity, nowMs },
+          onConnect: (listener) => link.connection.onConnect(listener),
+        });
   return new Lifecycle("agent", [
     close("outbox", () => outbox.close()),
     close("hardware", () => probe.close()),

@@ -14,6 +14,7 @@ import { z } from "zod";
 import { mirrorsSchema } from "./models/mirror-config.ts";
 import { runtimesSchema } from "./serving/runtime-config.ts";
 import { schedulingSchema } from "./serving/scheduling-config.ts";
+import { tpmSchema } from "./tpm/tpm-config.ts";
 
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
 export const agentConfigSchema = z.strictObject({
@@ -22,6 +23,8 @@ export const agentConfigSchema = z.strictObject({
   profile: profileNameSchema.nullable().default(null),
   /** The fleet to which this device belongs; a release for another fleet is refused, whoever asks for it. */
   fleet: slotNameSchema.nullable().default(null),
+  /** Where the device's key is made; see tpm/tpm-config.ts. */
+  tpm: tpmSchema.default("auto"),
   telemetry: z.strictObject({ windowMs: z.int().min(250).max(3_600_000).default(10_000) }).prefault({}),
   inference: z
     .strictObject({

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 const usage = `fairlead-agent: serves models on this device and keeps them honest
 
   enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--trust-root FILE] [--data FOLDER]
+          --endorsed --ca-fingerprint HEX             instead of a token: by this TPM's endorsement key
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
   bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
@@ -49,6 +50,8 @@ async function main(argv: readonly string[]): Promise<number> {
     options: {
       server: { type: "string" },
       token: { type: "string" },
+      endorsed: { type: "boolean", default: false },
+      "ca-fingerprint": { type: "string" },
       device: { type: "string" },
       data: { type: "string", default: "./agent" },
       "trust-root": { type: "string" },
@@ -70,9 +73,17 @@ async function main(argv: readonly string[]): Promise<number> {
   switch (command) {
     case "enrol": {
       const { runEnrol } = await import("./enrol/enrol-command.ts");
+      const { parseCaFingerprint, toCaFingerprint } = await import("./enrol/token.ts");
+      const toTokenRight = (token: string) =>
+        ({ kind: "token", token, caFingerprint: toCaFingerprint(token) }) as const;
       await runEnrol({
         server: require(values.server, "server"),
-        token: require(values.token ?? process.env["FAIRLEAD_TOKEN"], "token"),
+        right: values.endorsed
+          ? {
+              kind: "endorsement",
+              caFingerprint: parseCaFingerprint(require(values["ca-fingerprint"], "ca-fingerprint")),
+            }
+          : toTokenRight(require(values.token ?? process.env["FAIRLEAD_TOKEN"], "token")),
         device: require(values.device, "device"),
         data,
         labels: values.label,

@@ -19,7 +19,9 @@ export async function runAgent(data: string): Promise<void> {
     { device: identity.device },
   );
   const { warning } = toCertificateLife(identity.certificatePem, Date.now());
-  if (warning !== null) logger.warn(warning, { hint: "fairlead-agent enrol with a new token keeps the models" });
+  // A key in a TPM gets a new certificate for each session, whatever became of its first one.
+  if (warning !== null && identity.key.kind === "file")
+    logger.warn(warning, { hint: "fairlead-agent enrol with a new token keeps the models" });
   const lock = lockDataFolder(paths.root);
   const agent = await openAgent({ paths, config, identity, logger });
   const asked = new Promise<string>((resolve) => {

@@ -27,6 +27,8 @@ const configSchema = z.strictObject({
   "public-host": host.default("localhost"),
   tenant: tenantSchema.default("default"),
   "device-cert-ttl": z.coerce.number().int().min(1).max(3_650).default(365),
+  "session-cert-ttl": z.coerce.number().int().min(1).max(720).default(24),
+  "ek-ca": z.string().max(4_096).optional(),
   "offline-after": z.coerce.number().int().min(1).max(86_400).default(60),
   "keep-telemetry": z.coerce.number().int().min(1).max(3_650).default(30),
   "models-allow-domains": list(z.enum(knownDomains)).default([...knownDomains]),
@@ -49,6 +51,10 @@ export interface PlaneConfig {
   readonly hostName: string;
   readonly tenant: string;
   readonly deviceCertificateDays: number;
+  /** Of devices whose key is in a TPM. */
+  readonly sessionHours: number;
+  /** PEM file of the certificates of TPM makers whose endorsement keys may ask to enrol; null: none. */
+  readonly endorsementCaFile: string | null;
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
   /** File that says who signs people in; undefined: nobody does. */
@@ -69,6 +75,8 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --public-host NAME       name that devices use (FAIRLEAD_PUBLIC_HOST), default localhost
   --tenant NAME            (FAIRLEAD_TENANT), default "default"
   --device-cert-ttl DAYS   (FAIRLEAD_DEVICE_CERT_TTL), default 365
+  --session-cert-ttl HOURS (FAIRLEAD_SESSION_CERT_TTL) of devices whose key is in a TPM, default 24
+  --ek-ca FILE             certificates (PEM) of TPM makers (FAIRLEAD_EK_CA): their TPMs may ask to enrol without a token
   --offline-after SECONDS  a device this long silent is offline (FAIRLEAD_OFFLINE_AFTER), default 60
   --keep-telemetry DAYS    (FAIRLEAD_KEEP_TELEMETRY), default 30
   --models-allow-domains A,B   domains of operators that models may use (FAIRLEAD_MODELS_ALLOW_DOMAINS),
@@ -90,6 +98,8 @@ const options = {
   "public-host": text,
   tenant: text,
   "device-cert-ttl": text,
+  "session-cert-ttl": text,
+  "ek-ca": text,
   "offline-after": text,
   "keep-telemetry": text,
   "models-allow-domains": text,
@@ -132,6 +142,8 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     hostName: hostname(),
     tenant: value.tenant,
     deviceCertificateDays: value["device-cert-ttl"],
+    sessionHours: value["session-cert-ttl"],
+    endorsementCaFile: value["ek-ca"] === undefined ? null : resolve(value["ek-ca"]),
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
     oidcFile: value.oidc === undefined ? undefined : resolve(value.oidc),

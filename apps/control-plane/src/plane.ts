@@ -14,18 +14,14 @@ import type { PlaneConfig } from "./config.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
-import { createEnrolments } from "./devices/enrolment.ts";
-import { createRenewals } from "./devices/renewal.ts";
+import { createDeviceIdentity } from "./devices/device-identity.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp } from "./http/app.ts";
 import { toMetrics } from "./http/metrics.ts";
-import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
-import { createDeviceCertificateRoutes } from "./http/routes/device-certificate.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
-import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
 import { createOidcRoutes } from "./http/routes/oidc.ts";
 import { createPageRoutes } from "./http/routes/page.ts";
@@ -96,12 +92,11 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   const services = { audit, stream, desired, hooks, isConnected };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
-  const renewals = createRenewals({
-    ...{ tenant, store, clock, audit, stream, authority: authority.authority },
-    certificateDays: config.deviceCertificateDays,
+  const identity = createDeviceIdentity({
+    ...{ config, store, clock, createId: newId, audit, stream, authority, endpoints, hooks },
     onReplaced: (device) => parts.link?.disconnect(device),
   });
-  const isInForce = (device: string, fingerprint: string) => renewals.admit(device, fingerprint);
+  const { isInForce } = identity;
   const link = createDeviceLink({
     tenant,
     host: config.host,
@@ -134,19 +129,6 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const trust = createTrustModule(context);
   modules.push(...createModules(context, trust, config.models));
 
-  const enrolments = createEnrolments({
-    tenant,
-    store,
-    clock,
-    createId: newId,
-    audit,
-    stream,
-    authority,
-    endpoints,
-    certificateDays: config.deviceCertificateDays,
-    readTrustRoot: async () => (await store.read.trustMetadata.getNewest("root"))?.text ?? null,
-    hooks,
-  });
   const state = { isReady: false };
   const whyNotReady = async (): Promise<string | null> => {
     if (!state.isReady) return "the plane is starting";
@@ -154,7 +136,6 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     await store.read.settings.get("ready");
     return null;
   };
-  const limit = createRateLimit(clock, { burst: 600, perMinute: 600 });
   const routes: AnyRoute[] = [
     ...createPlaneRoutes({
       ca: authority.authority.certificatePem,
@@ -163,8 +144,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
       routes: () => routes,
     }),
     ...createPageRoutes(),
-    ...createEnrolmentRoutes({ store, enrolments, limit }),
-    ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
+    ...identity.routes,
     ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),

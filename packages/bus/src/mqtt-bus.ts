@@ -20,6 +20,8 @@ export interface MqttBusOptions {
   readonly port: number;
   /** PEM texts: the client's own key and certificate, and the authority that signed the broker's. */
   readonly tls: { readonly key: string; readonly cert: string; readonly ca: string; readonly servername?: string };
+  /** Asked before each attempt; false: there is nothing to show yet, so it waits. */
+  readonly mayConnect?: () => boolean;
   readonly keepaliveS?: number;
   readonly connectTimeoutMs?: number;
   readonly publishTimeoutMs?: number;
@@ -142,6 +144,10 @@ function connectMqtt(options: MqttBusOptions, connectOptions: BusConnectOptions)
   }
 
   function open(): void {
+    if (options.mayConnect?.() === false) {
+      timer = setTimeout(open, toBackoffDelayMs(options.backoff ?? defaultBackoff, 0, random()));
+      return;
+    }
     const current = openClient(options, connectOptions);
     client = current;
     let ended = false;

@@ -195,6 +195,25 @@ export {
   type EnrolResponse,
   type Enrolment,
 } from "./http/enrolments.ts";
+export {
+  activateRequestSchema,
+  allowEndorsementRequestSchema,
+  assuranceSchema,
+  credentialChallengeSchema,
+  endorsedEnrolRequestSchema,
+  endorsementFingerprintSchema,
+  endorsementSchema,
+  sessionChallengeRequestSchema,
+  sessionChallengeSchema,
+  sessionRequestSchema,
+  toSessionStatement,
+  type AllowEndorsementRequest,
+  type Assurance,
+  type CredentialChallenge,
+  type EndorsedEnrolRequest,
+  type Endorsement,
+  type SessionRequest,
+} from "./http/endorsements.ts";
 export { httpStatusByCode, isHttpErrorCode, type HttpErrorCode } from "./http/error-codes.ts";
 export {
   inspectionSchema,

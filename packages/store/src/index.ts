@@ -3,6 +3,7 @@ export type { StoreErrorCode } from "./errors.ts";
 export type { Repositories } from "./repositories.ts";
 export type { SlotWindowQuery } from "./repositories/telemetry.ts";
 export type { SessionPerson, SessionRow } from "./schema/sessions.ts";
+export type { EndorsementRow } from "./schema/endorsements.ts";
 export type { EnrolmentToken } from "./schema/enrolment-tokens.ts";
 export type { AdminToken, DesiredDocument, DesiredSlotRow, Device, EnrolmentRow } from "./schema/devices.ts";
 export type {

@@ -6,6 +6,7 @@ import {
   createStreamEventRepository,
 } from "./repositories/audit.ts";
 import { createDeviceRepository } from "./repositories/devices.ts";
+import { createEndorsementRepository } from "./repositories/endorsements.ts";
 import { createEnrolmentTokenRepository } from "./repositories/enrolment-tokens.ts";
 import { createAdminTokenRepository, createEnrolmentRepository } from "./repositories/enrolments.ts";
 import { createKnownBadRepository } from "./repositories/known-bad.ts";
@@ -34,6 +35,7 @@ import { createTrustMetadataRepository } from "./repositories/trust-metadata.ts"
 export function createRepositories(db: Database) {
   return {
     enrolmentTokens: createEnrolmentTokenRepository(db),
+    endorsements: createEndorsementRepository(db),
     enrolments: createEnrolmentRepository(db),
     adminTokens: createAdminTokenRepository(db),
     sessions: createSessionRepository(db),

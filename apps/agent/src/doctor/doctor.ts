@@ -4,19 +4,23 @@ import { caResponseSchema } from "@fairlead/protocol";
 import { accessSync, constants } from "node:fs";
 import { connect } from "node:tls";
 import { loadConfig } from "../config.ts";
+import { describeAssurance } from "../enrol/assurance.ts";
 import { toCertificateLife } from "../enrol/certificate-life.ts";
 import { loadIdentity, type Identity } from "../enrol/identity.ts";
 import { callPlane } from "../enrol/plane-http.ts";
 import { toDataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
+import { checkTpm } from "./check-tpm.ts";
 import { checkRuntimes, checkSidecars } from "./check-runtimes.ts";
 
 type Check = () => Promise<string>;
 
 async function checkIdentity(identity: Identity): Promise<string> {
+  const name = `${identity.device} of ${identity.tenant}`;
+  if (identity.key.kind === "tpm") return `${name}, key ${describeAssurance(identity.assurance)}`;
   const { leftDays, warning } = toCertificateLife(identity.certificatePem, Date.now());
   if (leftDays < 0) throw new Error(warning ?? "the certificate expired");
-  return `${identity.device} of ${identity.tenant}, certificate good for ${leftDays} days`;
+  return `${name}, key ${describeAssurance(identity.assurance)}, certificate good for ${leftDays} days`;
 }
 
 function checkBroker(identity: Identity): Promise<string> {
@@ -26,8 +30,8 @@ function checkBroker(identity: Identity): Promise<string> {
       host: url.hostname,
       port: Number(url.port === "" ? 8_883 : url.port),
       ca: identity.caPem,
-      cert: identity.certificatePem,
-      key: identity.keyPem,
+      // A session of its own would end the agent's; that the broker answers can be seen without one.
+      ...(identity.key.kind === "tpm" ? {} : { cert: identity.certificatePem, key: identity.key.pem }),
       servername: url.hostname,
       timeout: 10_000,
     });
@@ -76,6 +80,7 @@ export async function runDoctor(root: string): Promise<number> {
       },
     ],
     ["identity", () => checkIdentity((identity = loadIdentity(paths.identity)))],
+    ["tpm", async () => checkTpm(await loadConfig(root, process.env), identity?.key ?? null, paths.run)],
     ["hardware", () => checkHardware(root)],
     ["serving", async () => checkRuntimes(await loadConfig(root, process.env))],
     ["sidecars", async () => checkSidecars(await loadConfig(root, process.env), root)],

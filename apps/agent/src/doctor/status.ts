@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readEndpoint } from "../link/endpoint-file.ts";
+import { describeAssurance } from "../enrol/assurance.ts";
 import { loadIdentity } from "../enrol/identity.ts";
 import { slotRecordSchema } from "../models/slot-record.ts";
 import { toDataPaths } from "../paths.ts";
@@ -39,7 +40,7 @@ export function isRunning(root: string): boolean {
 /** What the data folder says, whether or not the agent runs. Exit status 1 when the device is not enrolled. */
 export function showStatus(root: string, asJson: boolean): number {
   const paths = toDataPaths(root);
-  const { device, tenant, profile, apiUrl } = loadIdentity(paths.identity);
+  const { device, tenant, profile, apiUrl, assurance } = loadIdentity(paths.identity);
   const slots = readdirSync(paths.slots)
     .filter((file) => file.endsWith(".json"))
     .flatMap((file) => {
@@ -57,6 +58,7 @@ export function showStatus(root: string, asJson: boolean): number {
     tenant,
     profile,
     plane: apiUrl,
+    assurance,
     running,
     endpoint: running ? readEndpoint(paths) : null,
     waitingForPlane: countWaiting(paths.outbox),
@@ -77,6 +79,7 @@ export function showStatus(root: string, asJson: boolean): number {
   const lines = [
     `${device} (${profile}), tenant ${tenant}, plane ${apiUrl}`,
     `the agent ${status.running ? "runs" : "does not run"}; ${status.waitingForPlane ?? "an unknown number of"} messages wait for the plane`,
+    `its key is ${describeAssurance(assurance)}`,
     `inference endpoint: ${status.endpoint ?? "none"}`,
     ...status.slots.map((slot) => {
       const job =

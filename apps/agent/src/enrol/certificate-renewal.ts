@@ -4,7 +4,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { writeFileDurably } from "../state/install-file.ts";
 import type { Credentials } from "./credentials.ts";
-import { createCertificateRequest } from "./device-key.ts";
+import { createCertificateRequest, toFileSigner } from "./device-key.ts";
 import { identityFiles } from "./identity.ts";
 import { callPlane } from "./plane-http.ts";
 
@@ -74,19 +74,20 @@ export class CertificateRenewal implements Service {
     const { credentials, device, apiUrl, folder, logger } = this.#options;
     const { ca, key } = credentials;
     const url = new URL("/api/v1/device/certificate", apiUrl).href;
-    const csr = await createCertificateRequest(key, device);
+    const csr = await createCertificateRequest(toFileSigner(key), device);
     const call = { url, ca, body: { csr }, schema: renewResponseSchema };
     const { certificate } = await callPlane({ ...call, identity: { key, cert: credentials.cert } });
     requireOwn(certificate, { ca, key, device });
     // On the disk before it is used: its first use ends the old one.
     writeFileDurably(join(folder, identityFiles.certificate), certificate);
-    credentials.replace(certificate);
+    credentials.replace({ key, cert: certificate });
     const used = await callPlane({ url, ca, schema: deviceCertificateSchema, identity: { key, cert: certificate } });
     logger.info("the certificate was renewed", { until: new Date(used.notAfterMs).toISOString() });
   }
 }
 
-function requireOwn(
+/** @throws CodedError `certificate_unusable` */
+export function requireOwn(
   certificatePem: string,
   own: { readonly ca: string; readonly key: string; readonly device: string },
 ) {
@@ -96,7 +97,7 @@ function requireOwn(
     certificate.verify(new X509Certificate(own.ca).publicKey) &&
     certificate.subject.split("\n").includes(`CN=${own.device}`);
   if (good) return;
-  throw new CodedError("certificate_unusable", "the renewed certificate is not for this device's key and name", {
+  throw new CodedError("certificate_unusable", "the certificate is not for this device's key and name", {
     hint: "check the control plane; the present certificate stays in use",
   });
 }

@@ -1,28 +1,47 @@
-import type { Identity } from "./identity.ts";
+import type { DeviceKey, Identity } from "./identity.ts";
 
-/** What this device shows of itself, as it is now: whoever opens a connection reads it then. */
-export class Credentials {
+/** What a connection shows: PEM texts. */
+export interface Shown {
   readonly key: string;
-  readonly ca: string;
-  #cert: string;
-  readonly #watchers: ((cert: string) => void)[] = [];
+  readonly cert: string;
+}
 
-  constructor({ keyPem, caPem, certificatePem }: Pick<Identity, "keyPem" | "caPem" | "certificatePem">) {
-    this.key = keyPem;
+/**
+ * What this device shows of itself, as it is now: whoever opens a connection reads it then. A device whose key is in a TPM
+ * has nothing to show until its TPM vouched for a session's key; that key is in memory only.
+ */
+export class Credentials {
+  readonly ca: string;
+  #shown: Shown | null;
+  readonly #watchers: ((shown: Shown) => void)[] = [];
+
+  constructor({
+    key,
+    caPem,
+    certificatePem,
+  }: Pick<Identity, "caPem" | "certificatePem"> & { readonly key: DeviceKey }) {
     this.ca = caPem;
-    this.#cert = certificatePem;
+    this.#shown = key.kind === "file" ? { key: key.pem, cert: certificatePem } : null;
+  }
+
+  get isThere(): boolean {
+    return this.#shown !== null;
+  }
+
+  get key(): string {
+    return this.#shown?.key ?? "";
   }
 
   get cert(): string {
-    return this.#cert;
+    return this.#shown?.cert ?? "";
   }
 
-  onReplaced(watcher: (cert: string) => void): void {
+  onReplaced(watcher: (shown: Shown) => void): void {
     this.#watchers.push(watcher);
   }
 
-  replace(cert: string): void {
-    this.#cert = cert;
-    for (const watcher of this.#watchers) watcher(cert);
+  replace(shown: Shown): void {
+    this.#shown = shown;
+    for (const watcher of this.#watchers) watcher(shown);
   }
 }

@@ -1,5 +1,5 @@
 import { hasErrorCode } from "@fairlead/kernel";
-import { createPrivateKey, generateKeyPairSync, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileDurably } from "../state/install-file.ts";
@@ -21,23 +21,49 @@ export function loadOrCreateKey(folder: string): string {
   return pem;
 }
 
-/** PKCS#10 request, PEM; its signature proves that this device holds the key. */
-export async function createCertificateRequest(keyPem: string, device: string): Promise<string> {
-  // Only enrolment needs this library; the running supervisor never loads it.
-  await import("reflect-metadata");
-  const { Pkcs10CertificateRequestGenerator } = await import("@peculiar/x509");
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const privateKey = createPrivateKey(keyPem);
-  const jwk = privateKey.export({ format: "jwk" });
-  const { d: _secret, ...publicJwk } = jwk;
-  const keys = {
-    privateKey: await webcrypto.subtle.importKey("jwk", jwk, algorithm, false, ["sign"]),
-    publicKey: await webcrypto.subtle.importKey("jwk", publicJwk, algorithm, true, ["verify"]),
-  };
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: `CN=${device}`,
-    keys,
-    signingAlgorithm: algorithm,
-  });
-  return request.toString("pem");
+/** What signs a request: a key in a file, or one in a TPM. ECDSA with SHA-256, DER. */
+export interface RequestSigner {
+  readonly publicKey: KeyObject;
+  readonly sign: (message: Uint8Array) => Promise<Buffer>;
+}
+
+export function toFileSigner(keyPem: string): RequestSigner {
+  const key = createPrivateKey(keyPem);
+  return { publicKey: createPublicKey(key), sign: async (message) => sign("sha256", message, key) };
+}
+
+/** One element of DER (X.690 clause 8.1), up to 65,535 bytes. */
+function toDer(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(parts);
+  const size = body.length;
+  const length = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >>> 8, size % 256];
+  return Buffer.concat([Buffer.from([tag, ...length]), body]);
+}
+
+const tag = { integer: 0x02, bits: 0x03, id: 0x06, text: 0x0c, sequence: 0x30, set: 0x31, attributes: 0xa0 } as const;
+const commonName = Buffer.from("550403", "hex");
+const ecdsaWithSha256 = Buffer.from("2a8648ce3d040302", "hex");
+
+/**
+ * PKCS#10 request (RFC 2986), PEM; its signature proves that this device holds the key. Written out here, because no
+ * library that we know lets a TPM sign.
+ */
+export async function createCertificateRequest(signer: RequestSigner, device: string): Promise<string> {
+  const attribute = toDer(tag.sequence, toDer(tag.id, commonName), toDer(tag.text, Buffer.from(device, "utf8")));
+  const information = toDer(
+    tag.sequence,
+    toDer(tag.integer, Buffer.from([0])),
+    toDer(tag.sequence, toDer(tag.set, attribute)),
+    signer.publicKey.export({ type: "spki", format: "der" }),
+    toDer(tag.attributes),
+  );
+  const signature = await signer.sign(information);
+  const request = toDer(
+    tag.sequence,
+    information,
+    toDer(tag.sequence, toDer(tag.id, ecdsaWithSha256)),
+    toDer(tag.bits, Buffer.from([0]), signature),
+  );
+  const lines = request.toString("base64").match(/.{1,64}/gu) ?? [];
+  return ["-----BEGIN CERTIFICATE REQUEST-----", ...lines, "-----END CERTIFICATE REQUEST-----", ""].join("\n");
 }

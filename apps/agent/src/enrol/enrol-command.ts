@@ -6,11 +6,14 @@ import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
 import { createDataFolders, toDataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
+import { toTpmForNewKey } from "../tpm/tpm-config.ts";
+import type { EnrolRight } from "./ask-with-key.ts";
+import { describeAssurance } from "./assurance.ts";
 import { enrol } from "./enrol.ts";
 
 export interface EnrolArguments {
   readonly server: string;
-  readonly token: string;
+  readonly right: EnrolRight;
   readonly device: string;
   readonly data: string;
   readonly labels: readonly string[];
@@ -54,11 +57,15 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
     profile,
     inventory: await readInventory(),
     folder: paths.identity,
+    tpm: toTpmForNewKey(config.tpm),
+    workFolder: paths.run,
     nowMs,
     logger,
     timeoutMs: 600_000,
   });
   // What an earlier identity trusted says nothing to this one.
   rmSync(paths.trust, { recursive: true, force: true });
-  process.stdout.write(`enrolled ${identity.device} (${profile}) with ${identity.apiUrl}\n`);
+  process.stdout.write(
+    `enrolled ${identity.device} (${profile}) with ${identity.apiUrl}; its key is ${describeAssurance(identity.assurance)}\n`,
+  );
 }

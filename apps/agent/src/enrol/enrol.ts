@@ -1,15 +1,17 @@
 import { CodedError, type Logger } from "@fairlead/kernel";
-import { caResponseSchema, enrolResponseSchema, type EnrolRequest, type EnrolResponse } from "@fairlead/protocol";
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { caResponseSchema, enrolResponseSchema, type EnrolResponse } from "@fairlead/protocol";
+import { X509Certificate } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { createCertificateRequest, loadOrCreateKey } from "./device-key.ts";
+import type { TpmConfig } from "../tpm/tpm-config.ts";
+import { askWithKey, type EnrolRight } from "./ask-with-key.ts";
 import { saveIdentity, type Identity } from "./identity.ts";
 import { callPlane } from "./plane-http.ts";
-import { requireCa, toCaFingerprint } from "./token.ts";
+import { requireCa } from "./token.ts";
 
 export interface EnrolOptions {
   readonly server: string;
-  readonly token: string;
+  /** By what this device may ask. */
+  readonly right: EnrolRight;
   readonly device: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly profile: string;
@@ -18,6 +20,10 @@ export interface EnrolOptions {
   readonly trustRoot: string | null;
   /** The identity folder. */
   readonly folder: string;
+  /** Where the key is made; null: in a file. */
+  readonly tpm: TpmConfig | null;
+  /** A private folder for what is exchanged with the TPM. */
+  readonly workFolder: string;
   readonly nowMs: () => number;
   readonly logger: Logger;
   /** How long an operator may take to approve. */
@@ -26,16 +32,22 @@ export interface EnrolOptions {
 
 type Approved = Extract<EnrolResponse, { state: "approved" }>;
 
-/** The only unverified question of the agent's life; its answer counts only if the token vouches for it. */
-async function fetchCa(server: string, token: string): Promise<string> {
-  const fingerprint = toCaFingerprint(token);
+/** The only unverified question of the agent's life; its answer counts only if the fingerprint vouches for it. */
+async function fetchCa(server: string, fingerprint: string): Promise<string> {
   const { ca } = await callPlane({ url: new URL("/api/v1/ca", server).href, ca: null, schema: caResponseSchema });
   requireCa(ca, fingerprint);
   return ca;
 }
 
-async function waitForApproval(first: EnrolResponse, ca: string, options: EnrolOptions): Promise<Approved> {
-  const { server, token, timeoutMs, logger } = options;
+interface Waiting {
+  readonly first: EnrolResponse;
+  readonly ca: string;
+  /** What the plane knows this request by. */
+  readonly secret: string;
+}
+
+async function waitForApproval({ first, ca, secret }: Waiting, options: EnrolOptions): Promise<Approved> {
+  const { server, timeoutMs, logger } = options;
   const endMs = performance.now() + timeoutMs;
   let answer = first;
   let told = false;
@@ -48,7 +60,7 @@ async function waitForApproval(first: EnrolResponse, ca: string, options: EnrolO
     told = true;
     await delay(Math.min(Math.max(answer.pollAfterMs, 200), 30_000));
     const url = new URL(`/api/v1/enrolments/${answer.enrolmentId}/poll`, server).href;
-    answer = await callPlane({ url, ca, body: { token }, schema: enrolResponseSchema });
+    answer = await callPlane({ url, ca, body: { token: secret }, schema: enrolResponseSchema });
   }
   if (answer.state === "approved") return answer;
   throw new CodedError("enrolment_denied", `the plane denied this device: ${answer.reason}`, {
@@ -56,11 +68,11 @@ async function waitForApproval(first: EnrolResponse, ca: string, options: EnrolO
   });
 }
 
-function requireUsable(answer: Approved, options: EnrolOptions, keyPem: string): void {
+function requireUsable(answer: Approved, options: EnrolOptions, asked: string): void {
   const certificate = new X509Certificate(answer.certificate);
   const ca = new X509Certificate(answer.ca);
-  const good = certificate.checkPrivateKey(createPrivateKey(keyPem)) && certificate.verify(ca.publicKey);
-  if (good && answer.device === options.device) return;
+  const isOfKey = certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64") === asked;
+  if (isOfKey && certificate.verify(ca.publicKey) && answer.device === options.device) return;
   throw new CodedError("certificate_unusable", "the certificate is not for this device's key and name", {
     hint: "enrol again with a new token",
   });
@@ -75,20 +87,16 @@ function requireTrustRoot(answer: Approved, options: EnrolOptions): string {
   });
 }
 
-/** Token → pinned authority → key and request → certificate → identity on disk. */
+/** Right → pinned authority → key and request (→ credential of the TPM) → certificate → identity on disk. */
 export async function enrol(options: EnrolOptions): Promise<Identity> {
-  const { server, token, device, labels, profile, folder } = options;
+  const { server, right, profile, folder } = options;
   if (new URL(server).protocol !== "https:")
     throw new CodedError("server_invalid", `${server} is not an https address`, { hint: "give --server https://…" });
-  const ca = await fetchCa(server, token);
-  const keyPem = loadOrCreateKey(folder);
-  const csr = await createCertificateRequest(keyPem, device);
-  const body: EnrolRequest = { token, device, csr, profile, labels: { ...labels } };
-  const url = new URL("/api/v1/enrol", server).href;
-  const first = await callPlane({ url, ca, body, schema: enrolResponseSchema });
-  const answer = await waitForApproval(first, ca, options);
-  requireCa(answer.ca, toCaFingerprint(token));
-  requireUsable(answer, options, keyPem);
+  const ca = await fetchCa(server, right.caFingerprint);
+  const { key, publicKey, first, secret } = await askWithKey(options, ca);
+  const answer = await waitForApproval({ first, ca, secret }, options);
+  requireCa(answer.ca, right.caFingerprint);
+  requireUsable(answer, options, publicKey);
   const trustRoot = requireTrustRoot(answer, options);
   const identity: Identity = {
     v: 1,
@@ -98,10 +106,11 @@ export async function enrol(options: EnrolOptions): Promise<Identity> {
     mqttUrl: answer.mqttUrl,
     signingKeys: answer.signingKeys,
     profile,
-    labels: { ...labels },
+    labels: { ...options.labels },
     enrolledAtMs: options.nowMs(),
     inventory: options.inventory,
-    keyPem,
+    assurance: answer.assurance,
+    key,
     certificatePem: answer.certificate,
     caPem: answer.ca,
     trustRoot,

@@ -1,6 +1,13 @@
 import { CodedError, hasErrorCode, toErrorMessage } from "@fairlead/kernel";
-import { deviceIdSchema, labelsSchema, profileNameSchema, tenantSchema, timestampMsSchema } from "@fairlead/protocol";
-import { readFileSync } from "node:fs";
+import {
+  assuranceSchema,
+  deviceIdSchema,
+  labelsSchema,
+  profileNameSchema,
+  tenantSchema,
+  timestampMsSchema,
+} from "@fairlead/protocol";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeFileDurably } from "../state/install-file.ts";
@@ -22,11 +29,23 @@ const identitySchema = z.strictObject({
   labels: labelsSchema,
   enrolledAtMs: timestampMsSchema,
   inventory: inventorySchema,
+  /** Where the private key is. It is never looked for anywhere else. */
+  keyIn: z.enum(["file", "tpm"]).default("file"),
+  /** What the plane took the key for. */
+  assurance: assuranceSchema.default("software"),
 });
 
+const base64 = z.base64().max(4_096);
+export const tpmKeySchema = z.strictObject({ publicArea: base64, privateArea: base64 });
+
+/** The private key: PEM, or what only the TPM that made it can use. */
+export type DeviceKey =
+  | { readonly kind: "file"; readonly pem: string }
+  | { readonly kind: "tpm"; readonly blobs: z.infer<typeof tpmKeySchema> };
+
 /** Who this device is, and whom it believes. */
-export interface Identity extends z.infer<typeof identitySchema> {
-  readonly keyPem: string;
+export interface Identity extends Omit<z.infer<typeof identitySchema>, "keyIn"> {
+  readonly key: DeviceKey;
   readonly certificatePem: string;
   readonly caPem: string;
   /** The root document of The Update Framework that this device began with. */
@@ -35,6 +54,7 @@ export interface Identity extends z.infer<typeof identitySchema> {
 
 export const identityFiles = {
   key: "device.key",
+  tpmKey: "device.tpm",
   certificate: "device.crt",
   ca: "ca.pem",
   trustRoot: "root.json",
@@ -45,10 +65,13 @@ export const identityFiles = {
 export function loadIdentity(folder: string): Identity {
   const read = (name: string) => readFileSync(join(folder, name), "utf8");
   try {
-    const parsed = identitySchema.parse(JSON.parse(read(identityFiles.identity)));
+    const { keyIn, ...parsed } = identitySchema.parse(JSON.parse(read(identityFiles.identity)));
     return {
       ...parsed,
-      keyPem: read(identityFiles.key),
+      key:
+        keyIn === "file"
+          ? { kind: "file", pem: read(identityFiles.key) }
+          : { kind: "tpm", blobs: tpmKeySchema.parse(JSON.parse(read(identityFiles.tpmKey))) },
       certificatePem: read(identityFiles.certificate),
       caPem: read(identityFiles.ca),
       trustRoot: read(identityFiles.trustRoot),
@@ -68,11 +91,14 @@ export function loadIdentity(folder: string): Identity {
 
 /** identity.json is written last, so that it stands for a complete identity. Every file has mode 0600. */
 export function saveIdentity(folder: string, identity: Identity): void {
-  const { keyPem, certificatePem, caPem, trustRoot, ...document } = identity;
-  const text = `${JSON.stringify(identitySchema.parse(document), null, 2)}\n`;
-  writeFileDurably(join(folder, identityFiles.key), keyPem);
+  const { key, certificatePem, caPem, trustRoot, ...document } = identity;
+  const text = `${JSON.stringify(identitySchema.parse({ ...document, keyIn: key.kind }), null, 2)}\n`;
+  if (key.kind === "file") writeFileDurably(join(folder, identityFiles.key), key.pem);
+  else writeFileDurably(join(folder, identityFiles.tpmKey), JSON.stringify(key.blobs));
   writeFileDurably(join(folder, identityFiles.certificate), certificatePem);
   writeFileDurably(join(folder, identityFiles.ca), caPem);
   writeFileDurably(join(folder, identityFiles.trustRoot), trustRoot);
   writeFileDurably(join(folder, identityFiles.identity), text);
+  // An earlier key of the other kind is of no use to anybody but a thief.
+  rmSync(join(folder, key.kind === "file" ? identityFiles.tpmKey : identityFiles.key), { force: true });
 }

@@ -12,6 +12,15 @@ export function toCaFingerprint(token: string): string {
   });
 }
 
+/** @throws CodedError `usage` */
+export function parseCaFingerprint(text: string): string {
+  const hex = text.toLowerCase();
+  if (/^[0-9a-f]{64}$/u.test(hex)) return hex;
+  throw new CodedError("usage", "--ca-fingerprint is not a SHA-256 in hexadecimal", {
+    hint: "copy it from what `fairlead enrolments allow-ek` printed",
+  });
+}
+
 /** @throws CodedError `ca_mismatch`: what answers is not the plane that issued the token */
 export function requireCa(caPem: string, fingerprint: string): void {
   let found: Buffer;
@@ -21,7 +30,7 @@ export function requireCa(caPem: string, fingerprint: string): void {
     throw new CodedError("ca_mismatch", "the server's certificate authority cannot be read", { cause: error });
   }
   if (timingSafeEqual(found, Buffer.from(fingerprint, "hex"))) return;
-  throw new CodedError("ca_mismatch", "the server is not the control plane that issued this token", {
+  throw new CodedError("ca_mismatch", "the server is not the control plane that is meant", {
     hint: "check --server; if it is right, somebody may be between this device and the plane",
   });
 }

@@ -10,6 +10,7 @@ import { listDevices } from "./devices/list.ts";
 import { watchDevices } from "./devices/watch.ts";
 import { brokerConfig } from "./broker/config.ts";
 import { createToken } from "./enrolments/create-token.ts";
+import { allowEndorsement, listEndorsements, removeEndorsement } from "./enrolments/endorsements.ts";
 import { listEnrolments } from "./enrolments/list.ts";
 import { login, logout } from "./login/login.ts";
 import { inspectModel } from "./models/inspect.ts";
@@ -30,6 +31,7 @@ import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from ".
 export const commands: readonly Command[] = [
   ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
   ...[createToken, listEnrolments],
+  ...[allowEndorsement, listEndorsements, removeEndorsement],
   ...[pushModel, listModels, describeModel, inspectModel],
   ...[generateKey, addKey, listKeyFiles, rotateKeys],
   ...[createApiToken, listApiTokens, revokeApiToken],

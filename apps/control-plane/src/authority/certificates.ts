@@ -1,6 +1,6 @@
 // The certificate library registers its parts through it, so it must come first.
 import "reflect-metadata";
-import { createHash, randomBytes, webcrypto } from "node:crypto";
+import { createHash, createPublicKey, randomBytes, webcrypto, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { CodedError } from "@fairlead/kernel";
 import * as x509 from "@peculiar/x509";
@@ -129,8 +129,19 @@ export async function parseCertificateRequest(pem: string): Promise<CertificateR
   if (!isP256) return refuse("the certificate request's key is not an ECDSA key on P-256");
   if (!(await request.verify().catch(() => false)))
     return refuse("the certificate request's signature is not of its key");
-  const digest = createHash("sha256").update(Buffer.from(request.publicKey.rawData)).digest("hex");
-  return { keyFingerprint: `sha256:${digest}`, publicKey: request.publicKey };
+  return { keyFingerprint: toFingerprint(Buffer.from(request.publicKey.rawData)), publicKey: request.publicKey };
+}
+
+export function toKeyObject(publicKey: x509.PublicKey): KeyObject {
+  return createPublicKey({ key: Buffer.from(publicKey.rawData), format: "der", type: "spki" });
+}
+
+const toFingerprint = (spki: Uint8Array) => `sha256:${createHash("sha256").update(spki).digest("hex")}`;
+
+/** A key whose possession was proved in another way than by a PKCS#10 request. */
+export function toCertificateRequest(publicKey: KeyObject): CertificateRequest {
+  const der = publicKey.export({ type: "spki", format: "der" });
+  return { keyFingerprint: toFingerprint(der), publicKey: new x509.PublicKey(new Uint8Array(der)) };
 }
 
 export interface DeviceCertificate {

@@ -13,7 +13,7 @@ export function isCertificatePending(device: Device | undefined, fingerprint: st
   return isAdmitted(device) && isSame(device.pendingCertificate?.fingerprint ?? null, fingerprint);
 }
 
-function isAdmitted(device: Device | undefined): device is Device {
+export function isAdmitted(device: Device | undefined): device is Device {
   return device !== undefined && (device.lifecycle === "enrolled" || device.lifecycle === "quarantined");
 }
 

@@ -50,6 +50,7 @@ export function toDeviceSummary(device: Device, rows: readonly DesiredSlotRow[])
     online: device.online,
     lastSeenMs: device.lastSeenMs,
     integrity: device.integrity,
+    assurance: device.assurance,
     slots: [...names].toSorted().map((name) =>
       toSlot(
         device,
@@ -72,6 +73,7 @@ export function toDeviceDetail(device: Device, facts: DeviceFacts): DeviceDetail
     ...toDeviceSummary(device, facts.rows),
     enrolledAtMs: device.enrolledAtMs,
     certificateNotAfterMs: device.certificateNotAfterMs,
+    endorsement: device.endorsement,
     birth: device.birth,
     reported: device.reported,
     lastWindow: facts.lastWindow ?? null,

@@ -1,40 +1,49 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
-import {
-  type CreateTokenRequest,
-  type CreateTokenResponse,
-  type EnrolRequest,
-  type EnrolResponse,
-  type HttpErrorCode,
+import { checkDeviceKey } from "@fairlead/integrity/tpm";
+import type {
+  Assurance,
+  CreateTokenRequest,
+  CreateTokenResponse,
+  EnrolRequest,
+  EnrolResponse,
+  HttpErrorCode,
 } from "@fairlead/protocol";
-import type { Device, EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
-import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
-import type { OpenAuthority } from "../authority/open-authority.ts";
+import type { EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
+import { parseCertificateRequest, toKeyObject } from "../authority/certificates.ts";
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
 import { createScopeView } from "../authority/scope-view.ts";
 import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
-import type { Endpoints } from "../broker/endpoints.ts";
-import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
-
-const pollAfterMs = 2_000;
+import type { AuditLog, StreamFeed } from "../context.ts";
+import type { Admission } from "./admission.ts";
 
 export interface EnrolmentOptions {
-  readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;
   readonly createId: (prefix: string) => string;
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
-  readonly authority: OpenAuthority;
-  readonly endpoints: Endpoints;
-  readonly certificateDays: number;
-  /** The newest root document of the trust repository; null before there is one. */
-  readonly readTrustRoot: () => Promise<string | null>;
-  readonly hooks: () => readonly DeviceHooks[];
+  readonly authorityFingerprint: string;
+  readonly admission: Admission;
 }
 
-interface Decision {
-  readonly certificate: DeviceCertificate;
-  readonly actor: string;
+/** What a device asks for and by what right, after its proofs were checked. */
+export interface Asked {
+  readonly device: string;
+  readonly csr: string;
+  readonly csrFingerprint: string;
+  readonly profile: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly fromAddress: string;
+  readonly assurance: Assurance;
+  readonly identityKey: string | null;
+  readonly endorsement: string | null;
+  /** What admits it: a token's id, or `ek-` and the beginning of a fingerprint. */
+  readonly grant: string;
+  /** Hash of the secret with which the device may poll. */
+  readonly secretHash: string;
+  readonly autoApprove: boolean;
+  /** Takes what may be taken only so often. Runs in the transaction that admits; throws when it is not there to take. */
+  readonly take: (tx: Transaction) => Promise<void>;
 }
 
 /** Who decides, and about which part of the fleet. */
@@ -43,15 +52,11 @@ export interface Decider {
   readonly scope: Scope;
 }
 
-type Owner =
-  | { readonly kind: "new" }
-  | { readonly kind: "again"; readonly revision: number }
-  | { readonly kind: "renewal"; readonly existing: Device };
-
 export interface Enrolments {
   createToken(request: CreateTokenRequest, by: Decider): Promise<CreateTokenResponse>;
   enrol(request: EnrolRequest, fromAddress: string): Promise<EnrolResponse>;
-  poll(enrolmentId: string, token: string): Promise<EnrolResponse>;
+  ask(asked: Asked): Promise<EnrolResponse>;
+  poll(enrolmentId: string, secret: string): Promise<EnrolResponse>;
   approve(enrolmentId: string, by: Decider): Promise<EnrolmentRow>;
   deny(enrolmentId: string, reason: string, by: Decider): Promise<EnrolmentRow>;
 }
@@ -62,89 +67,14 @@ function refuse(code: HttpErrorCode, message: string, hint: string): never {
 const refuseToken = () =>
   refuse("token_invalid", "the enrolment token is not valid here", "ask the operator for a token of this plane");
 
-/** Token → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
+function isSameWaiting(earlier: EnrolmentRow, row: EnrolmentRow): boolean {
+  const { state, endorsement, csrFingerprint } = earlier;
+  return state === "pending" && endorsement === row.endorsement && csrFingerprint === row.csrFingerprint;
+}
+
+/** Right → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
-  const { audit, authority, clock, store, stream } = options;
-
-  const toAnswer = async (row: EnrolmentRow): Promise<EnrolResponse> => {
-    const { enrolmentId, device } = row;
-    if (row.state === "denied") return { state: "denied", enrolmentId, reason: row.reason ?? "denied by an operator" };
-    if (row.state === "pending" || row.certificate === null) return { state: "pending", enrolmentId, pollAfterMs };
-    return {
-      state: "approved",
-      enrolmentId,
-      tenant: options.tenant,
-      device,
-      certificate: row.certificate,
-      ca: authority.authority.certificatePem,
-      signingKeys: [...authority.signingKeys],
-      trustRoot: await options.readTrustRoot(),
-      mqttUrl: options.endpoints.mqttUrl(),
-      apiUrl: options.endpoints.apiUrl(),
-    };
-  };
-
-  const issueFor = async (row: Pick<EnrolmentRow, "csr" | "device">): Promise<DeviceCertificate> =>
-    await issueDeviceCertificate(authority.authority, {
-      request: await parseCertificateRequest(row.csr),
-      device: row.device,
-      tenant: options.tenant,
-      nowMs: clock.nowMs(),
-      days: options.certificateDays,
-    });
-
-  /** Who asks under this name. A name that is taken is given only to the key that has it, which is the same device. */
-  const requireOwner = async (tx: Transaction, { device, csrFingerprint }: EnrolmentRow): Promise<Owner> => {
-    const existing = await tx.devices.get(device);
-    if (existing === undefined) return { kind: "new" };
-    if (existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
-      return { kind: "again", revision: existing.revision };
-    const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
-    const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
-    const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
-    if (known && present?.csrFingerprint === csrFingerprint) return { kind: "renewal", existing };
-    return refuse(
-      "device_exists",
-      `the device ${device} is enrolled already, with another key`,
-      "choose another name, or decommission the old device first",
-    );
-  };
-
-  const admit = async (tx: Transaction, row: EnrolmentRow, decision: Decision) => {
-    const { certificate, actor } = decision;
-    const owner = await requireOwner(tx, row);
-    const issued = {
-      certificateSerial: certificate.serial,
-      certificateFingerprint: certificate.fingerprint,
-      certificateNotAfterMs: certificate.notAfterMs,
-      pendingCertificate: null,
-    } as const;
-    const change = { state: "approved", decidedAtMs: clock.nowMs(), certificate: certificate.certificatePem } as const;
-    await tx.enrolments.update(row.enrolmentId, change);
-    if (owner.kind === "renewal") {
-      // Same key, same device: what it proved, its labels and a quarantine stay. The files of its identity are new.
-      await tx.devices.update(row.device, { ...issued, fileBaseline: null, revision: owner.existing.revision + 1 });
-    } else {
-      // Another device under an old name begins anew: none of what the old one proved counts.
-      const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
-      const { device, labels, profile } = row;
-      const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
-      const fresh: Device = { ...emptyDevice, ...issued, ...identity, enrolledAtMs: clock.nowMs(), revision };
-      if (owner.kind === "new") await tx.devices.add(fresh);
-      else await tx.devices.update(device, fresh);
-    }
-    await audit.append(tx, {
-      actor,
-      action: owner.kind === "renewal" ? "device.renew-certificate" : "device.enrol",
-      subject: row.device,
-      reason: owner.kind === "renewal" ? "enrolled again with the same key" : "certificate issued",
-      details: { enrolmentId: row.enrolmentId, serial: certificate.serial, fingerprint: certificate.fingerprint },
-    });
-    await stream.emit(tx, "enrolment", row.enrolmentId);
-    await stream.emit(tx, "device", row.device);
-    for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, row.device);
-    return { ...row, ...change };
-  };
+  const { admission, audit, clock, store, stream } = options;
 
   const requirePending = async (tx: Repositories, enrolmentId: string, scope: Scope): Promise<EnrolmentRow> => {
     const row = await tx.enrolments.get(enrolmentId);
@@ -155,7 +85,48 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     return row;
   };
 
+  const ask: Enrolments["ask"] = async ({ grant, secretHash, autoApprove, take, ...asked }) => {
+    if (Object.keys(asked.labels).length > 64)
+      return refuse("validation_failed", "more than 64 labels", "send fewer labels");
+    const row: EnrolmentRow = {
+      ...asked,
+      enrolmentId: options.createId("enr"),
+      tokenId: grant,
+      tokenHash: secretHash,
+      state: "pending",
+      fromAddress: asked.fromAddress.slice(0, 64),
+      requestedAtMs: clock.nowMs(),
+      decidedAtMs: null,
+      reason: null,
+      certificate: null,
+    };
+    const certificate = autoApprove ? await admission.issueFor(row) : undefined;
+    return await store.transaction(async (tx) => {
+      const earlier = await tx.enrolments.listOfDevice(row.device);
+      const same = earlier.find(
+        ({ tokenHash, csrFingerprint }) => tokenHash === secretHash && csrFingerprint === row.csrFingerprint,
+      );
+      const current = await tx.devices.get(row.device);
+      const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
+      if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return admission.toAnswer(same);
+      await admission.requireOwner(tx, row);
+      await take(tx);
+      const waiting = row.endorsement === null ? undefined : earlier.find((one) => isSameWaiting(one, row));
+      if (waiting !== undefined && certificate === undefined) {
+        // The same TPM with the same key, which opened another credential: it goes on waiting with the new secret.
+        await tx.enrolments.update(waiting.enrolmentId, { tokenHash: secretHash });
+        return admission.toAnswer(waiting);
+      }
+      await tx.enrolments.add(row);
+      if (certificate !== undefined)
+        return admission.toAnswer(await admission.admit(tx, row, { certificate, actor: `plane:${grant}` }));
+      await stream.emit(tx, "enrolment", row.enrolmentId);
+      return admission.toAnswer(row);
+    });
+  };
+
   return {
+    ask,
     createToken: async (request, { actor, scope }) => {
       if (!isInScope(scope, request.labels))
         return refuse(
@@ -163,7 +134,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
           "devices with these labels would lie outside the part of the fleet that your token reaches",
           `add labels that match "${toScopeText(scope) ?? ""}"`,
         );
-      const token = createToken("fle", authority.fingerprint);
+      const token = createToken("fle", options.authorityFingerprint);
       const tokenId = options.createId("tok");
       const expiresAtMs = clock.nowMs() + request.ttlMs;
       const { description, labels, uses, autoApprove } = request;
@@ -171,78 +142,53 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
         const row = { tokenId, hash: toTokenHash(token), description, labels, usesLeft: uses, autoApprove };
         const selector = toScopeText(scope);
         await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs, selector });
-        const details = { uses, autoApprove, expiresAtMs, labels, selector };
         await audit.append(tx, {
           actor,
           action: "enrolment-token.create",
           subject: tokenId,
           reason: description,
-          details,
+          details: { uses, autoApprove, expiresAtMs, labels, selector },
         });
       });
       return { tokenId, token, expiresAtMs };
     },
 
-    enrol: async (request, fromAddress) => {
-      const { device, token } = request;
-      const tokenHash = toTokenHash(token);
-      const known = isTokenShaped(token) ? await store.read.enrolmentTokens.findByHash(tokenHash) : undefined;
+    enrol: async ({ device, token, csr, profile, labels, publicArea }, fromAddress) => {
+      const secretHash = toTokenHash(token);
+      const known = isTokenShaped(token) ? await store.read.enrolmentTokens.findByHash(secretHash) : undefined;
       if (known === undefined) return refuseToken();
-      const csr = await parseCertificateRequest(request.csr);
-      const labels = { ...request.labels, ...known.labels };
-      if (Object.keys(labels).length > 64)
-        return refuse("validation_failed", "more than 64 labels", "send fewer labels");
-      if (!isInScope(parseScope(known.selector), labels))
+      const request = await parseCertificateRequest(csr);
+      const key = toKeyObject(request.publicKey);
+      // Nobody vouches for this TPM, so the level says no more than that the device says it has one.
+      if (publicArea !== null) checkDeviceKey(Buffer.from(publicArea, "base64"), key);
+      const allLabels = { ...labels, ...known.labels };
+      if (!isInScope(parseScope(known.selector), allLabels))
         return refuse("enrolment_denied", "the token is not for devices with these labels", "send other labels");
-      const row: EnrolmentRow = {
-        enrolmentId: options.createId("enr"),
-        tokenId: known.tokenId,
-        tokenHash,
-        device,
-        state: "pending",
-        profile: request.profile,
-        labels,
-        csr: request.csr,
-        csrFingerprint: csr.keyFingerprint,
-        fromAddress: fromAddress.slice(0, 64),
-        requestedAtMs: clock.nowMs(),
-        decidedAtMs: null,
-        reason: null,
-        certificate: null,
-      };
-      const certificate = known.autoApprove ? await issueFor(row) : undefined;
-      return await store.transaction(async (tx) => {
-        const same = (await tx.enrolments.listOfDevice(device)).find(
-          (earlier) => earlier.tokenHash === tokenHash && earlier.csrFingerprint === csr.keyFingerprint,
-        );
-        const current = await tx.devices.get(device);
-        const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
-        if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return toAnswer(same);
-        await requireOwner(tx, row);
-        if (!(await tx.enrolmentTokens.takeUse(known.tokenId, clock.nowMs()))) {
-          return refuse(
-            "token_spent",
-            "the enrolment token is used up or has expired",
-            "ask the operator for a new one",
-          );
-        }
-        await tx.enrolments.add(row);
-        if (certificate !== undefined)
-          return toAnswer(await admit(tx, row, { certificate, actor: `plane:token-${known.tokenId}` }));
-        await stream.emit(tx, "enrolment", row.enrolmentId);
-        return toAnswer(row);
+      return await ask({
+        ...{ device, csr, profile, fromAddress, secretHash },
+        csrFingerprint: request.keyFingerprint,
+        labels: allLabels,
+        assurance: publicArea === null ? "software" : "tpm",
+        identityKey: publicArea === null ? null : key.export({ type: "spki", format: "der" }).toString("base64"),
+        endorsement: null,
+        grant: `token-${known.tokenId}`,
+        autoApprove: known.autoApprove,
+        take: async (tx) => {
+          if (await tx.enrolmentTokens.takeUse(known.tokenId, clock.nowMs())) return;
+          refuse("token_spent", "the enrolment token is used up or has expired", "ask the operator for a new one");
+        },
       });
     },
 
-    poll: async (enrolmentId, token) => {
+    poll: async (enrolmentId, secret) => {
       const row = await store.read.enrolments.get(enrolmentId);
-      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(token)) ? refuseToken() : toAnswer(row);
+      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(secret)) ? refuseToken() : admission.toAnswer(row);
     },
 
     approve: async (enrolmentId, { actor, scope }) => {
-      const certificate = await issueFor(await requirePending(store.read, enrolmentId, scope));
+      const certificate = await admission.issueFor(await requirePending(store.read, enrolmentId, scope));
       return await store.transaction(async (tx) =>
-        admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor }),
+        admission.admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor }),
       );
     },
 
@@ -257,25 +203,3 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       }),
   };
 }
-
-const emptyDevice = {
-  online: false,
-  session: null,
-  lastSeenMs: null,
-  birth: null,
-  birthAtMs: null,
-  reported: null,
-  reportedEpoch: null,
-  reportedRevision: null,
-  reportedAtMs: null,
-  integrity: "unknown",
-  integrityReason: "no evidence yet",
-  integrityAtMs: null,
-  chainIndex: null,
-  chainHead: null,
-  measurements: null,
-  fileBaseline: null,
-  clockSkewMs: null,
-  epoch: null,
-  deadLetters: 0,
-} as const satisfies Partial<Device>;

@@ -79,7 +79,12 @@ export function createRenewals(options: RenewalOptions): Renewals {
       });
       const { serial, fingerprint, notAfterMs } = certificate;
       await store.transaction(async (tx) => {
-        require(await tx.devices.get(name));
+        const device = require(await tx.devices.get(name));
+        // Whoever took a session's key from memory must not live on it: each certificate needs the TPM anew.
+        if (device.identityKey !== null)
+          throw new CodedError<HttpErrorCode>("session_refused", "this device's certificates need its TPM", {
+            hint: "ask with the TPM's signature: POST /api/v1/device/session",
+          });
         await tx.devices.update(name, { pendingCertificate: { serial, fingerprint, notAfterMs } });
         await audit.append(tx, {
           actor: `device:${name}`,

@@ -1,9 +1,12 @@
 import {
   caResponseSchema,
   createTokenResponseSchema,
+  endorsementSchema,
   enrolmentSchema,
+  type AllowEndorsementRequest,
   type CreateTokenRequest,
   type CreateTokenResponse,
+  type Endorsement,
   type Enrolment,
 } from "@fairlead/protocol";
 import type { Transport } from "../transport.ts";
@@ -14,6 +17,10 @@ export interface EnrolmentsClient {
   approve(enrolmentId: string): Promise<Enrolment>;
   deny(enrolmentId: string, reason: string): Promise<Enrolment>;
   createToken(request: CreateTokenRequest, idempotencyKey?: string): Promise<CreateTokenResponse>;
+  /** Endorsement keys of TPMs that may enrol without a token. */
+  allowEndorsement(request: AllowEndorsementRequest): Promise<Endorsement>;
+  listEndorsements(options?: ListOptions): Promise<Endorsement[]>;
+  removeEndorsement(fingerprint: string): Promise<void>;
   /** `GET /api/v1/ca`: the only answer that may be read before the server is trusted. */
   readCa(): Promise<string>;
 }
@@ -31,6 +38,13 @@ export function createEnrolmentsClient(transport: Transport): EnrolmentsClient {
         json,
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       }),
+    allowEndorsement: (json) =>
+      transport.read(endorsementSchema, { method: "POST", path: ["enrolments", "endorsements"], json }),
+    listEndorsements: (options) =>
+      readAll(transport, { path: ["enrolments", "endorsements"], item: endorsementSchema }, options),
+    removeEndorsement: async (fingerprint) => {
+      await transport.send({ method: "DELETE", path: ["enrolments", "endorsements", fingerprint] });
+    },
     readCa: async () => (await transport.read(caResponseSchema, { method: "GET", path: ["ca"] })).ca,
   };
 }

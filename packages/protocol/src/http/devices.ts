@@ -3,6 +3,7 @@ import { deviceIdSchema, labelsSchema, profileNameSchema, timestampMsSchema } fr
 import { birthSchema } from "../mqtt/messages.ts";
 import { reportedSchema } from "../mqtt/reported.ts";
 import { telemetryWindowSchema } from "../mqtt/telemetry.ts";
+import { assuranceSchema } from "./endorsements.ts";
 
 export const deviceLifecycleSchema = z.enum([
   "pending",
@@ -33,12 +34,15 @@ export const deviceSummarySchema = z.object({
   online: z.boolean(),
   lastSeenMs: timestampMsSchema.nullable(),
   integrity: integrityStateSchema,
+  assurance: assuranceSchema.default("software"),
   slots: z.array(deviceSlotSchema),
 });
 
 export const deviceDetailSchema = deviceSummarySchema.extend({
   enrolledAtMs: timestampMsSchema.nullable(),
   certificateNotAfterMs: timestampMsSchema.nullable(),
+  /** Fingerprint of the TPM's endorsement key; null where none was proved. */
+  endorsement: z.string().nullable().default(null),
   birth: birthSchema.nullable(),
   reported: reportedSchema.nullable(),
   lastWindow: telemetryWindowSchema.nullable(),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { assuranceSchema } from "./endorsements.ts";
 import { deviceIdSchema, idSchema, labelsSchema, profileNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
 
 export const createTokenRequestSchema = z.strictObject({
@@ -32,6 +33,8 @@ export const enrolRequestSchema = z.strictObject({
   csr: z.string().max(8_192),
   profile: profileNameSchema,
   labels: labelsSchema.default({}),
+  /** TPM2B_PUBLIC (base64) of the key that signed the request, where it is in a TPM; null: it is in a file. */
+  publicArea: z.base64().max(1_368).nullable().default(null),
 });
 
 /** The agent polls `POST /api/v1/enrolments/{id}/poll` with the same token until it is no longer pending. */
@@ -43,6 +46,7 @@ export const enrolResponseSchema = z.discriminatedUnion("state", [
     enrolmentId: idSchema,
     tenant: tenantSchema,
     device: deviceIdSchema,
+    assurance: assuranceSchema.default("software"),
     /** PEM, leaf first. */
     certificate: z.string(),
     ca: z.string(),
@@ -74,6 +78,7 @@ export const enrolmentSchema = z.object({
   requestedAtMs: timestampMsSchema,
   fromAddress: z.string(),
   csrFingerprint: z.string(),
+  assurance: assuranceSchema.default("software"),
 });
 /** `GET /api/v1/ca`: the only answer that an agent may read before it trusts the plane; it checks the fingerprint. */
 export const caResponseSchema = z.object({ ca: z.string() });

@@ -1,4 +1,5 @@
 import type {
+  Assurance,
   Birth,
   DeviceLifecycle,
   Enrolment,
@@ -51,6 +52,11 @@ export const devices = defineTable("devices", (column) => ({
   deadLetters: column.integer().notNull(),
   /** Issued to replace the one in force, and not used yet. */
   pendingCertificate: column.json<PendingCertificate>(),
+  assurance: column.text().$type<Assurance>().notNull(),
+  /** SubjectPublicKeyInfo (DER, base64) of the key in the device's TPM; null: its key is in a file. */
+  identityKey: column.text(),
+  /** Fingerprint of the endorsement key that was proved. */
+  endorsement: column.text(),
 }));
 export interface PendingCertificate {
   readonly serial: string;
@@ -106,6 +112,9 @@ export const enrolments = defineTable("enrolments", (column) => ({
   decidedAtMs: column.timeMs(),
   reason: column.text(),
   certificate: column.text(),
+  assurance: column.text().$type<Assurance>().notNull(),
+  identityKey: column.text(),
+  endorsement: column.text(),
 }));
 export type EnrolmentRow = typeof enrolments.$inferSelect;
 

@@ -36,6 +36,7 @@ export function toDeviceView(out: Output): ListView<DeviceSummary> {
       { title: "STATUS", cell: (device) => [...new Set(device.slots.map((slot) => slot.status))].join(",") || "-" },
       { title: "SEEN", cell: (device) => out.toAge(device.lastSeenMs) },
       { title: "PROFILE", cell: (device) => device.profile, wide: true },
+      { title: "KEY", cell: (device) => device.assurance, wide: true },
       { title: "LABELS", cell: (device) => toLabelText(device.labels), wide: true },
     ],
   };
@@ -54,6 +55,18 @@ function toPlacementText({ requested, proved, reason }: Placement): string {
   return `${where}; asked for ${requested.join(", ")}${reason === null ? "" : ` (${reason})`}`;
 }
 
+/** Where the device's private key is, as far as that was proved. */
+function toKeyText({ assurance, endorsement }: DeviceDetail): string {
+  switch (assurance) {
+    case "software":
+      return "software: in a file";
+    case "tpm":
+      return "tpm: in a TPM for which nobody vouches";
+    case "tpm-endorsed":
+      return `tpm-endorsed: in the TPM with the endorsement key ${endorsement ?? "that was removed"}`;
+  }
+}
+
 export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   const lines = [
     `device       ${detail.device}`,
@@ -63,6 +76,7 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     `integrity    ${detail.integrity}${detail.integrityReason === null ? "" : `: ${detail.integrityReason}`}`,
     `enrolled     ${detail.enrolledAtMs === null ? "not yet" : new Date(detail.enrolledAtMs).toISOString()}`,
     `certificate  ${detail.certificateNotAfterMs === null ? "none" : `valid until ${new Date(detail.certificateNotAfterMs).toISOString()}`}`,
+    `key          ${toKeyText(detail)}`,
     `agent        ${detail.birth?.agentVersion ?? "not heard of yet"}`,
     `clock        ${detail.clockSkewMs === null ? "not compared yet" : `${detail.clockSkewMs} ms from the plane's`}`,
     `temperature  ${toCelsius(detail)}`,

@@ -10,6 +10,7 @@ export function enrolmentView(out: Output): ListView<Enrolment> {
       { title: "DEVICE", cell: (enrolment) => enrolment.device },
       { title: "STATE", cell: (enrolment) => enrolment.state },
       { title: "PROFILE", cell: (enrolment) => enrolment.profile },
+      { title: "KEY", cell: (enrolment) => enrolment.assurance },
       { title: "FROM", cell: (enrolment) => enrolment.fromAddress },
       { title: "REQUESTED", cell: (enrolment) => out.toAge(enrolment.requestedAtMs) },
       { title: "REQUEST FINGERPRINT", cell: (enrolment) => enrolment.csrFingerprint, wide: true },

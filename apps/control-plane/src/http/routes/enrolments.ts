@@ -16,11 +16,14 @@ import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 const idParams = z.strictObject({ enrolment: idSchema });
-const errors = ["token_invalid", "token_spent", "csr_invalid", "device_exists"] as const;
+const errors = [
+  ...(["token_invalid", "token_spent", "csr_invalid", "device_exists"] as const),
+  ...(["tpm_malformed", "attestation_refused"] as const),
+];
 
 function toEnrolment(row: EnrolmentRow) {
-  const { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint } = row;
-  return { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint };
+  const { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint, assurance } = row;
+  return { enrolmentId, device, state, profile, requestedAtMs, fromAddress, csrFingerprint, assurance };
 }
 
 export interface EnrolmentRouteOptions {

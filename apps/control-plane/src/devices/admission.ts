@@ -1,0 +1,175 @@
+import { CodedError, type Clock } from "@fairlead/kernel";
+import type { Assurance, EnrolResponse, HttpErrorCode } from "@fairlead/protocol";
+import type { Device, EnrolmentRow, Transaction } from "@fairlead/store";
+import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
+import type { OpenAuthority } from "../authority/open-authority.ts";
+import type { Endpoints } from "../broker/endpoints.ts";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import { bindEndorsement } from "./endorsement-list.ts";
+
+const pollAfterMs = 2_000;
+
+export interface AdmissionOptions {
+  readonly tenant: string;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly authority: OpenAuthority;
+  readonly endpoints: Endpoints;
+  readonly certificateDays: number;
+  /** The newest root document of the trust repository; null before there is one. */
+  readonly readTrustRoot: () => Promise<string | null>;
+  readonly hooks: () => readonly DeviceHooks[];
+}
+
+export interface Decision {
+  readonly certificate: DeviceCertificate;
+  readonly actor: string;
+}
+
+type Owner =
+  | { readonly kind: "new" }
+  | { readonly kind: "again"; readonly revision: number }
+  | { readonly kind: "renewal"; readonly existing: Device };
+
+/** From a request to a device with a certificate: who may have the name, what the device is then, what it is told. */
+export interface Admission {
+  /** Who asks under this name. @throws CodedError `device_exists`: the name is another device's */
+  requireOwner(tx: Transaction, row: EnrolmentRow): Promise<Owner>;
+  issueFor(row: Pick<EnrolmentRow, "csr" | "device">): Promise<DeviceCertificate>;
+  admit(tx: Transaction, row: EnrolmentRow, decision: Decision): Promise<EnrolmentRow>;
+  toAnswer(row: EnrolmentRow): Promise<EnrolResponse>;
+}
+
+const levels: Readonly<Record<Assurance, number>> = { software: 0, tpm: 1, "tpm-endorsed": 2 };
+
+/** The same key stays in its TPM, whatever the device says of it the second time. */
+function toKeyFacts(row: EnrolmentRow, existing: Device | undefined) {
+  const { assurance, identityKey, endorsement } = row;
+  const isSameKey = existing !== undefined && (identityKey === null || existing.identityKey === identityKey);
+  if (isSameKey && levels[existing.assurance] > levels[assurance])
+    return {
+      assurance: existing.assurance,
+      identityKey: existing.identityKey,
+      endorsement: existing.endorsement,
+    };
+  return { assurance, identityKey, endorsement };
+}
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { audit, authority, clock, stream } = options;
+
+  const requireOwner: Admission["requireOwner"] = async (tx, { device, csrFingerprint, endorsement }) => {
+    const existing = await tx.devices.get(device);
+    if (existing === undefined) return { kind: "new" };
+    if (existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
+      return { kind: "again", revision: existing.revision };
+    const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
+    const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
+    const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
+    // A TPM that was cleared has another key and the same endorsement: it is the same device.
+    const isSame =
+      present?.csrFingerprint === csrFingerprint || (endorsement !== null && existing.endorsement === endorsement);
+    if (known && isSame) return { kind: "renewal", existing };
+    throw new CodedError<HttpErrorCode>("device_exists", `the device ${device} is enrolled already, with another key`, {
+      hint: "choose another name, or decommission the old device first",
+    });
+  };
+
+  return {
+    requireOwner,
+    issueFor: async (row) =>
+      await issueDeviceCertificate(authority.authority, {
+        request: await parseCertificateRequest(row.csr),
+        device: row.device,
+        tenant: options.tenant,
+        nowMs: clock.nowMs(),
+        days: options.certificateDays,
+      }),
+    toAnswer: async (row) => {
+      const { enrolmentId, device } = row;
+      if (row.state === "denied")
+        return { state: "denied", enrolmentId, reason: row.reason ?? "denied by an operator" };
+      if (row.state === "pending" || row.certificate === null) return { state: "pending", enrolmentId, pollAfterMs };
+      return {
+        state: "approved",
+        enrolmentId,
+        tenant: options.tenant,
+        device,
+        assurance: row.assurance,
+        certificate: row.certificate,
+        ca: authority.authority.certificatePem,
+        signingKeys: [...authority.signingKeys],
+        trustRoot: await options.readTrustRoot(),
+        mqttUrl: options.endpoints.mqttUrl(),
+        apiUrl: options.endpoints.apiUrl(),
+      };
+    },
+    admit: async (tx, row, { certificate, actor }) => {
+      const owner = await requireOwner(tx, row);
+      const issued = {
+        certificateSerial: certificate.serial,
+        certificateFingerprint: certificate.fingerprint,
+        certificateNotAfterMs: certificate.notAfterMs,
+        pendingCertificate: null,
+      } as const;
+      const change = {
+        state: "approved",
+        decidedAtMs: clock.nowMs(),
+        certificate: certificate.certificatePem,
+      } as const;
+      await tx.enrolments.update(row.enrolmentId, change);
+      if (row.endorsement !== null) await bindEndorsement(tx, { fingerprint: row.endorsement, device: row.device });
+      const facts = toKeyFacts(row, owner.kind === "renewal" ? owner.existing : undefined);
+      if (owner.kind === "renewal") {
+        // The same device: what it proved, its labels and a quarantine stay. The files of its identity are new.
+        const revision = owner.existing.revision + 1;
+        await tx.devices.update(row.device, { ...issued, ...facts, fileBaseline: null, revision });
+      } else {
+        // Another device under an old name begins anew: none of what the old one proved counts.
+        const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
+        const { device, labels, profile } = row;
+        const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
+        const enrolledAtMs = clock.nowMs();
+        const fresh: Device = { ...emptyDevice, ...issued, ...facts, ...identity, enrolledAtMs, revision };
+        if (owner.kind === "new") await tx.devices.add(fresh);
+        else await tx.devices.update(device, fresh);
+      }
+      const { assurance, endorsement } = facts;
+      const { serial, fingerprint } = certificate;
+      await audit.append(tx, {
+        actor,
+        action: owner.kind === "renewal" ? "device.renew-certificate" : "device.enrol",
+        subject: row.device,
+        reason: owner.kind === "renewal" ? "enrolled again with the same key" : "certificate issued",
+        details: { enrolmentId: row.enrolmentId, serial, fingerprint, assurance, endorsement },
+      });
+      await stream.emit(tx, "enrolment", row.enrolmentId);
+      await stream.emit(tx, "device", row.device);
+      for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, row.device);
+      return { ...row, ...change, assurance };
+    },
+  };
+}
+
+const emptyDevice = {
+  online: false,
+  session: null,
+  lastSeenMs: null,
+  birth: null,
+  birthAtMs: null,
+  reported: null,
+  reportedEpoch: null,
+  reportedRevision: null,
+  reportedAtMs: null,
+  integrity: "unknown",
+  integrityReason: "no evidence yet",
+  integrityAtMs: null,
+  chainIndex: null,
+  chainHead: null,
+  measurements: null,
+  fileBaseline: null,
+  clockSkewMs: null,
+  epoch: null,
+  deadLetters: 0,
+} as const satisfies Partial<Device>;
