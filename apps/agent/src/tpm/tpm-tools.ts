@@ -33,7 +33,7 @@ function toFailure(tool: string, error: Error & { readonly killed?: boolean }, t
     return new CodedError("tpm_unavailable", `the TPM did not answer ${tool} in time`, {
       hint: "check `tpm` in config.yaml, and that nothing else holds the TPM",
     });
-  if (foreign.test(text))
+  if (tool === "tpm2_load" && foreign.test(text))
     return new CodedError(
       "tpm_foreign",
       "this TPM does not hold this device's key: it is another one, or it was cleared",
@@ -92,7 +92,7 @@ export async function withTpm<Value>({ config, folder, use }: TpmUse<Value>): Pr
           await file.close();
         }
       },
-      write: (name, bytes) => writeFile(toPath(name), bytes, { mode: 0o600, flag: "wx" }),
+      write: (name, bytes) => writeFile(toPath(name), bytes, { mode: 0o600 }),
     });
   } finally {
     await flush(["-t", "-s"]).catch(() => undefined);

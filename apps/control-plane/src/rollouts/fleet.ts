@@ -1,6 +1,7 @@
 import { isSelected, parseSelector, type Placement } from "@fairlead/protocol";
 import type { FleetDevice, RolloutRecord } from "@fairlead/rollout";
 import type { DesiredSlotRow, Device, Repositories } from "@fairlead/store";
+import { toSelectableLabels } from "../devices/selectable-labels.ts";
 
 function toWantedShare(placement: Placement | null): number | null {
   const wanted = placement?.requested[0];
@@ -20,7 +21,7 @@ export function toFleetDevice(
   const { row } = known;
   return {
     device: device.device,
-    labels: device.labels,
+    labels: toSelectableLabels(device),
     lifecycle: device.lifecycle,
     online: device.online,
     desired:
@@ -54,7 +55,7 @@ export async function loadFleet(
   const selector = parseSelector(about.selector);
   const named = new Set(about.record?.devices.map(({ device }) => device));
   const devices = (await from.devices.list()).filter(
-    (device) => named.has(device.device) || isSelected(selector, device.labels),
+    (device) => named.has(device.device) || isSelected(selector, toSelectableLabels(device)),
   );
   const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
   const rowOf = new Map(rows.filter(({ slot }) => slot === about.slot).map((row) => [row.device, row]));

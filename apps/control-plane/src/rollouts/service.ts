@@ -16,6 +16,7 @@ import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
+import { toSelectableLabels } from "../devices/selectable-labels.ts";
 
 export interface ActOptions {
   readonly rolloutId: string;
@@ -47,11 +48,11 @@ export async function toStatus(from: Repositories, row: RolloutRow): Promise<Rol
 /** Two rollouts that move the same slot of the same device would fight; the second waits for the first. */
 async function assertNoOverlap(tx: Transaction, spec: RolloutSpec): Promise<void> {
   const selector = parseSelector(spec.selector);
-  const devices = (await tx.devices.list()).filter(({ labels }) => isSelected(selector, labels));
+  const devices = (await tx.devices.list()).filter((device) => isSelected(selector, toSelectableLabels(device)));
   for (const row of await tx.rollouts.listLive()) {
     if (row.slot !== spec.slot || row.state === "succeeded") continue;
     const other = parseSelector(row.selector);
-    const shared = devices.find(({ labels }) => isSelected(other, labels));
+    const shared = devices.find((device) => isSelected(other, toSelectableLabels(device)));
     if (shared === undefined) continue;
     throw new CodedError(
       "rollout_in_progress",

@@ -16,6 +16,7 @@ import { z } from "zod";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
 import { isInScope, toScopeText, type Scope } from "../../authority/scope.ts";
 import { toDeviceDetail, toDeviceSummary } from "../../devices/device-view.ts";
+import { toSelectableLabels } from "../../devices/selectable-labels.ts";
 import { requireMatch } from "../middleware/preconditions.ts";
 import { parseCursor, toCursor } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
@@ -48,7 +49,7 @@ async function selectDevices(
   for (let after = query.after ?? ""; ;) {
     const page = await store.read.devices.list({ after, limit: 1_000 });
     for (const device of page) {
-      if (isInScope(query.scope, device.labels) && isSelected(requirements, device.labels)) found.push(device);
+      if (isInScope(query.scope, device.labels) && isSelected(requirements, toSelectableLabels(device))) found.push(device);
       if (found.length > query.limit) return found;
       after = device.device;
     }
