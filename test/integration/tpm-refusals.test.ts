@@ -135,6 +135,9 @@ describe.skipIf(missing !== null)(`what a TPM did not prove${missing === null ? 
     const csr = await createCertificateRequest(toFileSigner(newPem()), "cam-1");
     const thief = { token: token["token"], device: "cam-1", csr, profile: "generic-x86" };
     expect(await plane.post("/api/v1/enrol", thief)).toMatchObject({ status: 409, code: "device_exists" });
+    // The right key with a token, which says nothing of a TPM this time: what was proved of the key stays.
+    const own = await createCertificateRequest(ours.signer, "cam-1");
+    expect(await plane.post("/api/v1/enrol", { ...thief, csr: own })).toMatchObject({ status: 200 });
     expect(await plane.device("cam-1")).toMatchObject({ assurance: "tpm-endorsed", labels: { site: "berlin" } });
   });
 
