@@ -19,7 +19,14 @@ const sendJson = (response: ServerResponse, status: number, body: unknown): void
 };
 const problem = { type: "about:blank", title: "No", status: 404, detail: "there is no device x", code: "not_found" };
 const device = {
-  ...{ device: "lab-1", labels: {}, profile: "generic-x86", lifecycle: "enrolled", online: true },
+  ...{
+    device: "lab-1",
+    labels: {},
+    profile: "generic-x86",
+    lifecycle: "enrolled",
+    online: true,
+    assurance: "software",
+  },
   ...{ lastSeenMs: null, integrity: "verified", slots: [] },
 };
 
