@@ -21,7 +21,7 @@ const unknownDevice = {
   ...{ online: false, session: null, lastSeenMs: null, birth: null, birthAtMs: null, reported: null },
   ...{ reportedEpoch: null, reportedRevision: null, reportedAtMs: null, integrityReason: null, integrityAtMs: null },
   ...{ chainIndex: null, chainHead: null, measurements: null, fileBaseline: null, clockSkewMs: null, epoch: null },
-  ...{ integrity: "unknown", deadLetters: 0 },
+  ...{ integrity: "unknown", deadLetters: 0, assurance: "software", identityKey: null, endorsement: null },
 } as const satisfies Partial<Device>;
 
 async function addSite(tx: Transaction, ids: SeededSite): Promise<void> {
@@ -44,7 +44,15 @@ async function addSite(tx: Transaction, ids: SeededSite): Promise<void> {
   await tx.enrolments.add({
     ...{ enrolmentId: ids.enrolment, tokenId: "tok", tokenHash: "none", device: `${ids.site}-2`, state: "pending" },
     ...{ profile: "generic-x86", labels, csr: "none", csrFingerprint: "none", fromAddress: "127.0.0.1" },
-    ...{ requestedAtMs: atMs, decidedAtMs: null, reason: null, certificate: null },
+    ...{
+      requestedAtMs: atMs,
+      decidedAtMs: null,
+      reason: null,
+      certificate: null,
+      assurance: "software" as const,
+      identityKey: null,
+      endorsement: null,
+    },
   });
   await tx.remediations.save({
     ...{ remediationId: ids.remediation, device: ids.device, open: false, updatedAtMs: atMs },

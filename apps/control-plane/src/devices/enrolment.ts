@@ -182,7 +182,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
 
     poll: async (enrolmentId, secret) => {
       const row = await store.read.enrolments.get(enrolmentId);
-      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(secret)) ? refuseToken() : admission.toAnswer(row);
+      return row === undefined || !isSameHash(row.tokenHash, toTokenHash(secret))
+        ? refuseToken()
+        : admission.toAnswer(row);
     },
 
     approve: async (enrolmentId, { actor, scope }) => {

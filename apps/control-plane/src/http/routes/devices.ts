@@ -49,7 +49,8 @@ async function selectDevices(
   for (let after = query.after ?? ""; ;) {
     const page = await store.read.devices.list({ after, limit: 1_000 });
     for (const device of page) {
-      if (isInScope(query.scope, device.labels) && isSelected(requirements, toSelectableLabels(device))) found.push(device);
+      if (isInScope(query.scope, device.labels) && isSelected(requirements, toSelectableLabels(device)))
+        found.push(device);
       if (found.length > query.limit) return found;
       after = device.device;
     }
