@@ -17,6 +17,7 @@ import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
+import { saveWipeIntent } from "./decommission/wipe-intent.ts";
 import { CertificateRenewal } from "./enrol/certificate-renewal.ts";
 import { Credentials } from "./enrol/credentials.ts";
 import type { Identity } from "./enrol/identity.ts";
@@ -56,6 +57,8 @@ export interface AgentOptions {
   readonly config: AgentConfig;
   readonly identity: Identity;
   readonly logger: Logger;
+  /** Called once the order to become empty is on the disk: the agent has to end. */
+  readonly onWipe: () => void;
 }
 
 function toArch(): Birth["arch"] {
@@ -64,7 +67,7 @@ function toArch(): Birth["arch"] {
 }
 
 /** Wires everything that a running device needs: adapters → services → one lifecycle. No decision is made here. */
-export async function openAgent({ paths, config, identity, logger }: AgentOptions): Promise<Service> {
+export async function openAgent({ paths, config, identity, logger, onWipe }: AgentOptions): Promise<Service> {
   const { tenant, device } = identity;
   const random = () => Math.random();
   const inState = (name: string) => join(paths.state, `${name}.json`);
@@ -332,13 +335,18 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     onModelRestored: (slot, digest) => slots.trustAgain(slot, digest),
     ...config.integrity,
   });
+  const beginWipe = (): void => {
+    saveWipeIntent(paths, { v: 1, device, askedAtMs: clock.nowMs() });
+    logger.warn("this device is decommissioned: everything on it goes");
+    onWipe();
+  };
   const inbox = new Inbox({
     saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
     roots,
     tenant,
     device,
     time,
-    handlers: createCommandHandlers({ slots, serving, keeper, integrity }),
+    handlers: createCommandHandlers({ slots, serving, keeper, integrity, beginWipe }),
     reply: (body) => void append("reply", body),
     onRefused: onRefused("command"),
     logger,

@@ -11,6 +11,7 @@ import { createEndpoints } from "./broker/endpoints.ts";
 import type { PlaneConfig } from "./config.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
+import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createEnrolments } from "./devices/enrolment.ts";
 import { createRenewals } from "./devices/renewal.ts";
@@ -21,6 +22,7 @@ import { toMetrics } from "./http/metrics.ts";
 import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
+import { createDecommissionRoutes } from "./http/routes/decommission.ts";
 import { createDeviceCertificateRoutes } from "./http/routes/device-certificate.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
@@ -76,6 +78,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const publishing: PlaneContext["link"] = {
     isConnected,
     publish: async (topic, payload, options) => await parts.link?.publish(topic, payload, options),
+    clearRetained: async (topic) => await parts.link?.clearRetained(topic),
   };
 
   const desired = createDesiredStates({
@@ -124,7 +127,10 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     link: publishing,
   };
   const trust = createTrustModule(context);
-  modules.push(...createModules(context, trust, config.models));
+  const { commands, ...controllers } = createModules(context, trust, config.models);
+  modules.push(...controllers.modules);
+  const endSessions = (device: string): void => link.disconnect(device);
+  const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
   const enrolments = createEnrolments({
     tenant,
@@ -157,7 +163,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createPageRoutes(),
     ...createEnrolmentRoutes({ store, enrolments, limit }),
     ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
-    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
+    ...createDeviceRoutes({ store, audit, stream, hooks }),
+    ...createDecommissionRoutes({ store, decommissions }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),

@@ -2,11 +2,13 @@ import { detectProfile, loadProfiles } from "@fairlead/hardware";
 import { CodedError } from "@fairlead/kernel";
 import { deviceIdSchema, labelsSchema } from "@fairlead/protocol";
 import { readFileSync, rmSync } from "node:fs";
+import { isWiping } from "../decommission/wipe-intent.ts";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
 import { createDataFolders, toDataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
 import { enrol } from "./enrol.ts";
+import { eraseDeviceKeys } from "./erase-keys.ts";
 
 export interface EnrolArguments {
   readonly server: string;
@@ -14,6 +16,8 @@ export interface EnrolArguments {
   readonly device: string;
   readonly data: string;
   readonly labels: readonly string[];
+  /** Erases the key that is there first: for a device whose key may be in other hands too. */
+  readonly newKey: boolean;
   /** Path of a root document that was brought by hand. */
   readonly trustRoot: string | undefined;
 }
@@ -39,6 +43,10 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
     });
   const labels = toLabels(args.labels);
   const paths = toDataPaths(args.data);
+  if (isWiping(paths))
+    throw new CodedError("wipe_unfinished", "this device was decommissioned and is not empty yet", {
+      hint: "let fairlead-agent run end by itself, then enrol",
+    });
   createDataFolders(paths);
   const config = await loadConfig(paths.root, process.env);
   const nowMs = () => Date.now();
@@ -46,6 +54,7 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
   const logger = createLogger({ level: config.logLevel, write, pretty: process.stderr.isTTY, nowMs });
   const profile = config.profile ?? (await detectProfile(await loadProfiles(profilesFolder))).metadata.name;
   const { readInventory } = await import("@fairlead/hardware/inventory");
+  if (args.newKey) eraseDeviceKeys(paths.identity);
   const trustRoot = args.trustRoot === undefined ? null : readFileSync(args.trustRoot, "utf8");
   const identity = await enrol({
     ...args,

@@ -57,6 +57,10 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
     publish: async (topic, payload, { retain = false } = {}) => {
       await broker?.publish(toTopic(topic), toPayload(payload), { retain });
     },
+    clearRetained: async (topic) => {
+      // An empty retained message removes the one before it (MQTT 3.1.1 §3.3.1.3).
+      await broker?.publish(toTopic(topic), new Uint8Array(), { retain: true });
+    },
     disconnect: (device) => void broker?.disconnectDevice(device),
     stats: () => broker?.stats(),
   };

@@ -77,6 +77,7 @@ export function toDeviceDetail(device: Device, facts: DeviceFacts): DeviceDetail
     lastWindow: facts.lastWindow ?? null,
     integrityReason: device.integrityReason,
     clockSkewMs: device.clockSkewMs,
+    decommission: device.decommission,
     telemetry: {
       epoch: epoch?.epoch ?? null,
       storedUpTo: epoch?.storedUpTo ?? 0,

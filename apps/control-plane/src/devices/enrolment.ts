@@ -6,7 +6,7 @@ import {
   type EnrolResponse,
   type HttpErrorCode,
 } from "@fairlead/protocol";
-import type { Device, EnrolmentRow, Store, Transaction } from "@fairlead/store";
+import type { Device, EnrolmentRow, EnrolmentToken, Store, Transaction } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
 import type { OpenAuthority } from "../authority/open-authority.ts";
 import { createToken, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
@@ -53,6 +53,29 @@ function refuse(code: HttpErrorCode, message: string, hint: string): never {
 }
 const refuseToken = () =>
   refuse("token_invalid", "the enrolment token is not valid here", "ask the operator for a token of this plane");
+
+interface Asking {
+  readonly token: EnrolmentToken;
+  readonly csrFingerprint: string;
+  readonly earlier: readonly EnrolmentRow[];
+}
+
+/**
+ * The name of a device that was decommissioned is given again, to a key that never had it and on a token that was made
+ * since: neither a token that was left over nor a key that lies somewhere brings the old device back.
+ */
+function requireFresh(existing: Device | undefined, { token, csrFingerprint, earlier }: Asking): void {
+  if (existing?.lifecycle !== "decommissioned") return;
+  if (token.createdAtMs <= (existing.decommission?.endedAtMs ?? 0))
+    return refuse(
+      "token_spent",
+      `the token is older than the end of ${existing.device}`,
+      "the name needs a new token: fairlead enrolments create-token",
+    );
+  if (earlier.some((one) => one.state === "approved" && one.csrFingerprint === csrFingerprint))
+    return refuse("key_retired", `the key belonged to ${existing.device}, which was decommissioned`, newKeyHint);
+}
+const newKeyHint = "enrol with a new key: fairlead-agent enrol --new-key";
 
 /** Token → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
@@ -195,10 +218,10 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       };
       const certificate = known.autoApprove ? await issueFor(row) : undefined;
       return await store.transaction(async (tx) => {
-        const same = (await tx.enrolments.listOfDevice(device)).find(
-          (earlier) => earlier.tokenHash === tokenHash && earlier.csrFingerprint === csr.keyFingerprint,
-        );
+        const earlier = await tx.enrolments.listOfDevice(device);
+        const same = earlier.find((one) => one.tokenHash === tokenHash && one.csrFingerprint === csr.keyFingerprint);
         const current = await tx.devices.get(device);
+        requireFresh(current, { token: known, csrFingerprint: csr.keyFingerprint, earlier });
         const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
         if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return toAnswer(same);
         await requireOwner(tx, row);
@@ -261,4 +284,5 @@ const emptyDevice = {
   clockSkewMs: null,
   epoch: null,
   deadLetters: 0,
+  decommission: null,
 } as const satisfies Partial<Device>;

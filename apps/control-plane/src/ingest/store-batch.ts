@@ -47,7 +47,8 @@ export async function storeBatch(
     const { device, receivedMs, message } = received;
     if (!batch.devices.has(device)) {
       const row = await tx.devices.get(device);
-      if (row === undefined) continue;
+      // What was still under way when a device was let go is not its state any more.
+      if (row === undefined || row.lifecycle === "decommissioned") continue;
       batch.devices.set(device, row);
     }
     lastSeen.set(device, receivedMs);

@@ -1,6 +1,7 @@
 import {
   deviceDetailSchema,
   deviceSummarySchema,
+  type DecommissionRequest,
   type DeviceDetail,
   type DeviceSummary,
   type Labels,
@@ -15,6 +16,7 @@ export interface DevicesClient {
   getTagged(device: string): Promise<Tagged<DeviceDetail>>;
   /** Replaces every label; `etag` makes it fail with `precondition_failed` when the device was changed meanwhile. */
   setLabels(device: string, labels: Labels, etag?: string): Promise<DeviceDetail>;
+  decommission(device: string, request?: DecommissionRequest): Promise<DeviceDetail>;
 }
 
 export function createDevicesClient(transport: Transport): DevicesClient {
@@ -22,6 +24,8 @@ export function createDevicesClient(transport: Transport): DevicesClient {
     list: (options) => readAll(transport, { path: ["devices"], item: deviceSummarySchema }, options),
     get: (device) => transport.read(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
     getTagged: (device) => transport.readTagged(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
+    decommission: (device, json = {}) =>
+      transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "decommission"], json }),
     setLabels: (device, labels, etag) =>
       transport.read(deviceDetailSchema, {
         method: "PATCH",

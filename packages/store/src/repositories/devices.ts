@@ -24,6 +24,8 @@ export interface DeviceRepository {
   listSlotsOf(devices: readonly string[]): Promise<DesiredSlotRow[]>;
   listSlotsOfRollout(rolloutId: string): Promise<DesiredSlotRow[]>;
   saveSlot(row: DesiredSlotRow): Promise<void>;
+  /** What a device that is gone should run: nothing, and no document says otherwise. */
+  removeDesired(device: string): Promise<void>;
   getDesired(device: string): Promise<DesiredDocument | undefined>;
   listDesired(): Promise<DesiredDocument[]>;
   listDesiredExpiring(beforeMs: number): Promise<DesiredDocument[]>;
@@ -86,6 +88,10 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .insert(deviceSlots)
         .values(row)
         .onConflictDoUpdate({ target: [deviceSlots.device, deviceSlots.slot], set: row });
+    },
+    removeDesired: async (device) => {
+      await db.delete(deviceSlots).where(eq(deviceSlots.device, device));
+      await db.delete(desiredDocuments).where(eq(desiredDocuments.device, device));
     },
     getDesired: async (device) =>
       (await db.select().from(desiredDocuments).where(eq(desiredDocuments.device, device)).limit(1))[0],

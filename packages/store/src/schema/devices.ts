@@ -1,5 +1,6 @@
 import type {
   Birth,
+  Decommission,
   DeviceLifecycle,
   Enrolment,
   IntegrityState,
@@ -51,6 +52,8 @@ export const devices = defineTable("devices", (column) => ({
   deadLetters: column.integer().notNull(),
   /** Issued to replace the one in force, and not used yet. */
   pendingCertificate: column.json<PendingCertificate>(),
+  /** How the device came to its end; null while nobody asked for that. */
+  decommission: column.json<Decommission>(),
 }));
 export interface PendingCertificate {
   readonly serial: string;
