@@ -39,10 +39,17 @@ async function serve(device: TestDevice): Promise<string> {
   device.run();
   await eventually("it is online", async () => (await plane.device(device.name)).online);
   const rolloutId = await rollOut(device.name);
-  await eventually("it serves, on trial", async () => {
-    const { slots, lastWindow } = await plane.device(device.name);
-    return slots[0]?.serving === true && slots[0].job?.state === "soaking" && lastWindow !== null;
-  });
+  await eventually(
+    "it serves, on trial",
+    async () => {
+      const { slots, lastWindow } = await plane.device(device.name);
+      if (lastWindow === null) throw new Error("no telemetry yet");
+      if (slots[0]?.serving !== true || slots[0].job?.state !== "soaking")
+        throw new Error(JSON.stringify([slots, (await plane.rollout(rolloutId)).reason]));
+      return true;
+    },
+    60_000,
+  );
   return rolloutId;
 }
 

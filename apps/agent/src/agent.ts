@@ -272,6 +272,8 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
     openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
     outbox.epoch,
   );
+  // Told at each birth and kept nowhere: who copies this folder copies the key, and not this process.
+  const instance = randomBytes(12).toString("hex");
   let skewed = false;
   const link = new PlaneLink({
     bus,
@@ -286,6 +288,7 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
       tenant,
       device,
       session: number,
+      instance,
       tsMs: Math.max(1_000_000_000_000, clock.nowMs()),
       agentVersion,
       ...capabilities,

@@ -14,6 +14,7 @@ import { createId } from "./create-id.ts";
 import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createEnrolments } from "./devices/enrolment.ts";
+import { createRelease } from "./devices/release.ts";
 import { createRenewals } from "./devices/renewal.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
@@ -90,7 +91,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     apiUrl: endpoints.apiUrl,
     sign,
   });
-  const services = { audit, stream, desired, hooks, isConnected };
+  const services = { audit, stream, desired, hooks, isConnected, createId: newId };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
   const renewals = createRenewals({
     ...{ tenant, store, clock, audit, stream, authority: authority.authority },
@@ -98,12 +99,15 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     onReplaced: (device) => parts.link?.disconnect(device),
   });
   const isInForce = (device: string, fingerprint: string) => renewals.admit(device, fingerprint);
+  /** Two who hold one key would take the session from each other for ever: once that is known, the one who has it keeps it. */
+  const isContended = async (device: string): Promise<boolean> =>
+    isConnected(device) && ((await store.read.devices.get(device))?.identityWatch?.finding ?? null) !== null;
   const link = createDeviceLink({
     tenant,
     host: config.host,
     port: config.mqttPort,
     tls: () => tls,
-    isInForce,
+    isInForce: async (device, fingerprint) => (await isInForce(device, fingerprint)) && !(await isContended(device)),
     clock,
     logger,
     endpoints,
@@ -130,6 +134,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const { commands, ...controllers } = createModules(context, trust, config.models);
   modules.push(...controllers.modules);
   const endSessions = (device: string): void => link.disconnect(device);
+  const release = createRelease({ ...context, hooks, endSessions });
   const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
   const enrolments = createEnrolments({
@@ -164,7 +169,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEnrolmentRoutes({ store, enrolments, limit }),
     ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ...createDeviceRoutes({ store, audit, stream, hooks }),
-    ...createDecommissionRoutes({ store, decommissions }),
+    ...createDecommissionRoutes({ store, decommissions, release }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),

@@ -175,6 +175,7 @@ export {
   patchDeviceRequestSchema,
   decommissionSchema,
   decommissionRequestSchema,
+  releaseDeviceRequestSchema,
   wipedRequestSchema,
   wipedResponseSchema,
   type Decommission,

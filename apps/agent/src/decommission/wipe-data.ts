@@ -11,6 +11,11 @@ function listOutboxFiles({ outbox }: DataPaths): string[] {
     .map((name) => join(folder, name));
 }
 
+/** What was not sent yet is lost with it. */
+export function removeOutbox(paths: DataPaths): void {
+  for (const path of listOutboxFiles(paths)) rmSync(path, { force: true });
+}
+
 /**
  * Everything that Fairlead wrote on this device but its identity: what serves goes first, then models, the queue of what
  * was measured, and the state with trusted metadata, desired state and evidence chain. Named one by one: the data

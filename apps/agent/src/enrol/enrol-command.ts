@@ -2,10 +2,12 @@ import { detectProfile, loadProfiles } from "@fairlead/hardware";
 import { CodedError } from "@fairlead/kernel";
 import { deviceIdSchema, labelsSchema } from "@fairlead/protocol";
 import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { isWiping } from "../decommission/wipe-intent.ts";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
-import { createDataFolders, toDataPaths } from "../paths.ts";
+import { removeOutbox } from "../decommission/wipe-data.ts";
+import { createDataFolders, toDataPaths, type DataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
 import { enrol } from "./enrol.ts";
 import { eraseDeviceKeys } from "./erase-keys.ts";
@@ -36,6 +38,17 @@ function toLabels(pairs: readonly string[]): Record<string, string> {
   });
 }
 
+/**
+ * What a copy of this folder may hold as well goes: key, queue and evidence chain. The next identity counts anew, and
+ * shares no place with what a copy has sent.
+ */
+function forgetIdentity(paths: DataPaths): void {
+  eraseDeviceKeys(paths.identity);
+  removeOutbox(paths);
+  for (const name of ["chain.json", "chain.json.previous", "session.json", "session.json.previous"])
+    rmSync(join(paths.state, name), { force: true });
+}
+
 export async function runEnrol(args: EnrolArguments): Promise<void> {
   if (!deviceIdSchema.safeParse(args.device).success)
     throw new CodedError("usage", `"${args.device}" cannot be a device name`, {
@@ -54,7 +67,7 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
   const logger = createLogger({ level: config.logLevel, write, pretty: process.stderr.isTTY, nowMs });
   const profile = config.profile ?? (await detectProfile(await loadProfiles(profilesFolder))).metadata.name;
   const { readInventory } = await import("@fairlead/hardware/inventory");
-  if (args.newKey) eraseDeviceKeys(paths.identity);
+  if (args.newKey) forgetIdentity(paths);
   const trustRoot = args.trustRoot === undefined ? null : readFileSync(args.trustRoot, "utf8");
   const identity = await enrol({
     ...args,

@@ -60,6 +60,11 @@ export function toDeviceSummary(device: Device, rows: readonly DesiredSlotRow[])
   };
 }
 
+function toCloned({ identityWatch }: Device): DeviceDetail["cloned"] {
+  const finding = identityWatch?.finding ?? null;
+  return finding === null ? null : { ...finding, evidence: [...finding.evidence] };
+}
+
 export interface DeviceFacts {
   readonly rows: readonly DesiredSlotRow[];
   readonly lastWindow: TelemetryWindow | undefined;
@@ -78,6 +83,7 @@ export function toDeviceDetail(device: Device, facts: DeviceFacts): DeviceDetail
     integrityReason: device.integrityReason,
     clockSkewMs: device.clockSkewMs,
     decommission: device.decommission,
+    cloned: toCloned(device),
     telemetry: {
       epoch: epoch?.epoch ?? null,
       storedUpTo: epoch?.storedUpTo ?? 0,

@@ -3,6 +3,7 @@ import type { Device, HostWindowRow, SlotWindowRow, Transaction } from "@fairlea
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
 import type { OpenDesiredStates } from "../devices/desired-states.ts";
+import { noteSighting, toChainSightings } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 
 const keepEvidence = 50;
@@ -14,6 +15,7 @@ export interface HandlerServices {
   readonly desired: Pick<OpenDesiredStates, "converge">;
   readonly hooks: () => readonly DeviceHooks[];
   readonly isConnected: (device: string) => boolean;
+  readonly createId: (prefix: string) => string;
 }
 
 /** The work of one transaction: rows gathered for one insert, devices read once. */
@@ -83,6 +85,13 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
     });
     for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, { kind: "clock-skew", skewMs });
   }
+  if (body.instance !== undefined) {
+    const { instance, session } = body;
+    await noteSighting(batch, device, {
+      kind: "birth",
+      ...{ instance, session, address: received.address, atMs: receivedMs },
+    });
+  }
   await batch.services.desired.converge(batch.tx, device, body.generation);
   for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device);
   await announce(batch, device);
@@ -145,6 +154,7 @@ const onEvidence: Handler<"evidence"> = async (batch, { device, receivedMs }, { 
   if (row === undefined) return;
   const { epoch, seq, evidence } = body;
   const slots = await batch.tx.devices.listSlots(device);
+  for (const sighting of toChainSightings(row, evidence, receivedMs)) await noteSighting(batch, device, sighting);
   const { appraisal, change } = appraiseEvidence(row, slots, { evidence, nowMs: receivedMs });
   const link = { device, epoch, seq, chainIndex: evidence.index, receivedMs, evidence, verdict: appraisal };
   await batch.tx.evidence.add(link, keepEvidence);

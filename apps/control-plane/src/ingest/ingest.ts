@@ -146,7 +146,13 @@ export function createIngest(options: IngestOptions): Ingest {
         return undefined;
       }
       const { device } = identity;
-      const received = toReceived({ device, topic, payload, receivedMs: clock.nowMs() });
+      const received = toReceived({
+        device,
+        address: identity.address ?? null,
+        topic,
+        payload,
+        receivedMs: clock.nowMs(),
+      });
       const claimed = received.message.kind === "birth" ? received.message.body : undefined;
       const isForeign = claimed !== undefined && (claimed.device !== device || claimed.tenant !== identity.tenant);
       const foreign = { code: "identity_mismatch", message: "the birth names another device than the certificate" };

@@ -1,5 +1,6 @@
 import type { Transaction } from "@fairlead/store";
 import { announce, changeDevice, handlers, type Batch, type HandlerServices } from "./handlers.ts";
+import { noteRepeated } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 import { createSequenceTracker, type Position } from "./sequence.ts";
 
@@ -53,7 +54,10 @@ export async function storeBatch(
     }
     lastSeen.set(device, receivedMs);
     const position = toPosition(received);
-    if (position !== undefined && !(await sequences.accept(position, receivedMs))) continue;
+    if (position !== undefined && !(await sequences.accept(position, receivedMs))) {
+      await noteRepeated(batch, received, position);
+      continue;
+    }
     await dispatch(batch, received);
     if (message.kind === "birth") {
       const stored = await tx.sequences.getEpoch(device, message.body.epoch);

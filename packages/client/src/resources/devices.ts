@@ -17,6 +17,8 @@ export interface DevicesClient {
   /** Replaces every label; `etag` makes it fail with `precondition_failed` when the device was changed meanwhile. */
   setLabels(device: string, labels: Labels, etag?: string): Promise<DeviceDetail>;
   decommission(device: string, request?: DecommissionRequest): Promise<DeviceDetail>;
+  /** Ends the quarantine of a device whose identity was used in two places. */
+  release(device: string, reason: string): Promise<DeviceDetail>;
 }
 
 export function createDevicesClient(transport: Transport): DevicesClient {
@@ -26,6 +28,8 @@ export function createDevicesClient(transport: Transport): DevicesClient {
     getTagged: (device) => transport.readTagged(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
     decommission: (device, json = {}) =>
       transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "decommission"], json }),
+    release: (device, reason) =>
+      transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "release"], json: { reason } }),
     setLabels: (device, labels, etag) =>
       transport.read(deviceDetailSchema, {
         method: "PATCH",

@@ -47,6 +47,13 @@ export const decommissionSchema = z.object({
   wipe: z.enum(["pending", "confirmed", "unconfirmed"]),
 });
 
+export const clonedSchema = z.object({
+  code: z.string(),
+  reason: z.string(),
+  evidence: z.array(z.string()),
+  foundAtMs: timestampMsSchema,
+});
+
 export const deviceDetailSchema = deviceSummarySchema.extend({
   enrolledAtMs: timestampMsSchema.nullable(),
   certificateNotAfterMs: timestampMsSchema.nullable(),
@@ -56,6 +63,8 @@ export const deviceDetailSchema = deviceSummarySchema.extend({
   integrityReason: z.string().nullable(),
   clockSkewMs: z.number().nullable(),
   decommission: decommissionSchema.nullable(),
+  /** Why this identity is taken to be used in two places; null while nothing says so. */
+  cloned: clonedSchema.nullable(),
   telemetry: z.object({ epoch: z.string().nullable(), storedUpTo: z.int(), deadLetters: z.int(), gaps: z.int() }),
 });
 
@@ -66,6 +75,8 @@ export const decommissionRequestSchema = z.strictObject({
   force: z.boolean().default(false),
   reason: z.string().max(256).default("by an operator"),
 });
+export const releaseDeviceRequestSchema = z.strictObject({ reason: z.string().min(1).max(256) });
+
 /** What a device says once everything but its keys is gone, with the certificate that it is about to lose. */
 export const wipedRequestSchema = z.strictObject({ v: z.literal(1) });
 export const wipedResponseSchema = z.object({ ended: z.literal(true) });

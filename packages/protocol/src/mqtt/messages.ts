@@ -37,6 +37,11 @@ export const birthSchema = z.strictObject({
   tenant: tenantSchema,
   device: deviceIdSchema,
   session: z.int().min(1),
+  /** Random, of this process alone and never on its disk. Agents of before do not say it. */
+  instance: z
+    .string()
+    .regex(/^[0-9a-f]{24}$/u)
+    .optional(),
   tsMs: timestampMsSchema,
   agentVersion: z.string().max(64),
   profile: profileNameSchema,

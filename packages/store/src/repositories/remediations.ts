@@ -80,6 +80,7 @@ export function createRemediationRepository(db: Database): RemediationRepository
 export interface AlertRepository {
   add(row: AlertRow): Promise<void>;
   resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
+  resolveOfDevice(device: string, kind: string, resolvedAtMs: number): Promise<void>;
   /** Newest first. */
   list(limit: number): Promise<AlertRow[]>;
 }
@@ -94,6 +95,12 @@ export function createAlertRepository(db: Database): AlertRepository {
         .update(alerts)
         .set({ state: "resolved", resolvedAtMs })
         .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing")));
+    },
+    resolveOfDevice: async (device, kind, resolvedAtMs) => {
+      await db
+        .update(alerts)
+        .set({ state: "resolved", resolvedAtMs })
+        .where(and(eq(alerts.device, device), eq(alerts.kind, kind), eq(alerts.state, "firing")));
     },
     list: async (limit) => await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit),
   };

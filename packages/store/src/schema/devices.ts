@@ -12,7 +12,7 @@ import type {
   Role,
   SignedRelease,
 } from "@fairlead/protocol";
-import type { FileBaseline } from "@fairlead/integrity";
+import type { FileBaseline, IdentityWatch } from "@fairlead/integrity";
 import { defineTable } from "./define-table.ts";
 
 export const devices = defineTable("devices", (column) => ({
@@ -54,6 +54,10 @@ export const devices = defineTable("devices", (column) => ({
   pendingCertificate: column.json<PendingCertificate>(),
   /** How the device came to its end; null while nobody asked for that. */
   decommission: column.json<Decommission>(),
+  /** Where and as which process it was seen, and what speaks for two of them; null until it was seen. */
+  identityWatch: column.json<IdentityWatch>(),
+  /** When an operator let it go from a quarantine for being used twice; until then no certificate counts. */
+  releasedAtMs: column.timeMs(),
 }));
 export interface PendingCertificate {
   readonly serial: string;

@@ -69,7 +69,7 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     `inference    ${detail.reported?.inferenceEndpoint ?? "no endpoint reported"}`,
     `telemetry    stored up to ${detail.telemetry.storedUpTo}, ${detail.telemetry.gaps} gaps, ${detail.telemetry.deadLetters} dead letters`,
   ];
-  lines.push(...describeEnd(detail));
+  lines.push(...describeClone(detail), ...describeEnd(detail));
   for (const slot of detail.slots) {
     const desired = slot.desired === null ? "nothing" : `${slot.desired.model} ${slot.desired.version}`;
     const running = slot.running === null ? "nothing" : `${slot.running.model} ${slot.running.version}`;
@@ -86,6 +86,16 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   }
   for (const { slot, choice } of detail.reported?.slots ?? []) if (choice) lines.push(...describeChoice(slot, choice));
   return lines;
+}
+
+/** What speaks for two devices with this identity. */
+function describeClone({ cloned, lifecycle }: DeviceDetail): string[] {
+  if (cloned === null) return [];
+  const next = lifecycle === "quarantined" ? "; fairlead devices release ends this" : "";
+  return [
+    `cloned       ${cloned.reason} (${cloned.code}), found ${new Date(cloned.foundAtMs).toISOString()}${next}`,
+    ...cloned.evidence.map((fact) => `             ${fact}`),
+  ];
 }
 
 /** How the device was or is being let go. */

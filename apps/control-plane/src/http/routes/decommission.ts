@@ -2,24 +2,27 @@ import {
   decommissionRequestSchema,
   deviceDetailSchema,
   deviceIdSchema,
+  releaseDeviceRequestSchema,
   wipedRequestSchema,
   wipedResponseSchema,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import type { Decommissions } from "../../devices/decommission.ts";
+import type { createRelease } from "../../devices/release.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 import { loadDetail } from "./devices.ts";
 
 export interface DecommissionRouteOptions {
   readonly store: Store;
   readonly decommissions: Decommissions;
+  readonly release: ReturnType<typeof createRelease>;
 }
 
 const params = z.strictObject({ device: deviceIdSchema });
 
 /** The end of a device: asked for by an operator, said by the device. */
-export function createDecommissionRoutes({ store, decommissions }: DecommissionRouteOptions): AnyRoute[] {
+export function createDecommissionRoutes({ store, decommissions, release }: DecommissionRouteOptions): AnyRoute[] {
   return [
     defineRoute({
       method: "POST",
@@ -44,6 +47,19 @@ export function createDecommissionRoutes({ store, decommissions }: DecommissionR
       errors: ["not_found", "precondition_failed"],
       handle: async ({ params: { device }, actor, headers }) => {
         await decommissions.begin(device, { force: true, reason: "by an operator", actor, headers });
+        return await loadDetail(store, device);
+      },
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/devices/:device/release",
+      summary: "End the quarantine of a device that was used twice: it needs another key and a new token.",
+      permission: "administer",
+      request: { params, body: releaseDeviceRequestSchema },
+      response: deviceDetailSchema,
+      errors: ["not_found", "conflict", "precondition_failed"],
+      handle: async ({ params: { device }, body, actor, headers }) => {
+        await release(device, { ...body, actor, headers });
         return await loadDetail(store, device);
       },
     }),
