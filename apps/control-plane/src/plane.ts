@@ -19,6 +19,7 @@ import { createRenewals } from "./devices/renewal.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp } from "./http/app.ts";
+import { createDeviceConnections } from "./http/device-connections.ts";
 import { toMetrics } from "./http/metrics.ts";
 import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
@@ -93,10 +94,14 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   const services = { audit, stream, desired, hooks, isConnected, createId: newId };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
+  const connections = createDeviceConnections();
   const renewals = createRenewals({
     ...{ tenant, store, clock, audit, stream, authority: authority.authority },
     certificateDays: config.deviceCertificateDays,
-    onReplaced: (device) => parts.link?.disconnect(device),
+    onReplaced: (device, fingerprint) => {
+      parts.link?.disconnect(device);
+      connections.end(device, fingerprint);
+    },
   });
   const isInForce = (device: string, fingerprint: string) => renewals.admit(device, fingerprint);
   /** Two who hold one key would take the session from each other for ever: once that is known, the one who has it keeps it. */
@@ -133,7 +138,10 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const trust = createTrustModule(context);
   const { commands, ...controllers } = createModules(context, trust, config.models);
   modules.push(...controllers.modules);
-  const endSessions = (device: string): void => link.disconnect(device);
+  const endSessions = (device: string): void => {
+    link.disconnect(device);
+    connections.end(device);
+  };
   const release = createRelease({ ...context, hooks, endSessions });
   const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
@@ -175,7 +183,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, clock, logger, routes });
+  const app = createApp({ audit, tenant, store, isInForce, connections, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
@@ -192,6 +200,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     hooks,
     offlineAfterMs: config.offlineAfterMs,
     keepTelemetryMs: config.keepTelemetryMs,
+    endSessions,
   });
   const closing: Service = { name: "store", start: async () => undefined, stop: () => store.close() };
   const readiness: Service = {

@@ -18,6 +18,8 @@ export interface DeviceRepository {
   update(device: string, change: Partial<Omit<Device, "device">>): Promise<void>;
   countDeadLetter(device: string): Promise<void>;
   listSilent(beforeMs: number): Promise<Device[]>;
+  /** Those who are connected with a certificate that is over. */
+  listOnlineExpired(nowMs: number): Promise<Device[]>;
   listVerifiedBefore(timeMs: number): Promise<Device[]>;
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
@@ -62,6 +64,11 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .from(devices)
         .where(and(eq(devices.online, true), silent));
     },
+    listOnlineExpired: async (nowMs) =>
+      await db
+        .select()
+        .from(devices)
+        .where(and(eq(devices.online, true), lt(devices.certificateNotAfterMs, nowMs))),
     listVerifiedBefore: async (timeMs) =>
       await db
         .select()

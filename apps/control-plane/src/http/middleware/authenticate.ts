@@ -5,6 +5,7 @@ import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
+import type { DeviceConnections } from "../device-connections.ts";
 import { mayCall } from "../roles.ts";
 import type { Caller, Permission } from "../route.ts";
 
@@ -14,6 +15,7 @@ export interface AuthenticateOptions {
   readonly clock: Clock;
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly connections: Pick<DeviceConnections, "note">;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
@@ -44,7 +46,8 @@ async function authenticateDevice(
   if (identity === undefined) return undefined;
   const { device, tenant, fingerprint } = identity;
   if (socket.authorized && tenant === options.tenant && (await options.isInForce(device, fingerprint))) {
-    return { kind: "device", device: identity.device };
+    options.connections.note(device, fingerprint, socket);
+    return { kind: "device", device };
   }
   return refuse("unauthenticated", "the device certificate is not in force", "enrol the device again");
 }
