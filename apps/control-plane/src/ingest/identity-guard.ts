@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { noSightings, verifyChain, watchIdentity, type CloneFinding, type IdentitySighting } from "@fairlead/integrity";
 import type { Evidence } from "@fairlead/protocol";
 import type { Device } from "@fairlead/store";
-import { announce, changeDevice, type Batch } from "./handlers.ts";
+import { announce, changeDevice, type Batch } from "./batch.ts";
 import type { Received } from "./parse-message.ts";
 import type { Position } from "./sequence.ts";
 

@@ -3,7 +3,7 @@ import type { PeerIdentity } from "@fairlead/bus/broker";
 import { hasErrorCode, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { Store } from "@fairlead/store";
 import type { DeviceLink } from "../context.ts";
-import type { HandlerServices } from "./handlers.ts";
+import type { HandlerServices } from "./batch.ts";
 import { toDead, toReceived, type Received } from "./parse-message.ts";
 import { skipGap } from "./sequence.ts";
 import { storeBatch, type Acknowledgement } from "./store-batch.ts";

@@ -1,5 +1,6 @@
 import type { Transaction } from "@fairlead/store";
-import { announce, changeDevice, handlers, type Batch, type HandlerServices } from "./handlers.ts";
+import { announce, changeDevice, type Batch, type HandlerServices } from "./batch.ts";
+import { handlers } from "./handlers.ts";
 import { noteRepeated } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 import { createSequenceTracker, type Position } from "./sequence.ts";
