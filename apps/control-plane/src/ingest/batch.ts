@@ -16,6 +16,8 @@ export interface Batch {
   readonly tx: Transaction;
   readonly services: HandlerServices;
   readonly devices: Map<string, Device>;
+  /** Devices whose windows of the future were looked at in this transaction. */
+  readonly futureNoted: Set<string>;
   readonly hosts: HostWindowRow[];
   readonly slots: SlotWindowRow[];
 }

@@ -80,19 +80,27 @@ function toPlaneTimeMs(t1Ms: number, skewMs: number, receivedMs: number): number
   return Math.min(receivedMs, Math.abs(skewMs) > limits.clockSkewMs ? t1Ms - skewMs : t1Ms);
 }
 
-/** Nothing is measured in the future: a window that ends there says that the clock is off since, and by how much at least. */
+const skewAction = "device.clock-skew";
+const noteAgainAfterMs = 3_600_000;
+
+/**
+ * Nothing is measured in the future: a window that ends there was measured by a clock that was wrong then. The clock may
+ * be right by now, so the device's skew stays what its birth said; the window is placed at its receipt, and said once an hour.
+ */
 async function noteFuture(batch: Batch, { device, receivedMs }: Received, t1Ms: number): Promise<void> {
-  const known = batch.devices.get(device)?.clockSkewMs ?? 0;
+  const known = Math.max(0, batch.devices.get(device)?.clockSkewMs ?? 0);
   const skewMs = t1Ms - receivedMs;
-  if (skewMs - Math.max(0, known) <= limits.clockSkewMs) return;
-  await changeDevice(batch, device, { clockSkewMs: skewMs });
+  if (skewMs - known <= limits.clockSkewMs || batch.futureNoted.has(device)) return;
+  batch.futureNoted.add(device);
+  const lately = await batch.tx.audit.list({ subject: device, limit: 50 });
+  if (lately.some(({ action, tsMs }) => action === skewAction && tsMs > receivedMs - noteAgainAfterMs)) return;
   await noteSkew(batch, device, skewMs);
 }
 
 async function noteSkew(batch: Batch, device: string, skewMs: number): Promise<void> {
   await batch.services.audit.append(batch.tx, {
     actor: "plane:ingest",
-    action: "device.clock-skew",
+    action: skewAction,
     subject: device,
     reason: "the device's clock is wrong; its telemetry is placed by ours",
     details: { skewMs, limitMs: limits.clockSkewMs },

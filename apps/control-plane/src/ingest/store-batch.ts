@@ -42,7 +42,7 @@ export async function storeBatch(
   messages: readonly Received[],
 ): Promise<readonly Acknowledgement[]> {
   const sequences = createSequenceTracker(tx);
-  const batch: Batch = { tx, services, devices: new Map(), hosts: [], slots: [] };
+  const batch: Batch = { tx, services, devices: new Map(), futureNoted: new Set(), hosts: [], slots: [] };
   const lastSeen = new Map<string, number>();
   const births = new Map<string, Acknowledgement>();
   for (const received of messages) {
