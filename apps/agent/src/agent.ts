@@ -25,9 +25,10 @@ import { createIntegrityService } from "./integrity/integrity-service.ts";
 import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
 import { noteEndpoint } from "./link/endpoint-file.ts";
 import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSchema } from "./link/counters.ts";
+import { createPlaneStarts, planeStartsSchema } from "./link/plane-starts.ts";
 import { PlaneLink } from "./link/plane-link.ts";
 import { toReported } from "./link/reported.ts";
-import { createTrustedTime } from "./link/trusted-time.ts";
+import { createTrustedTime, raiseToCertificate } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
 import { choicesSchema } from "./models/choice/choice-record.ts";
@@ -96,6 +97,7 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
   };
 
   const time = createTrustedTime(clock);
+  raiseToCertificate(time, { clock, certificatePem: identity.certificatePem, logger });
   const roots = createTrustRoots(
     [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
   );
@@ -310,6 +312,13 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
       }),
     onDesired: (payload) => desired.receive(payload),
     onCommand: (commandId, payload) => inbox.receive(commandId, payload),
+    onStarts: createPlaneStarts({
+      saved: openSavedState({ path: inState("plane"), schema: planeStartsSchema, logger }),
+      onForked: ({ known, seen }) => {
+        logger.error("the plane does not remember a start of its own: it is a copy, or was restored", { known, seen });
+        emit({ kind: "plane-forked", known, seen });
+      },
+    }),
     onSkew: (skewMs) => {
       const now = Math.abs(skewMs) > limits.clockSkewMs;
       if (now && !skewed) emit({ kind: "clock-skew", skewMs });

@@ -8,6 +8,7 @@ import { saveFile } from "./authority/files.ts";
 import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
+import { createForkWatch, noteStart } from "./broker/plane-starts.ts";
 import type { PlaneConfig } from "./config.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
@@ -74,7 +75,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
 
   const modules: PlaneModule[] = [];
-  const hooks = (): readonly DeviceHooks[] => modules.map((module) => module.hooks);
+  const watches: DeviceHooks[] = [];
+  const hooks = (): readonly DeviceHooks[] => [...watches, ...modules.map((module) => module.hooks)];
   const parts: { link?: OpenDeviceLink; ingest?: Ingest } = {};
   const isConnected = (device: string) => parts.link?.isConnected(device) ?? false;
   const publishing: PlaneContext["link"] = {
@@ -113,6 +115,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     port: config.mqttPort,
     tls: () => tls,
     isInForce: async (device, fingerprint) => (await isInForce(device, fingerprint)) && !(await isContended(device)),
+    starts: await noteStart(store),
     clock,
     logger,
     endpoints,
@@ -135,6 +138,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     desired,
     link: publishing,
   };
+  watches.push(createForkWatch(context));
   const trust = createTrustModule(context);
   const { commands, ...controllers } = createModules(context, trust, config.models);
   modules.push(...controllers.modules);
