@@ -1,8 +1,8 @@
 import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
 import { createMqttBus } from "@fairlead/bus";
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { CodedError, Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
-import { limits, type Birth, type EventData, type Reported } from "@fairlead/protocol";
+import { Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+import { limits, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
@@ -17,7 +17,6 @@ import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
-import { saveWipeIntent } from "./decommission/wipe-intent.ts";
 import { CertificateRenewal } from "./enrol/certificate-renewal.ts";
 import { Credentials } from "./enrol/credentials.ts";
 import type { Identity } from "./enrol/identity.ts";
@@ -43,8 +42,9 @@ import { createForwarder } from "./outbox/forwarder.ts";
 import { toEventBody } from "./outbox/outbox-message.ts";
 import { openOutbox } from "./outbox/outbox.ts";
 import type { DataPaths } from "./paths.ts";
-import { ownFolder, profilesFolder, readAgentVersion, servingEntry } from "./places.ts";
+import { ownFolder, profilesFolder, readAgentVersion, servingEntry, toArch } from "./places.ts";
 import { openSavedState } from "./saved-state.ts";
+import { close } from "./closing-service.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
 import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
 import { toSidecarConfigs } from "./serving/runtime-config.ts";
@@ -58,17 +58,12 @@ export interface AgentOptions {
   readonly config: AgentConfig;
   readonly identity: Identity;
   readonly logger: Logger;
-  /** Called once the order to become empty is on the disk: the agent has to end. */
-  readonly onWipe: () => void;
-}
-
-function toArch(): Birth["arch"] {
-  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
-  throw new CodedError("arch_unsupported", `${process.arch} is not supported`, { hint: "use an x64 or arm64 device" });
+  /** Puts the order to become empty on the disk, and has the agent end for it. */
+  readonly beginWipe: () => void;
 }
 
 /** Wires everything that a running device needs: adapters → services → one lifecycle. No decision is made here. */
-export async function openAgent({ paths, config, identity, logger, onWipe }: AgentOptions): Promise<Service> {
+export async function openAgent({ paths, config, identity, logger, beginWipe }: AgentOptions): Promise<Service> {
   const { tenant, device } = identity;
   const random = () => Math.random();
   const inState = (name: string) => join(paths.state, `${name}.json`);
@@ -274,7 +269,6 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
     openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
     outbox.epoch,
   );
-  // Told at each birth and kept nowhere: who copies this folder copies the key, and not this process.
   const instance = randomBytes(12).toString("hex");
   let skewed = false;
   const link = new PlaneLink({
@@ -314,10 +308,7 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
     onCommand: (commandId, payload) => inbox.receive(commandId, payload),
     onStarts: createPlaneStarts({
       saved: openSavedState({ path: inState("plane"), schema: planeStartsSchema, logger }),
-      onForked: ({ known, seen }) => {
-        logger.error("the plane does not remember a start of its own: it is a copy, or was restored", { known, seen });
-        emit({ kind: "plane-forked", known, seen });
-      },
+      ...{ emit, logger },
     }),
     onSkew: (skewMs) => {
       const now = Math.abs(skewMs) > limits.clockSkewMs;
@@ -347,11 +338,6 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
     onModelRestored: (slot, digest) => slots.trustAgain(slot, digest),
     ...config.integrity,
   });
-  const beginWipe = (): void => {
-    saveWipeIntent(paths, { v: 1, device, askedAtMs: clock.nowMs() });
-    logger.warn("this device is decommissioned: everything on it goes");
-    onWipe();
-  };
   const inbox = new Inbox({
     saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
     roots,
@@ -383,11 +369,6 @@ export async function openAgent({ paths, config, identity, logger, onWipe }: Age
     ...config.batch.map((job) => new FolderJob({ ...job, ...source })),
     ...config.pipelines.map((pipeline) => new TopicJob({ ...pipeline, ...source })),
   ];
-  const close = (name: string, end: () => void | Promise<void>): Service => ({
-    name,
-    start: async () => undefined,
-    stop: async () => end(),
-  });
   const renewal = new CertificateRenewal({
     ...{ folder: paths.identity, device, apiUrl: identity.apiUrl, credentials, logger },
     nowMs,

@@ -2,11 +2,12 @@ import { toErrorMessage, type Logger } from "@fairlead/kernel";
 import { openAgent } from "./agent.ts";
 import { loadConfig, type AgentConfig } from "./config.ts";
 import { finishWipe } from "./decommission/finish-wipe.ts";
-import { isWiping, readWipeIntent } from "./decommission/wipe-intent.ts";
+import { isWiping, noteWipe, readWipeIntent } from "./decommission/wipe-intent.ts";
 import { toCertificateLife } from "./enrol/certificate-life.ts";
 import { loadIdentity } from "./enrol/identity.ts";
 import { lockDataFolder } from "./lock.ts";
 import { createLogger } from "./log.ts";
+import { systemClock } from "./system-clock.ts";
 import { createDataFolders, toDataPaths, type DataPaths } from "./paths.ts";
 
 function openLog(config: AgentConfig, device: string): Logger {
@@ -45,7 +46,9 @@ export async function runAgent(data: string): Promise<void> {
   const lock = lockDataFolder(paths.root);
   const { promise: asked, resolve: ask } = Promise.withResolvers<string>();
   onSignals(ask);
-  const agent = await openAgent({ paths, config, identity, logger, onWipe: () => ask("decommission") });
+  const beginWipe = (): void =>
+    noteWipe({ paths, device: identity.device, clock: systemClock, logger, onWipe: () => ask("decommission") });
+  const agent = await openAgent({ paths, config, identity, logger, beginWipe });
   await agent.start();
   logger.info("the agent runs", { data: paths.root });
   logger.info("the agent ends", { signal: await asked });

@@ -1,3 +1,4 @@
+import type { Clock, Logger } from "@fairlead/kernel";
 import { deviceIdSchema } from "@fairlead/protocol";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -34,4 +35,17 @@ export function readWipeIntent(paths: DataPaths): WipeIntent | undefined {
 export function removeWipeIntent(paths: DataPaths): void {
   rmSync(toPath(paths), { force: true });
   syncFolder(paths.root);
+}
+
+/** The order is on the disk first; then the agent has to end for it. */
+export function noteWipe(told: {
+  readonly paths: DataPaths;
+  readonly device: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onWipe: () => void;
+}): void {
+  saveWipeIntent(told.paths, { v: 1, device: told.device, askedAtMs: told.clock.nowMs() });
+  told.logger.warn("this device is decommissioned: everything on it goes");
+  told.onWipe();
 }

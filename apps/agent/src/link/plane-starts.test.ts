@@ -1,3 +1,4 @@
+import { silentLogger } from "@fairlead/kernel";
 import { maxPlaneStarts } from "@fairlead/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -41,7 +42,10 @@ describe("the starts of a plane", () => {
     const saves: string[] = [];
     const observe = createPlaneStarts({
       saved: { load: () => undefined, save: ({ last }) => void saves.push(last) },
-      onForked: ({ known, seen }) => void told.push(`${known}→${seen}, saved ${saves.at(-1)}`),
+      emit: (data) => {
+        if (data.kind === "plane-forked") told.push(`${data.known}→${data.seen}, saved ${saves.at(-1)}`);
+      },
+      logger: silentLogger,
     });
     const [a, b] = ["a".repeat(16), "b".repeat(16)];
     for (const starts of [[], [a], [a], [b], [b], [a]]) observe(starts);

@@ -1,4 +1,5 @@
-import { maxPlaneStarts, planeStartSchema } from "@fairlead/protocol";
+import type { Logger } from "@fairlead/kernel";
+import { maxPlaneStarts, planeStartSchema, type EventData } from "@fairlead/protocol";
 import { z } from "zod";
 import type { Saved } from "../models/saved.ts";
 
@@ -20,7 +21,8 @@ export function judgeStarts(known: string | null, starts: readonly string[]): St
 
 export interface PlaneStartsOptions {
   readonly saved: Saved<z.infer<typeof planeStartsSchema>>;
-  readonly onForked: (fork: { readonly known: string; readonly seen: string }) => void;
+  readonly emit: (data: EventData) => void;
+  readonly logger: Logger;
 }
 
 /**
@@ -28,13 +30,16 @@ export interface PlaneStartsOptions {
  * as it meets them in turn. It goes on following both: an old backup must not lock a fleet out, and a thief of the data
  * folder holds every key of the plane anyway.
  */
-export function createPlaneStarts({ saved, onForked }: PlaneStartsOptions): (starts: readonly string[]) => void {
+export function createPlaneStarts({ saved, emit, logger }: PlaneStartsOptions): (starts: readonly string[]) => void {
   let known = saved.load()?.last ?? null;
   return (starts) => {
     const verdict = judgeStarts(known, starts);
     if (verdict.last === null || verdict.last === known) return;
     saved.save({ v: 1, last: verdict.last });
     known = verdict.last;
-    if (verdict.kind === "forked") onForked({ known: verdict.known, seen: verdict.last });
+    if (verdict.kind !== "forked") return;
+    const fork = { known: verdict.known, seen: verdict.last };
+    logger.error("the plane does not remember a start of its own: it is a copy, or was restored", fork);
+    emit({ kind: "plane-forked", ...fork });
   };
 }
