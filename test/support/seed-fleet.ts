@@ -21,7 +21,7 @@ const unknownDevice = {
   ...{ online: false, session: null, lastSeenMs: null, birth: null, birthAtMs: null, reported: null },
   ...{ reportedEpoch: null, reportedRevision: null, reportedAtMs: null, integrityReason: null, integrityAtMs: null },
   ...{ chainIndex: null, chainHead: null, measurements: null, fileBaseline: null, clockSkewMs: null, epoch: null },
-  ...{ integrity: "unknown", deadLetters: 0 },
+  ...{ integrity: "unknown", deadLetters: 0, decommission: null, identityWatch: null, releasedAtMs: null },
 } as const satisfies Partial<Device>;
 
 async function addSite(tx: Transaction, ids: SeededSite): Promise<void> {

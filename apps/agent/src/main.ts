@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 const usage = `fairlead-agent: serves models on this device and keeps them honest
 
   enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--trust-root FILE] [--data FOLDER]
+          [--new-key]                                 erases the present key and makes another
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
   bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
@@ -53,6 +54,7 @@ async function main(argv: readonly string[]): Promise<number> {
       data: { type: "string", default: "./agent" },
       "trust-root": { type: "string" },
       label: { type: "string", multiple: true, default: [] },
+      "new-key": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       measure: { type: "boolean", default: false },
       slot: { type: "string" },
@@ -76,6 +78,7 @@ async function main(argv: readonly string[]): Promise<number> {
         device: require(values.device, "device"),
         data,
         labels: values.label,
+        newKey: values["new-key"],
         trustRoot: values["trust-root"],
       });
       return 0;

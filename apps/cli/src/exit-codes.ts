@@ -62,6 +62,7 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   enrolment_pending: "conflict",
   csr_invalid: "failed",
   device_exists: "conflict",
+  key_retired: "conflict",
   metadata_refused: "failed",
   metadata_conflict: "conflict",
   trust_root_missing: "failed",

@@ -10,19 +10,24 @@ import { loadOidcConfig } from "./authority/oidc/config.ts";
 import { createOidc } from "./authority/oidc/create-oidc.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
+import { createForkWatch, noteStart } from "./broker/plane-starts.ts";
 import type { PlaneConfig } from "./config.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
+import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createEnrolments } from "./devices/enrolment.ts";
+import { createRelease } from "./devices/release.ts";
 import { createRenewals } from "./devices/renewal.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp } from "./http/app.ts";
+import { createDeviceConnections } from "./http/device-connections.ts";
 import { toMetrics } from "./http/metrics.ts";
 import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
+import { createDecommissionRoutes } from "./http/routes/decommission.ts";
 import { createDeviceCertificateRoutes } from "./http/routes/device-certificate.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEnrolmentRoutes } from "./http/routes/enrolments.ts";
@@ -77,12 +82,14 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
 
   const modules: PlaneModule[] = [];
-  const hooks = (): readonly DeviceHooks[] => modules.map((module) => module.hooks);
+  const watches: DeviceHooks[] = [];
+  const hooks = (): readonly DeviceHooks[] => [...watches, ...modules.map((module) => module.hooks)];
   const parts: { link?: OpenDeviceLink; ingest?: Ingest } = {};
   const isConnected = (device: string) => parts.link?.isConnected(device) ?? false;
   const publishing: PlaneContext["link"] = {
     isConnected,
     publish: async (topic, payload, options) => await parts.link?.publish(topic, payload, options),
+    clearRetained: async (topic) => await parts.link?.clearRetained(topic),
   };
 
   const desired = createDesiredStates({
@@ -94,20 +101,28 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     apiUrl: endpoints.apiUrl,
     sign,
   });
-  const services = { audit, stream, desired, hooks, isConnected };
+  const services = { audit, stream, desired, hooks, isConnected, createId: newId };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
+  const connections = createDeviceConnections();
   const renewals = createRenewals({
     ...{ tenant, store, clock, audit, stream, authority: authority.authority },
     certificateDays: config.deviceCertificateDays,
-    onReplaced: (device) => parts.link?.disconnect(device),
+    onReplaced: (device, fingerprint) => {
+      parts.link?.disconnect(device);
+      connections.end(device, fingerprint);
+    },
   });
   const isInForce = (device: string, fingerprint: string) => renewals.admit(device, fingerprint);
+  /** Two who hold one key would take the session from each other for ever: once that is known, the one who has it keeps it. */
+  const isContended = async (device: string): Promise<boolean> =>
+    isConnected(device) && ((await store.read.devices.get(device))?.identityWatch?.finding ?? null) !== null;
   const link = createDeviceLink({
     tenant,
     host: config.host,
     port: config.mqttPort,
     tls: () => tls,
-    isInForce,
+    isInForce: async (device, fingerprint) => (await isInForce(device, fingerprint)) && !(await isContended(device)),
+    starts: await noteStart(store),
     clock,
     logger,
     endpoints,
@@ -131,8 +146,16 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     desired,
     link: publishing,
   };
+  watches.push(createForkWatch(context));
   const trust = createTrustModule(context);
-  modules.push(...createModules(context, trust, config.models));
+  const { commands, ...controllers } = createModules(context, trust, config.models);
+  modules.push(...controllers.modules);
+  const endSessions = (device: string): void => {
+    link.disconnect(device);
+    connections.end(device);
+  };
+  const release = createRelease({ ...context, hooks, endSessions });
+  const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
   const enrolments = createEnrolments({
     tenant,
@@ -165,7 +188,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createPageRoutes(),
     ...createEnrolmentRoutes({ store, enrolments, limit }),
     ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
-    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
+    ...createDeviceRoutes({ store, audit, stream, hooks }),
+    ...createDecommissionRoutes({ store, decommissions, release }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),
     ...createSessionRoutes({ store, clock, audit }),
@@ -173,7 +197,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, verifyToken, clock, logger, routes });
+  const app = createApp({ audit, tenant, store, isInForce, connections, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
@@ -190,6 +214,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     hooks,
     offlineAfterMs: config.offlineAfterMs,
     keepTelemetryMs: config.keepTelemetryMs,
+    endSessions,
   });
   const closing: Service = { name: "store", start: async () => undefined, stop: () => store.close() };
   const readiness: Service = {

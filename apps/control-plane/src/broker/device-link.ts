@@ -11,6 +11,8 @@ export interface DeviceLinkOptions {
   readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  /** What the data folder remembers of this plane's starts, the newest first. */
+  readonly starts: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly endpoints: Endpoints;
@@ -28,7 +30,7 @@ export interface OpenDeviceLink extends DeviceLink, Service {
 export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
   let broker: Broker | undefined;
   const publishHost = async (online: boolean) => {
-    const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs() };
+    const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs(), starts: [...options.starts] };
     const topic = toTopic({ kind: "host", tenant: options.tenant });
     await broker?.publish(topic, toPayload(status), { retain: true });
   };
@@ -56,6 +58,10 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
     isConnected: (device) => broker?.isConnected(device) ?? false,
     publish: async (topic, payload, { retain = false } = {}) => {
       await broker?.publish(toTopic(topic), toPayload(payload), { retain });
+    },
+    clearRetained: async (topic) => {
+      // An empty retained message removes the one before it (MQTT 3.1.1 §3.3.1.3).
+      await broker?.publish(toTopic(topic), new Uint8Array(), { retain: true });
     },
     disconnect: (device) => void broker?.disconnectDevice(device),
     stats: () => broker?.stats(),

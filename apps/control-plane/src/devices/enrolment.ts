@@ -5,8 +5,9 @@ import {
   type EnrolRequest,
   type EnrolResponse,
   type HttpErrorCode,
+  type Labels,
 } from "@fairlead/protocol";
-import type { Device, EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
+import type { Device, EnrolmentRow, EnrolmentToken, Repositories, Store, Transaction } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
 import type { OpenAuthority } from "../authority/open-authority.ts";
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
@@ -45,7 +46,7 @@ export interface Decider {
 
 type Owner =
   | { readonly kind: "new" }
-  | { readonly kind: "again"; readonly revision: number }
+  | { readonly kind: "again"; readonly revision: number; readonly labels: Labels }
   | { readonly kind: "renewal"; readonly existing: Device };
 
 export interface Enrolments {
@@ -61,6 +62,36 @@ function refuse(code: HttpErrorCode, message: string, hint: string): never {
 }
 const refuseToken = () =>
   refuse("token_invalid", "the enrolment token is not valid here", "ask the operator for a token of this plane");
+
+interface Asking {
+  readonly token: EnrolmentToken;
+  readonly csrFingerprint: string;
+  readonly earlier: readonly EnrolmentRow[];
+}
+
+/** Since when the name's old identity counts no more; null while it counts. */
+function toOverSinceMs(existing: Device | undefined): number | null {
+  if (existing?.lifecycle === "decommissioned") return existing.decommission?.endedAtMs ?? 0;
+  return existing?.lifecycle === "pending" ? existing.releasedAtMs : null;
+}
+
+/**
+ * The name of a device that was decommissioned, or let go from a quarantine for being used twice, is given again, to a key that never had it and on a token that was made
+ * since: neither a token that was left over nor a key that lies somewhere brings the old device back.
+ */
+function requireFresh(existing: Device | undefined, { token, csrFingerprint, earlier }: Asking): void {
+  const sinceMs = toOverSinceMs(existing);
+  if (existing === undefined || sinceMs === null) return;
+  if (token.createdAtMs <= sinceMs)
+    return refuse(
+      "token_spent",
+      `the token is older than the end of ${existing.device}`,
+      "the name needs a new token: fairlead enrolments create-token",
+    );
+  if (earlier.some((one) => one.state === "approved" && one.csrFingerprint === csrFingerprint))
+    return refuse("key_retired", `the key was ${existing.device}'s before and does not count any more`, newKeyHint);
+}
+const newKeyHint = "enrol with a new key: fairlead-agent enrol --new-key";
 
 /** Token → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
@@ -97,8 +128,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
   const requireOwner = async (tx: Transaction, { device, csrFingerprint }: EnrolmentRow): Promise<Owner> => {
     const existing = await tx.devices.get(device);
     if (existing === undefined) return { kind: "new" };
-    if (existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
-      return { kind: "again", revision: existing.revision };
+    if (existing.lifecycle === "decommissioned") return { kind: "again", revision: existing.revision, labels: {} };
+    if (existing.lifecycle === "pending")
+      return { kind: "again", revision: existing.revision, labels: existing.labels };
     const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
     const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
     const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
@@ -127,7 +159,9 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     } else {
       // Another device under an old name begins anew: none of what the old one proved counts.
       const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
-      const { device, labels, profile } = row;
+      const { device, profile } = row;
+      // A device that was let go from a quarantine stays in its fleet.
+      const labels = { ...(owner.kind === "again" ? owner.labels : {}), ...row.labels };
       const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
       const fresh: Device = { ...emptyDevice, ...issued, ...identity, enrolledAtMs: clock.nowMs(), revision };
       if (owner.kind === "new") await tx.devices.add(fresh);
@@ -212,10 +246,10 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       };
       const certificate = known.autoApprove ? await issueFor(row) : undefined;
       return await store.transaction(async (tx) => {
-        const same = (await tx.enrolments.listOfDevice(device)).find(
-          (earlier) => earlier.tokenHash === tokenHash && earlier.csrFingerprint === csr.keyFingerprint,
-        );
+        const earlier = await tx.enrolments.listOfDevice(device);
+        const same = earlier.find((one) => one.tokenHash === tokenHash && one.csrFingerprint === csr.keyFingerprint);
         const current = await tx.devices.get(device);
+        requireFresh(current, { token: known, csrFingerprint: csr.keyFingerprint, earlier });
         const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
         if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return toAnswer(same);
         await requireOwner(tx, row);
@@ -278,4 +312,7 @@ const emptyDevice = {
   clockSkewMs: null,
   epoch: null,
   deadLetters: 0,
+  decommission: null,
+  identityWatch: null,
+  releasedAtMs: null,
 } as const satisfies Partial<Device>;

@@ -14,6 +14,7 @@ import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
 import { readJson } from "./middleware/read-json.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
 import type { AuditLog } from "../context.ts";
+import type { DeviceConnections } from "./device-connections.ts";
 import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
 
 const defaultTimeoutMs = 30_000;
@@ -22,6 +23,7 @@ export interface AppOptions {
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
   readonly verifyToken: VerifyToken | undefined;
+  readonly connections: DeviceConnections;
   readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;

@@ -64,7 +64,11 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     }
     socket.setNoDelay(true);
     const stream = new GuardedStream(socket, limits.packetBytesBeforeConnect);
-    sessions.begin(aedes.handle(stream), { stream, identity });
+    const address = socket.remoteAddress;
+    sessions.begin(aedes.handle(stream), {
+      stream,
+      identity: address === undefined ? identity : { ...identity, address },
+    });
   });
 
   await new Promise<void>((resolve, reject) => {

@@ -41,6 +41,7 @@ export const httpStatusByCode = {
   enrolment_pending: 409,
   csr_invalid: 422,
   device_exists: 409,
+  key_retired: 409,
   metadata_refused: 422,
   metadata_conflict: 409,
   trust_root_missing: 409,
