@@ -4,11 +4,13 @@ import { signDocument } from "@fairlead/artifacts";
 import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { openStore, type Store } from "@fairlead/store";
 import { createAuditLog } from "./audit/audit-log.ts";
+import { createRefusalAudit } from "./audit/refusal-audit.ts";
 import { saveFile } from "./authority/files.ts";
 import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
 import { loadOidcConfig } from "./authority/oidc/config.ts";
 import { createOidc } from "./authority/oidc/create-oidc.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
+import { createBrokerRefusals } from "./broker/refusals.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
 import { createForkWatch, noteStart } from "./broker/plane-starts.ts";
 import type { PlaneConfig } from "./config.ts";
@@ -77,6 +79,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
 
   const endpoints = createEndpoints(config.publicHost);
   const audit = createAuditLog(clock);
+  const noteRefusal = createRefusalAudit({ audit, store, clock, logger });
   const stream = createStreamFeed(clock);
   const newId = (prefix: string) => createId(prefix, clock.nowMs());
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
@@ -127,6 +130,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     logger,
     endpoints,
     onMessage: (topic, payload, identity) => ingest.receive(topic, payload, identity),
+    onRefusal: createBrokerRefusals(noteRefusal),
     onOpen: () => desired.publishAll(),
   });
   parts.link = link;
@@ -197,7 +201,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, connections, verifyToken, clock, logger, routes });
+  const app = createApp({ noteRefusal, tenant, store, isInForce, connections, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,

@@ -1,4 +1,10 @@
-import { openBroker, type Broker, type BrokerStats, type DeviceMessageHandler } from "@fairlead/bus/broker";
+import {
+  openBroker,
+  type Broker,
+  type BrokerOptions,
+  type BrokerStats,
+  type DeviceMessageHandler,
+} from "@fairlead/bus/broker";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
 import type { DeviceLink } from "../context.ts";
@@ -17,6 +23,7 @@ export interface DeviceLinkOptions {
   readonly logger: Logger;
   readonly endpoints: Endpoints;
   readonly onMessage: DeviceMessageHandler;
+  readonly onRefusal: NonNullable<BrokerOptions["onRefusal"]>;
   /** Fills the fresh broker with retained messages, before any device can connect twice. */
   readonly onOpen: () => Promise<void>;
 }
@@ -45,6 +52,7 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
         logger: options.logger,
         authenticate: ({ device, fingerprint }) => options.isInForce(device, fingerprint),
         onMessage: options.onMessage,
+        onRefusal: options.onRefusal,
       });
       options.endpoints.setMqttPort(broker.port);
       await options.onOpen();
