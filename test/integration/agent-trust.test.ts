@@ -61,7 +61,12 @@ describe("an agent that is asked to run a release out of its time", () => {
   it("A5 refuses before it fetches a byte what is not valid yet, is over, or needs other firmware, and serves on", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);
-    await start(plane, agent);
+    await agent.enrol();
+    agent.run();
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
+    // Another version, so that its bytes are not here yet.
+    const other = toContent(plane, "1.0.0", { model: "digit-reader-1.0.0-int8.onnx", golden: "golden-1.0.0.json" });
     const served = plane.served;
     const [nowMs, dayMs] = [Date.now(), 86_400_000];
     const refused = [
@@ -70,11 +75,11 @@ describe("an agent that is asked to run a release out of its time", () => {
       [{ audience: { firmware: { "os.kernel": "999" } } }, "os.kernel 999"],
     ] as const;
     for (const [more, text] of refused) {
-      await plane.desire(device, [{ ...toSlot(plane, "1.0.0"), release: plane.sign(content(plane), more) }]);
+      await plane.desire(device, [{ ...toSlot(plane, "1.0.0"), release: plane.sign(other, more) }]);
       await waitForRefusal(plane, agent, text);
     }
     expect(plane.served).toBe(served);
-    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.0.0" } });
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" } });
   });
 
   it("keeps what runs when its release has ended, over a restart, and still follows for another slot", async () => {
@@ -83,7 +88,7 @@ describe("an agent that is asked to run a release out of its time", () => {
     await agent.enrol();
     agent.run();
     // Devices allow 26 hours for their clock: this one ends while the test runs.
-    const life = { issuedAtMs: Date.now() - 10 * 86_400_000, expiresAtMs: Date.now() - 26 * 3_600_000 + 8_000 };
+    const life = { issuedAtMs: Date.now() - 10 * 86_400_000, expiresAtMs: Date.now() - 26 * 3_600_000 + 15_000 };
     const brief = { ...toSlot(plane, "1.0.0"), release: plane.sign(content(plane), life) };
     await plane.desire(device, [brief]);
     await agent.waitForVersion("1.1.0");
@@ -91,7 +96,7 @@ describe("an agent that is asked to run a release out of its time", () => {
     await agent.process.kill();
     agent.run();
     await agent.waitForVersion("1.1.0");
-    const generation = await plane.desire(device, [brief, { ...toSlot(plane, "1.0.0"), slot: "second" }]);
+    const generation = await plane.desire(device, [brief, { ...toSlot(plane, "1.1.0"), slot: "second" }]);
     await agent.waitFor("the other slot is followed", () => plane.reported.at(-1)?.generation === generation);
     await agent.process.kill();
     agent.run();

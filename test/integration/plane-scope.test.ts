@@ -27,6 +27,7 @@ const spec = (selector: string) => ({
 });
 
 /** Every route at which one object is named: how to name it, and a body that would be admitted. Each asks with this role. */
+const ended = { reason: "its site is closed" };
 const single: Readonly<
   Record<string, { readonly role: Role; readonly of: (site: SeededSite) => string; readonly json?: unknown }>
 > = {
@@ -35,6 +36,8 @@ const single: Readonly<
     ...{ role: "operator", of: ({ device }) => device, json: { labels: { site: "berlin" } } },
   },
   "DELETE /api/v1/devices/{device}": { role: "admin", of: ({ device }) => device },
+  "POST /api/v1/devices/{device}/decommission": { role: "admin", of: ({ device }) => device, json: ended },
+  "POST /api/v1/devices/{device}/release": { role: "admin", of: ({ device }) => device, json: ended },
   "GET /api/v1/rollouts/{rollout}": { role: "viewer", of: ({ rollout }) => rollout },
   "GET /api/v1/rollouts/{rollout}/history": { role: "viewer", of: ({ rollout }) => rollout },
   "POST /api/v1/rollouts/{rollout}/actions": {
@@ -120,7 +123,7 @@ describe("a token of a part of the fleet", () => {
     const [berlin] = sites;
     for (const [name, { role, of, json }] of Object.entries(single)) {
       const [method = "", path = ""] = name.split(" ");
-      if (method === "DELETE") continue;
+      if (method === "DELETE" || name.endsWith("/decommission")) continue;
       const answer = await call(method, path.replace(/\{\w+\}/u, of(berlin)), { role, json });
       // A cancelled rollout cannot be aborted, and a made-up request for a certificate cannot be granted.
       expect([200, 409, 422], `${name}: ${JSON.stringify(answer.body)}`).toContain(answer.status);

@@ -1,5 +1,6 @@
 /** `npm run bench [name …]`: prints a table with the ratios; exits 1 when one is outside its bound. */
 import { toTable } from "../demo/narrator.ts";
+import { benchBroker } from "./broker-bench.ts";
 import { benchIdle } from "./idle-bench.ts";
 import { benchOverhead, benchThroughput } from "./inference-bench.ts";
 import { benchIngest } from "./ingest-bench.ts";
@@ -14,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   small: benchSmallInput,
   throughput: benchThroughput,
   ingest: benchIngest,
+  broker: benchBroker,
   runtime: benchSharing,
   recovery: benchRecovery,
   trust: benchTrust,

@@ -22,6 +22,7 @@ const unknownDevice = {
   ...{ reportedEpoch: null, reportedRevision: null, reportedAtMs: null, integrityReason: null, integrityAtMs: null },
   ...{ chainIndex: null, chainHead: null, measurements: null, fileBaseline: null, clockSkewMs: null, epoch: null },
   ...{ integrity: "unknown", deadLetters: 0, assurance: "software", identityKey: null, endorsement: null },
+  ...{ decommission: null, identityWatch: null, releasedAtMs: null },
 } as const satisfies Partial<Device>;
 
 async function addSite(tx: Transaction, ids: SeededSite): Promise<void> {

@@ -13,3 +13,9 @@ export function whyNoShiftedClock(): string | undefined {
 export function toShiftedClock(offset: string): Record<string, string> {
   return { LD_PRELOAD: library ?? "", FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: "1", DONT_FAKE_MONOTONIC: "1" };
 }
+
+/** The same, with an offset that is read from a file at each question: whoever writes the file sets the clock. */
+export function toSettableClock(file: string): Record<string, string> {
+  const { FAKETIME: _offset, ...rest } = toShiftedClock("");
+  return { ...rest, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: "1" };
+}

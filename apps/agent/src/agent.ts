@@ -1,8 +1,8 @@
 import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
 import { createMqttBus } from "@fairlead/bus";
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { CodedError, Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
-import { limits, type Birth, type EventData, type Reported } from "@fairlead/protocol";
+import { Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+import { limits, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
@@ -17,17 +17,17 @@ import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
 import { Inbox, inboxSchema } from "./commands/inbox.ts";
 import type { AgentConfig } from "./config.ts";
-import { CertificateRenewal } from "./enrol/certificate-renewal.ts";
 import { Credentials } from "./enrol/credentials.ts";
-import { SessionCertificate } from "./enrol/session-certificate.ts";
+import { keepCertificate } from "./enrol/keep-certificate.ts";
 import type { Identity } from "./enrol/identity.ts";
 import { createIntegrityService } from "./integrity/integrity-service.ts";
 import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
 import { noteEndpoint } from "./link/endpoint-file.ts";
 import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSchema } from "./link/counters.ts";
+import { createPlaneStarts, planeStartsSchema } from "./link/plane-starts.ts";
 import { PlaneLink } from "./link/plane-link.ts";
 import { toReported } from "./link/reported.ts";
-import { createTrustedTime } from "./link/trusted-time.ts";
+import { createTrustedTime, raiseToCertificate } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
 import { choicesSchema } from "./models/choice/choice-record.ts";
@@ -42,15 +42,15 @@ import { createForwarder } from "./outbox/forwarder.ts";
 import { toEventBody } from "./outbox/outbox-message.ts";
 import { openOutbox } from "./outbox/outbox.ts";
 import type { DataPaths } from "./paths.ts";
-import { ownFolder, profilesFolder, readAgentVersion, servingEntry } from "./places.ts";
+import { ownFolder, profilesFolder, readAgentVersion, servingEntry, toArch } from "./places.ts";
 import { openSavedState } from "./saved-state.ts";
+import { close } from "./closing-service.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
 import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
 import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
-import { toTpmOfKey } from "./tpm/tpm-config.ts";
 import { createThrottleEvents } from "./telemetry/throttle-events.ts";
 
 export interface AgentOptions {
@@ -58,15 +58,12 @@ export interface AgentOptions {
   readonly config: AgentConfig;
   readonly identity: Identity;
   readonly logger: Logger;
-}
-
-function toArch(): Birth["arch"] {
-  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
-  throw new CodedError("arch_unsupported", `${process.arch} is not supported`, { hint: "use an x64 or arm64 device" });
+  /** Puts the order to become empty on the disk, and has the agent end for it. */
+  readonly beginWipe: () => void;
 }
 
 /** Wires everything that a running device needs: adapters → services → one lifecycle. No decision is made here. */
-export async function openAgent({ paths, config, identity, logger }: AgentOptions): Promise<Service> {
+export async function openAgent({ paths, config, identity, logger, beginWipe }: AgentOptions): Promise<Service> {
   const { tenant, device } = identity;
   const random = () => Math.random();
   const inState = (name: string) => join(paths.state, `${name}.json`);
@@ -95,6 +92,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
   };
 
   const time = createTrustedTime(clock);
+  raiseToCertificate(time, { clock, certificatePem: identity.certificatePem, logger });
   const roots = createTrustRoots(
     [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
   );
@@ -273,6 +271,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
     outbox.epoch,
   );
+  const instance = randomBytes(12).toString("hex");
   let skewed = false;
   const link = new PlaneLink({
     bus,
@@ -287,6 +286,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       tenant,
       device,
       session: number,
+      instance,
       tsMs: Math.max(1_000_000_000_000, clock.nowMs()),
       agentVersion,
       ...capabilities,
@@ -308,6 +308,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
       }),
     onDesired: (payload) => desired.receive(payload),
     onCommand: (commandId, payload) => inbox.receive(commandId, payload),
+    onStarts: createPlaneStarts({
+      saved: openSavedState({ path: inState("plane"), schema: planeStartsSchema, logger }),
+      ...{ emit, logger },
+    }),
     onSkew: (skewMs) => {
       const now = Math.abs(skewMs) > limits.clockSkewMs;
       if (now && !skewed) emit({ kind: "clock-skew", skewMs });
@@ -342,7 +346,7 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     tenant,
     device,
     time,
-    handlers: createCommandHandlers({ slots, serving, keeper, integrity }),
+    handlers: createCommandHandlers({ slots, serving, keeper, integrity, beginWipe }),
     reply: (body) => void append("reply", body),
     onRefused: onRefused("command"),
     logger,
@@ -367,22 +371,10 @@ export async function openAgent({ paths, config, identity, logger }: AgentOption
     ...config.batch.map((job) => new FolderJob({ ...job, ...source })),
     ...config.pipelines.map((pipeline) => new TopicJob({ ...pipeline, ...source })),
   ];
-  const close = (name: string, end: () => void | Promise<void>): Service => ({
-    name,
-    start: async () => undefined,
-    stop: async () => end(),
+  const renewal = keepCertificate({
+    ...{ identity, credentials, paths, tpm: config.tpm, nowMs, random, logger },
+    onConnect: (listener) => link.connection.onConnect(listener),
   });
-  const own = { device, apiUrl: identity.apiUrl, credentials, logger };
-  const renewal: Service =
-    identity.key.kind === "tpm"
-      ? new SessionCertificate({
-          ...{ ...own, tenant, blobs: identity.key.blobs, workFolder: paths.run, random },
-          tpm: toTpmOfKey(config.tpm),
-        })
-      : new CertificateRenewal({
-          ...{ ...own, folder: paths.identity, nowMs },
-          onConnect: (listener) => link.connection.onConnect(listener),
-        });
   return new Lifecycle("agent", [
     close("outbox", () => outbox.close()),
     close("hardware", () => probe.close()),

@@ -9,6 +9,7 @@ const usage = `fairlead-agent: serves models on this device and keeps them hones
 
   enrol   --server URL --token TOKEN --device NAME [--label key=value]… [--trust-root FILE] [--data FOLDER]
           --endorsed --ca-fingerprint HEX             instead of a token: by this TPM's endorsement key
+          [--new-key]                                 erases the present key and makes another
   run     [--data FOLDER]
   status  [--data FOLDER] [--json]
   bench   [--data FOLDER] [--slot SLOT] [--json]      the builds that were measured here, the losing ones too
@@ -56,6 +57,7 @@ async function main(argv: readonly string[]): Promise<number> {
       data: { type: "string", default: "./agent" },
       "trust-root": { type: "string" },
       label: { type: "string", multiple: true, default: [] },
+      "new-key": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       measure: { type: "boolean", default: false },
       slot: { type: "string" },
@@ -87,6 +89,7 @@ async function main(argv: readonly string[]): Promise<number> {
         device: require(values.device, "device"),
         data,
         labels: values.label,
+        newKey: values["new-key"],
         trustRoot: values["trust-root"],
       });
       return 0;

@@ -1,3 +1,5 @@
+import { CodedError } from "@fairlead/kernel";
+import type { Birth } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -15,4 +17,9 @@ export const profilesFolder = fileURLToPath(new URL("../../../firmware-configs",
 export function readAgentVersion(): string {
   const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
   return z.object({ version: z.string().max(64) }).parse(JSON.parse(text)).version;
+}
+
+export function toArch(): Birth["arch"] {
+  if (process.arch === "x64" || process.arch === "arm64") return process.arch;
+  throw new CodedError("arch_unsupported", `${process.arch} is not supported`, { hint: "use an x64 or arm64 device" });
 }

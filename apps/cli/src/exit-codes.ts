@@ -69,6 +69,7 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   attestation_refused: "permission",
   activation_refused: "permission",
   session_refused: "permission",
+  key_retired: "conflict",
   metadata_refused: "failed",
   metadata_conflict: "conflict",
   trust_root_missing: "failed",

@@ -19,6 +19,16 @@ const list = (item: z.ZodType<string, string>) =>
     .transform((text) => text.split(",").filter((name) => name !== ""))
     .pipe(z.array(item).max(256));
 
+const unitDays = { s: 1 / 86_400, m: 1 / 1_440, h: 1 / 24, d: 1 } as const;
+/** Whole days, or a whole number of seconds, minutes, hours or days with its letter. */
+const lifeDays = z
+  .string()
+  .regex(/^[1-9]\d{0,6}[smhd]?$/u, "not a number of days, nor a number with s, m, h or d")
+  .transform(
+    (text) => Number.parseInt(text, 10) * unitDays[(/[smh]$/u.exec(text)?.[0] as "s" | "m" | "h" | undefined) ?? "d"],
+  )
+  .refine((days) => days <= 3_650, "longer than 3,650 days");
+
 const configSchema = z.strictObject({
   data: z.string().min(1).max(4_096).default(".fairlead/plane"),
   "http-port": port.default(8_443),
@@ -26,7 +36,7 @@ const configSchema = z.strictObject({
   host: host.default("127.0.0.1"),
   "public-host": host.default("localhost"),
   tenant: tenantSchema.default("default"),
-  "device-cert-ttl": z.coerce.number().int().min(1).max(3_650).default(365),
+  "device-cert-ttl": lifeDays.default(365),
   "session-cert-ttl": z.coerce.number().int().min(1).max(720).default(24),
   "ek-ca": z.string().max(4_096).optional(),
   "offline-after": z.coerce.number().int().min(1).max(86_400).default(60),
@@ -74,7 +84,7 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --host ADDRESS           address to listen on (FAIRLEAD_HOST), default 127.0.0.1
   --public-host NAME       name that devices use (FAIRLEAD_PUBLIC_HOST), default localhost
   --tenant NAME            (FAIRLEAD_TENANT), default "default"
-  --device-cert-ttl DAYS   (FAIRLEAD_DEVICE_CERT_TTL), default 365
+  --device-cert-ttl LIFE   days, or a number with s, m, h or d (FAIRLEAD_DEVICE_CERT_TTL), default 365
   --session-cert-ttl HOURS (FAIRLEAD_SESSION_CERT_TTL) of devices whose key is in a TPM, default 24
   --ek-ca FILE             certificates (PEM) of TPM makers (FAIRLEAD_EK_CA): their TPMs may ask to enrol without a token
   --offline-after SECONDS  a device this long silent is offline (FAIRLEAD_OFFLINE_AFTER), default 60

@@ -67,6 +67,8 @@ export interface DeviceLink {
   isConnected(device: string): boolean;
   /** Hands one message to the broker at QoS 1. The broker is a pipe: keep what must not be lost in the store. */
   publish(topic: Topic, payload: unknown, options?: { readonly retain?: boolean }): Promise<void>;
+  /** Takes the retained message of the topic from the broker. */
+  clearRetained(topic: Topic): Promise<void>;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { OperatorPolicy } from "@fairlead/inference/inspect";
-import { createCommandOutbox } from "./commands/command-outbox.ts";
+import { createCommandOutbox, type CommandOutbox } from "./commands/command-outbox.ts";
 import type { PlaneContext, PlaneModule } from "./context.ts";
 import { createRegistry } from "./registry/create-registry.ts";
 import { createRemediationModule } from "./remediation/module.ts";
@@ -11,9 +11,10 @@ export function createModules(
   context: PlaneContext,
   trust: TrustModule,
   models: OperatorPolicy,
-): readonly PlaneModule[] {
+): { readonly modules: readonly PlaneModule[]; readonly commands: CommandOutbox } {
   const commands = createCommandOutbox(context);
   const rollouts = createRolloutModule(context, trust.vouching);
   const remediation = createRemediationModule(context, { commands, onDeviceChanged: () => rollouts.wake() });
-  return [trust, createRegistry(context, { operators: models }), commands, rollouts, remediation];
+  const registry = createRegistry(context, { operators: models });
+  return { modules: [trust, registry, commands, rollouts, remediation], commands };
 }

@@ -4,23 +4,30 @@ import { signDocument } from "@fairlead/artifacts";
 import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { openStore, type Store } from "@fairlead/store";
 import { createAuditLog } from "./audit/audit-log.ts";
+import { createRefusalAudit } from "./audit/refusal-audit.ts";
 import { saveFile } from "./authority/files.ts";
 import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
 import { loadOidcConfig } from "./authority/oidc/config.ts";
 import { createOidc } from "./authority/oidc/create-oidc.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
+import { createBrokerRefusals } from "./broker/refusals.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
+import { createForkWatch, noteStart } from "./broker/plane-starts.ts";
 import type { PlaneConfig } from "./config.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
+import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createDeviceIdentity } from "./devices/device-identity.ts";
+import { createRelease } from "./devices/release.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp } from "./http/app.ts";
+import { createDeviceConnections } from "./http/device-connections.ts";
 import { toMetrics } from "./http/metrics.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
+import { createDecommissionRoutes } from "./http/routes/decommission.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
 import { createOidcRoutes } from "./http/routes/oidc.ts";
@@ -68,17 +75,20 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
 
   const endpoints = createEndpoints(config.publicHost);
   const audit = createAuditLog(clock);
+  const noteRefusal = createRefusalAudit({ audit, store, clock, logger });
   const stream = createStreamFeed(clock);
   const newId = (prefix: string) => createId(prefix, clock.nowMs());
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
 
   const modules: PlaneModule[] = [];
-  const hooks = (): readonly DeviceHooks[] => modules.map((module) => module.hooks);
+  const watches: DeviceHooks[] = [];
+  const hooks = (): readonly DeviceHooks[] => [...watches, ...modules.map((module) => module.hooks)];
   const parts: { link?: OpenDeviceLink; ingest?: Ingest } = {};
   const isConnected = (device: string) => parts.link?.isConnected(device) ?? false;
   const publishing: PlaneContext["link"] = {
     isConnected,
     publish: async (topic, payload, options) => await parts.link?.publish(topic, payload, options),
+    clearRetained: async (topic) => await parts.link?.clearRetained(topic),
   };
 
   const desired = createDesiredStates({
@@ -90,23 +100,32 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     apiUrl: endpoints.apiUrl,
     sign,
   });
-  const services = { audit, stream, desired, hooks, isConnected };
+  const services = { audit, stream, desired, hooks, isConnected, createId: newId };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
+  const connections = createDeviceConnections();
   const identity = createDeviceIdentity({
     ...{ config, store, clock, createId: newId, audit, stream, authority, endpoints, hooks },
-    onReplaced: (device) => parts.link?.disconnect(device),
+    onReplaced: (device, fingerprint) => {
+      parts.link?.disconnect(device);
+      connections.end(device, fingerprint);
+    },
   });
   const { isInForce } = identity;
+  /** Two who hold one key would take the session from each other for ever: once that is known, the one who has it keeps it. */
+  const isContended = async (device: string): Promise<boolean> =>
+    isConnected(device) && ((await store.read.devices.get(device))?.identityWatch?.finding ?? null) !== null;
   const link = createDeviceLink({
     tenant,
     host: config.host,
     port: config.mqttPort,
     tls: () => tls,
-    isInForce,
+    isInForce: async (device, fingerprint) => (await isInForce(device, fingerprint)) && !(await isContended(device)),
+    starts: await noteStart(store),
     clock,
     logger,
     endpoints,
     onMessage: (topic, payload, identity) => ingest.receive(topic, payload, identity),
+    onRefusal: createBrokerRefusals(noteRefusal),
     onOpen: () => desired.publishAll(),
   });
   parts.link = link;
@@ -126,8 +145,16 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     desired,
     link: publishing,
   };
+  watches.push(createForkWatch(context));
   const trust = createTrustModule(context);
-  modules.push(...createModules(context, trust, config.models));
+  const { commands, ...controllers } = createModules(context, trust, config.models);
+  modules.push(...controllers.modules);
+  const endSessions = (device: string): void => {
+    link.disconnect(device);
+    connections.end(device);
+  };
+  const release = createRelease({ ...context, hooks, endSessions });
+  const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
   const state = { isReady: false };
   const whyNotReady = async (): Promise<string | null> => {
@@ -145,7 +172,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     }),
     ...createPageRoutes(),
     ...identity.routes,
-    ...createDeviceRoutes({ store, audit, stream, hooks, disconnect: (device) => link.disconnect(device) }),
+    ...createDeviceRoutes({ store, audit, stream, hooks }),
+    ...createDecommissionRoutes({ store, decommissions, release }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),
     ...createSessionRoutes({ store, clock, audit }),
@@ -153,7 +181,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, verifyToken, clock, logger, routes });
+  const app = createApp({ noteRefusal, tenant, store, isInForce, connections, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
@@ -170,6 +198,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     hooks,
     offlineAfterMs: config.offlineAfterMs,
     keepTelemetryMs: config.keepTelemetryMs,
+    endSessions,
   });
   const closing: Service = { name: "store", start: async () => undefined, stop: () => store.close() };
   const readiness: Service = {

@@ -24,6 +24,14 @@ const flagsOf: ReadonlyMap<number, number> = new Map([
 
 class Malformed extends Error {}
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Printable ASCII, as our own topics are, needs no decoder and holds no control character. */
+function isPrintableAscii(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte < 0x20 || byte > 0x7e) return false;
+  return true;
+}
+
 function refuse(reason: string): never {
   throw new Malformed(reason);
 }
@@ -61,11 +69,12 @@ class Cursor {
 
   /** [MQTT-1.5.3-1], [MQTT-1.5.3-2], and what receivers may close for: control characters and non-characters. */
   text(): string {
+    const bytes = this.data();
+    if (isPrintableAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
     let text: string;
     try {
-      text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(this.data());
-    } catch (error) {
-      if (error instanceof Malformed) throw error;
+      text = decoder.decode(bytes);
+    } catch {
       return refuse("a text is no UTF-8");
     }
     if (/[\p{Cc}\p{Noncharacter_Code_Point}]/u.test(text)) return refuse("a text holds a control character");

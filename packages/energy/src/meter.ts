@@ -33,6 +33,12 @@ const maxGapPeriods = 3;
 /** Most samples kept for one window; older ones are dropped, and the window then starts later. */
 const maxSamples = 4_096;
 
+/** A sensor on a battery's line may count down while it is charged: that is no energy of ours. */
+function toUsed(reading: Reading): Reading {
+  if (reading.value === null || reading.value >= 0) return reading;
+  return { value: null, reason: "the source showed less energy than before" };
+}
+
 /**
  * Collects samples of one source and turns each window's into energy. The last sample of a window is the first of the
  * next, so that no energy falls between them.
@@ -65,7 +71,7 @@ export class EnergyMeter {
   take({ slots, hostBusyUs }: WindowLoad): EnergyReport {
     const samples = this.#samples;
     this.#samples = samples.slice(-1);
-    const totalJ = toTotalJ(this.#source, samples, maxGapPeriods * this.#periodMs);
+    const totalJ = toUsed(toTotalJ(this.#source, samples, maxGapPeriods * this.#periodMs));
     const windowMs = toSpanMs(samples);
     const idle = slots.every(({ busyUs }) => busyUs === 0);
     this.#learnIdle(totalJ, windowMs, idle);

@@ -24,3 +24,11 @@ export {
   type AuditStatement,
   type AuditVerdict,
 } from "./audit-chain.ts";
+export {
+  noSightings,
+  watchIdentity,
+  type AgentLife,
+  type CloneFinding,
+  type IdentitySighting,
+  type IdentityWatch,
+} from "./identity-watch.ts";

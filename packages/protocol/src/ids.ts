@@ -24,6 +24,9 @@ export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/u);
 /** Identifier given by the plane: a short prefix, a dash and 26 characters of Crockford base 32 in lower case (ULID). */
 export const idSchema = z.string().regex(/^[a-z]{2,5}-[0-9a-hjkmnp-tv-z]{26}$/u);
 
+/** One start of a plane, random. */
+export const planeStartSchema = z.string().regex(/^[0-9a-f]{16}$/u);
+
 /** Kubernetes label syntax without the prefix part. */
 export const labelKeySchema = z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/u);
 export const labelValueSchema = z.string().regex(/^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/u);

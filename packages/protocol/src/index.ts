@@ -17,6 +17,7 @@ export {
   toId,
   type Digest,
   type Labels,
+  planeStartSchema,
 } from "./ids.ts";
 export { limits } from "./limits.ts";
 export { parseSelector, isSelected, selectorSchema, type SelectorRequirement } from "./selector.ts";
@@ -106,6 +107,7 @@ export {
   birthSchema,
   statusSchema,
   ackSchema,
+  maxPlaneStarts,
   hostSchema,
   type TelemetryMessage,
   type EventMessage,
@@ -173,6 +175,13 @@ export {
   deviceSummarySchema,
   deviceDetailSchema,
   patchDeviceRequestSchema,
+  decommissionSchema,
+  decommissionRequestSchema,
+  releaseDeviceRequestSchema,
+  wipedRequestSchema,
+  wipedResponseSchema,
+  type Decommission,
+  type DecommissionRequest,
   type DeviceSlot,
   type DeviceSummary,
   type DeviceDetail,

@@ -1,7 +1,7 @@
 import { assertNever, CodedError } from "@fairlead/kernel";
 import { isJobSuccess } from "@fairlead/protocol";
 import type { Decision } from "./decision.ts";
-import type { RolloutDevice, RolloutRecord, StageRecord } from "./rollout.ts";
+import type { DeviceOutcome, RolloutDevice, RolloutRecord, StageRecord } from "./rollout.ts";
 import { transitionRollout, transitionStage, type RolloutEvent, type StageEvent } from "./transition.ts";
 
 /** @throws CodedError `transition_refused` when the stage's state does not admit the event */
@@ -69,6 +69,13 @@ function changeDevice(
   return { ...record, devices: record.devices.map((device) => (device.device === name ? change(device) : device)) };
 }
 
+/** What was asked of a device that leaves ends with it; what it had finished stays as it was. */
+function toRemoved(device: RolloutDevice, { code, reason }: Pick<Decision, "code" | "reason">): DeviceOutcome | null {
+  const isOpen = device.attempt > 0 && device.outcome?.attempt !== device.attempt;
+  if (code !== "device_decommissioned" || !isOpen) return null;
+  return { attempt: device.attempt, state: "removed", code, reason, selfTestPassed: null };
+}
+
 const finishEvents = {
   succeeded: "succeed",
   failed: "fail",
@@ -106,6 +113,7 @@ export function applyDecision(record: RolloutRecord, decision: Decision, nowMs: 
         stageIndex: null,
         phase: "excluded",
         note: decision.reason,
+        outcome: toRemoved(device, decision) ?? device.outcome,
       }));
     case "start-stage":
       return changeStage(record, decision.stageIndex, { event: "start", data: { startedAtMs: nowMs } });

@@ -1,5 +1,6 @@
 import { hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { CommandAction, ReplyMessage } from "@fairlead/protocol";
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { IntegrityService } from "../integrity/integrity-service.ts";
 import type { ArtifactKeeper } from "../models/artifact-keeper.ts";
@@ -15,6 +16,8 @@ export interface CommandServices {
   readonly serving: Pick<ServingHost, "ready" | "restart" | "pid">;
   readonly keeper: Pick<ArtifactKeeper, "fetch">;
   readonly integrity: Pick<IntegrityService, "measureNow">;
+  /** Notes that this device is to become empty, and has the agent end for it. */
+  readonly beginWipe: () => void;
 }
 
 type Action<Kind extends CommandAction["kind"]> = Extract<CommandAction, { kind: Kind }>;
@@ -35,7 +38,7 @@ async function until(question: () => boolean, signal: AbortSignal): Promise<bool
 
 /** What each command does; a kind without a handler does not compile. Every handler may run twice. */
 export function createCommandHandlers(services: CommandServices): CommandHandlers {
-  const { slots, serving, keeper, integrity } = services;
+  const { slots, serving, keeper, integrity, beginWipe } = services;
   const withSlot = async (name: string, work: (engine: SlotEngine) => Promise<Outcome>): Promise<Outcome> => {
     const engine = slots.get(name);
     return engine === undefined ? fail("slot_unknown", `this device has no slot ${name}`) : work(engine);
@@ -80,6 +83,12 @@ export function createCommandHandlers(services: CommandServices): CommandHandler
         }, signal);
         return changed ? done : fail("not_serving", engine.view.trouble ?? "the previous build does not serve yet");
       }),
+    decommission: async (_action, signal) => {
+      beginWipe();
+      // The answer is not a reply, since the outbox goes too: the plane is told when everything is gone.
+      if (!signal.aborted) await once(signal, "abort");
+      return fail("interrupted", "the agent ended before it was empty");
+    },
     "restart-serving": async (_action, signal) => {
       const before = serving.pid;
       serving.restart();

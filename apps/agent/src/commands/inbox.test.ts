@@ -27,6 +27,7 @@ function createHarness() {
     "repair-artifact": run,
     measure: run,
     revert: run,
+    decommission: run,
     "restart-serving": run,
   };
   const open = () =>

@@ -22,6 +22,13 @@ export interface CertificateRenewalOptions {
 }
 
 const checkMs = 3_600_000;
+const refusedMs = 60_000;
+
+/** How soon to look again: within the hour, and for a certificate that has only hours, four times in what is left. */
+export function toCheckMs(certificatePem: string, nowMs: number): number {
+  const leftMs = new X509Certificate(certificatePem).validToDate.getTime() - nowMs;
+  return leftMs <= 0 ? checkMs : Math.min(checkMs, Math.max(1_000, leftMs / 4));
+}
 
 /** The last third of a certificate's life is for renewing it: a plane may be away for most of that. */
 export function isRenewalDue(certificatePem: string, nowMs: number): boolean {
@@ -45,11 +52,24 @@ export class CertificateRenewal implements Service {
 
   async start(): Promise<void> {
     this.#undo = this.#options.onConnect(() => this.#check());
-    this.#timer = setInterval(() => this.#check(), checkMs).unref();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { credentials, nowMs } = this.#options;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#check();
+        this.#schedule();
+      },
+      toCheckMs(credentials.cert, nowMs()),
+    ).unref();
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#undo?.();
     await this.#running;
   }
@@ -58,15 +78,18 @@ export class CertificateRenewal implements Service {
     const { credentials, nowMs, logger } = this.#options;
     const now = nowMs();
     if (this.#running !== null || now < this.#notBeforeMs || !isRenewalDue(credentials.cert, now)) return;
-    this.#notBeforeMs = now + checkMs;
+    const soonMs = toCheckMs(credentials.cert, now);
+    this.#notBeforeMs = now + soonMs;
     this.#running = this.#renew()
       .catch((error: unknown) => {
         // A plane that does not answer is asked again soon; one that refuses has its reasons.
-        this.#notBeforeMs = now + 60_000;
+        this.#notBeforeMs = now + Math.min(refusedMs, soonMs);
         logger.warn("the certificate could not be renewed", { reason: toErrorMessage(error) });
       })
       .finally(() => {
         this.#running = null;
+        // A new certificate has another life than the one by which the next look was planned.
+        if (this.#timer !== undefined) this.#schedule();
       });
   }
 

@@ -2,14 +2,18 @@ import { detectProfile, loadProfiles } from "@fairlead/hardware";
 import { CodedError } from "@fairlead/kernel";
 import { deviceIdSchema, labelsSchema } from "@fairlead/protocol";
 import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { isWiping } from "../decommission/wipe-intent.ts";
 import { loadConfig } from "../config.ts";
 import { createLogger } from "../log.ts";
-import { createDataFolders, toDataPaths } from "../paths.ts";
+import { removeOutbox } from "../decommission/wipe-data.ts";
+import { createDataFolders, toDataPaths, type DataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
 import { toTpmForNewKey } from "../tpm/tpm-config.ts";
 import type { EnrolRight } from "./ask-with-key.ts";
 import { describeAssurance } from "./assurance.ts";
 import { enrol } from "./enrol.ts";
+import { eraseDeviceKeys } from "./erase-keys.ts";
 
 export interface EnrolArguments {
   readonly server: string;
@@ -17,6 +21,8 @@ export interface EnrolArguments {
   readonly device: string;
   readonly data: string;
   readonly labels: readonly string[];
+  /** Erases the key that is there first: for a device whose key may be in other hands too. */
+  readonly newKey: boolean;
   /** Path of a root document that was brought by hand. */
   readonly trustRoot: string | undefined;
 }
@@ -35,6 +41,17 @@ function toLabels(pairs: readonly string[]): Record<string, string> {
   });
 }
 
+/**
+ * What a copy of this folder may hold as well goes: key, queue and evidence chain. The next identity counts anew, and
+ * shares no place with what a copy has sent.
+ */
+function forgetIdentity(paths: DataPaths): void {
+  eraseDeviceKeys(paths.identity);
+  removeOutbox(paths);
+  for (const name of ["chain.json", "chain.json.previous", "session.json", "session.json.previous"])
+    rmSync(join(paths.state, name), { force: true });
+}
+
 export async function runEnrol(args: EnrolArguments): Promise<void> {
   if (!deviceIdSchema.safeParse(args.device).success)
     throw new CodedError("usage", `"${args.device}" cannot be a device name`, {
@@ -42,6 +59,10 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
     });
   const labels = toLabels(args.labels);
   const paths = toDataPaths(args.data);
+  if (isWiping(paths))
+    throw new CodedError("wipe_unfinished", "this device was decommissioned and is not empty yet", {
+      hint: "let fairlead-agent run end by itself, then enrol",
+    });
   createDataFolders(paths);
   const config = await loadConfig(paths.root, process.env);
   const nowMs = () => Date.now();
@@ -49,6 +70,7 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
   const logger = createLogger({ level: config.logLevel, write, pretty: process.stderr.isTTY, nowMs });
   const profile = config.profile ?? (await detectProfile(await loadProfiles(profilesFolder))).metadata.name;
   const { readInventory } = await import("@fairlead/hardware/inventory");
+  if (args.newKey) forgetIdentity(paths);
   const trustRoot = args.trustRoot === undefined ? null : readFileSync(args.trustRoot, "utf8");
   const identity = await enrol({
     ...args,

@@ -27,6 +27,8 @@ export interface PlaneLinkOptions {
   readonly onCommand: (commandId: string, payload: Uint8Array) => void;
   /** Difference of this device's clock to the plane's, when the plane's was heard live. */
   readonly onSkew: (skewMs: number) => void;
+  /** What the plane remembers of its own starts, the newest first. */
+  readonly onStarts: (starts: readonly string[]) => void;
 }
 
 const gatherMs = 20;
@@ -107,8 +109,9 @@ export class PlaneLink implements Service {
   }
 
   #receiveHost({ payload, retained }: BusMessage): void {
-    const { time, clock, onSkew } = this.#options;
-    const { online, tsMs } = parsePayload(hostSchema, payload);
+    const { time, clock, onSkew, onStarts } = this.#options;
+    const { online, tsMs, starts } = parsePayload(hostSchema, payload);
+    if (starts !== undefined) onStarts(starts);
     // What the broker kept says when the plane began, not what time it is.
     if (!online || retained) return;
     time.observeLive(tsMs);

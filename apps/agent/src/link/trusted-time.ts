@@ -1,4 +1,5 @@
-import type { Clock } from "@fairlead/kernel";
+import type { Clock, Logger } from "@fairlead/kernel";
+import { X509Certificate } from "node:crypto";
 
 /** The best floor of the true time: nothing that was signed or said by the plane lies in the future. */
 export interface TrustedTime {
@@ -20,4 +21,22 @@ export function createTrustedTime(clock: Clock): TrustedTime {
     observe: (issuedAtMs) => (newestMs = Math.max(newestMs, issuedAtMs)),
     observeLive: (planeMs) => (live = { planeMs, atMs: clock.monotonicMs() }),
   };
+}
+
+/** The plane dated the device's certificate: whatever this clock says, it is not earlier. Documents raise the floor further. */
+export function raiseToCertificate(
+  time: TrustedTime,
+  {
+    clock,
+    certificatePem,
+    logger,
+  }: { readonly clock: Clock; readonly certificatePem: string; readonly logger: Logger },
+): void {
+  const floorMs = new X509Certificate(certificatePem).validFromDate.getTime();
+  time.observe(floorMs);
+  if (clock.nowMs() >= floorMs) return;
+  logger.warn("the clock is earlier than this device's own certificate; nobody is trusted by it", {
+    ...{ clockMs: clock.nowMs(), floorMs },
+    hint: "set the clock; what is here is served meanwhile",
+  });
 }

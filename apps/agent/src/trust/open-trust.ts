@@ -1,3 +1,4 @@
+import type { Release } from "@fairlead/protocol";
 import type { AgentConfig } from "../config.ts";
 import type { Mirrors } from "../models/mirrors.ts";
 import { FreshnessWatch, type FreshnessWatchOptions } from "./freshness-watch.ts";
@@ -13,7 +14,7 @@ export interface OpenTrustOptions
 
 export interface AgentTrust {
   /** Does a publisher who may do so vouch for these releases, and is that said freshly? */
-  admit(...releases: Parameters<ReleaseAdmission["admit"]>): Promise<AdmissionVerdict>;
+  readonly admit: (releases: readonly Release[]) => Promise<AdmissionVerdict>;
   readonly freshness: FreshnessWatch;
 }
 
@@ -33,8 +34,8 @@ export async function openTrust(options: OpenTrustOptions): Promise<AgentTrust> 
   });
   return {
     freshness,
-    admit: async (...releases) => {
-      const verdict = await admission.admit(...releases);
+    admit: async (releases) => {
+      const verdict = await admission.admit(releases);
       await freshness.judge();
       return verdict;
     },

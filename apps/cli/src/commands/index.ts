@@ -4,9 +4,11 @@ import { applyFile } from "./apply/apply.ts";
 import { listAudit } from "./audit/list.ts";
 import { addContext, currentContext, listContexts, removeContext, useContext } from "./contexts/contexts.ts";
 import { approveDevice, denyDevice } from "./devices/approve.ts";
+import { decommissionDevice } from "./devices/decommission.ts";
 import { describeDeviceCommand, getDevice } from "./devices/get.ts";
 import { labelDevice } from "./devices/label.ts";
 import { listDevices } from "./devices/list.ts";
+import { releaseDevice } from "./devices/release.ts";
 import { watchDevices } from "./devices/watch.ts";
 import { brokerConfig } from "./broker/config.ts";
 import { createToken } from "./enrolments/create-token.ts";
@@ -30,6 +32,7 @@ import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from ".
 /** Every command; program and completion are built from this table. */
 export const commands: readonly Command[] = [
   ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
+  ...[decommissionDevice, releaseDevice],
   ...[createToken, listEnrolments],
   ...[allowEndorsement, listEndorsements, removeEndorsement],
   ...[pushModel, listModels, describeModel, inspectModel],

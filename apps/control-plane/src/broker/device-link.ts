@@ -1,4 +1,10 @@
-import { openBroker, type Broker, type BrokerStats, type DeviceMessageHandler } from "@fairlead/bus/broker";
+import {
+  openBroker,
+  type Broker,
+  type BrokerOptions,
+  type BrokerStats,
+  type DeviceMessageHandler,
+} from "@fairlead/bus/broker";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
 import type { DeviceLink } from "../context.ts";
@@ -11,10 +17,13 @@ export interface DeviceLinkOptions {
   readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  /** What the data folder remembers of this plane's starts, the newest first. */
+  readonly starts: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly endpoints: Endpoints;
   readonly onMessage: DeviceMessageHandler;
+  readonly onRefusal: NonNullable<BrokerOptions["onRefusal"]>;
   /** Fills the fresh broker with retained messages, before any device can connect twice. */
   readonly onOpen: () => Promise<void>;
 }
@@ -28,7 +37,7 @@ export interface OpenDeviceLink extends DeviceLink, Service {
 export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
   let broker: Broker | undefined;
   const publishHost = async (online: boolean) => {
-    const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs() };
+    const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs(), starts: [...options.starts] };
     const topic = toTopic({ kind: "host", tenant: options.tenant });
     await broker?.publish(topic, toPayload(status), { retain: true });
   };
@@ -43,6 +52,7 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
         logger: options.logger,
         authenticate: ({ device, fingerprint }) => options.isInForce(device, fingerprint),
         onMessage: options.onMessage,
+        onRefusal: options.onRefusal,
       });
       options.endpoints.setMqttPort(broker.port);
       await options.onOpen();
@@ -56,6 +66,10 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
     isConnected: (device) => broker?.isConnected(device) ?? false,
     publish: async (topic, payload, { retain = false } = {}) => {
       await broker?.publish(toTopic(topic), toPayload(payload), { retain });
+    },
+    clearRetained: async (topic) => {
+      // An empty retained message removes the one before it (MQTT 3.1.1 §3.3.1.3).
+      await broker?.publish(toTopic(topic), new Uint8Array(), { retain: true });
     },
     disconnect: (device) => void broker?.disconnectDevice(device),
     stats: () => broker?.stats(),

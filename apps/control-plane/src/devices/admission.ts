@@ -1,5 +1,5 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
-import type { Assurance, EnrolResponse, HttpErrorCode } from "@fairlead/protocol";
+import type { Assurance, EnrolResponse, HttpErrorCode, Labels } from "@fairlead/protocol";
 import type { Device, EnrolmentRow, Transaction } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
 import type { OpenAuthority } from "../authority/open-authority.ts";
@@ -29,7 +29,7 @@ export interface Decision {
 
 type Owner =
   | { readonly kind: "new" }
-  | { readonly kind: "again"; readonly revision: number }
+  | { readonly kind: "again"; readonly revision: number; readonly labels: Labels }
   | { readonly kind: "renewal"; readonly existing: Device };
 
 /** From a request to a device with a certificate: who may have the name, what the device is then, what it is told. */
@@ -62,8 +62,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const requireOwner: Admission["requireOwner"] = async (tx, { device, csrFingerprint, endorsement }) => {
     const existing = await tx.devices.get(device);
     if (existing === undefined) return { kind: "new" };
-    if (existing.lifecycle === "decommissioned" || existing.lifecycle === "pending")
-      return { kind: "again", revision: existing.revision };
+    if (existing.lifecycle === "decommissioned") return { kind: "again", revision: existing.revision, labels: {} };
+    if (existing.lifecycle === "pending")
+      return { kind: "again", revision: existing.revision, labels: existing.labels };
     const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
     const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
     const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
@@ -128,7 +129,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
       } else {
         // Another device under an old name begins anew: none of what the old one proved counts.
         const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
-        const { device, labels, profile } = row;
+        const { device, profile } = row;
+        // A device that was let go from a quarantine stays in its fleet.
+        const labels = { ...(owner.kind === "again" ? owner.labels : {}), ...row.labels };
         const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
         const enrolledAtMs = clock.nowMs();
         const fresh: Device = { ...emptyDevice, ...issued, ...facts, ...identity, enrolledAtMs, revision };
@@ -172,4 +175,7 @@ const emptyDevice = {
   clockSkewMs: null,
   epoch: null,
   deadLetters: 0,
+  decommission: null,
+  identityWatch: null,
+  releasedAtMs: null,
 } as const satisfies Partial<Device>;

@@ -1,9 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { DeviceLifecycle } from "@fairlead/protocol";
 import type { Device } from "@fairlead/store";
 
 const toBytes = (text: string) => createHash("sha256").update(text, "utf8").digest();
 
-/** Revocation is this question: only the newest certificate of a device that is enrolled (or quarantined) counts. */
+/**
+ * Revocation is this question: only the newest certificate of a device that is enrolled, quarantined or about to leave
+ * counts. One that is about to leave has to hear it, and to say that it is empty.
+ */
 export function isCertificateInForce(device: Device | undefined, fingerprint: string): boolean {
   return isAdmitted(device) && isSame(device.certificateFingerprint, fingerprint);
 }
@@ -13,8 +17,10 @@ export function isCertificatePending(device: Device | undefined, fingerprint: st
   return isAdmitted(device) && isSame(device.pendingCertificate?.fingerprint ?? null, fingerprint);
 }
 
+const admitted: ReadonlySet<DeviceLifecycle> = new Set(["enrolled", "quarantined", "decommissioning"]);
+
 export function isAdmitted(device: Device | undefined): device is Device {
-  return device !== undefined && (device.lifecycle === "enrolled" || device.lifecycle === "quarantined");
+  return device !== undefined && admitted.has(device.lifecycle);
 }
 
 function isSame(known: string | null, fingerprint: string): boolean {

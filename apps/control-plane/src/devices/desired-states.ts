@@ -99,6 +99,9 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
       const rows = new Map((await tx.devices.listSlots(device)).map((row) => [row.slot, row]));
       const changed = slots.filter((slot) => !isSame(rows.get(slot.slot), slot));
       const before = await tx.devices.getDesired(device);
+      // A device that leaves is asked for nothing more, whoever still wants something of it.
+      const { lifecycle } = (await tx.devices.get(device)) ?? {};
+      if (lifecycle === "decommissioning" || lifecycle === "decommissioned") return before?.generation ?? 0;
       if (changed.length === 0 && before !== undefined) return before.generation;
       for (const slot of changed) {
         const digests = [slot.release, slot.shadow?.release ?? null].flatMap(

@@ -28,8 +28,8 @@ export interface DeviceIdentityOptions {
   readonly authority: OpenAuthority;
   readonly endpoints: Endpoints;
   readonly hooks: () => readonly DeviceHooks[];
-  /** A session that began with the certificate of before has to end. */
-  readonly onReplaced: (device: string) => void;
+  /** What began with the certificate of before has to end; `fingerprint` is that of the one in force now. */
+  readonly onReplaced: (device: string, fingerprint: string) => void;
 }
 
 export interface DeviceIdentity {

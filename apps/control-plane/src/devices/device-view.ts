@@ -61,6 +61,11 @@ export function toDeviceSummary(device: Device, rows: readonly DesiredSlotRow[])
   };
 }
 
+function toCloned({ identityWatch }: Device): DeviceDetail["cloned"] {
+  const finding = identityWatch?.finding ?? null;
+  return finding === null ? null : { ...finding, evidence: [...finding.evidence] };
+}
+
 export interface DeviceFacts {
   readonly rows: readonly DesiredSlotRow[];
   readonly lastWindow: TelemetryWindow | undefined;
@@ -79,6 +84,8 @@ export function toDeviceDetail(device: Device, facts: DeviceFacts): DeviceDetail
     lastWindow: facts.lastWindow ?? null,
     integrityReason: device.integrityReason,
     clockSkewMs: device.clockSkewMs,
+    decommission: device.decommission,
+    cloned: toCloned(device),
     telemetry: {
       epoch: epoch?.epoch ?? null,
       storedUpTo: epoch?.storedUpTo ?? 0,

@@ -119,6 +119,7 @@ export function createEndorsedEnrolments(options: EndorsedEnrolmentOptions): End
         grant: `ek-${fingerprint.slice(0, 16)}`,
         secretHash: toTokenHash(answer),
         autoApprove: entry.autoApprove,
+        grantedAtMs: entry.createdAtMs,
         take: async (tx) => {
           if (admittedByMaker !== null && (await tx.endorsements.get(fingerprint)) === undefined)
             await tx.endorsements.add(admittedByMaker);

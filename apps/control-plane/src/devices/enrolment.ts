@@ -8,7 +8,7 @@ import type {
   EnrolResponse,
   HttpErrorCode,
 } from "@fairlead/protocol";
-import type { EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
+import type { Device, EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
 import { parseCertificateRequest, toKeyObject } from "../authority/certificates.ts";
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
 import { createScopeView } from "../authority/scope-view.ts";
@@ -42,6 +42,8 @@ export interface Asked {
   /** Hash of the secret with which the device may poll. */
   readonly secretHash: string;
   readonly autoApprove: boolean;
+  /** When the right was given. One that is older than the end of the name's device admits nobody by itself. */
+  readonly grantedAtMs: number;
   /** Takes what may be taken only so often. Runs in the transaction that admits; throws when it is not there to take. */
   readonly take: (tx: Transaction) => Promise<void>;
 }
@@ -72,6 +74,28 @@ function isSameWaiting(earlier: EnrolmentRow, row: EnrolmentRow): boolean {
   return state === "pending" && endorsement === row.endorsement && csrFingerprint === row.csrFingerprint;
 }
 
+/** Since when the name's old identity counts no more; null while it counts. */
+function toOverSinceMs(existing: Device | undefined): number | null {
+  if (existing?.lifecycle === "decommissioned") return existing.decommission?.endedAtMs ?? 0;
+  return existing?.lifecycle === "pending" ? existing.releasedAtMs : null;
+}
+
+const newTokenHint = "the name needs a new token: fairlead enrolments create-token";
+const newKeyHint = "enrol with a new key: fairlead-agent enrol --new-key";
+
+/**
+ * The name of a device that was decommissioned, or let go from a quarantine for being used twice, is given again, to a
+ * key that never had it and by a right that was given since: neither a token that was left over nor a key that lies
+ * somewhere brings the old device back. A TPM that was allowed before may ask, since it is one machine; an operator decides.
+ */
+function requireFresh(row: EnrolmentRow, isOldRight: boolean, earlier: readonly EnrolmentRow[]): void {
+  const { device, endorsement, csrFingerprint } = row;
+  if (isOldRight && endorsement === null)
+    refuse("token_spent", `the token is older than the end of ${device}`, newTokenHint);
+  if (earlier.some((one) => one.state === "approved" && one.csrFingerprint === csrFingerprint))
+    refuse("key_retired", `the key was ${device}'s before and does not count any more`, newKeyHint);
+}
+
 /** Right → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
   const { admission, audit, clock, store, stream } = options;
@@ -85,7 +109,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     return row;
   };
 
-  const ask: Enrolments["ask"] = async ({ grant, secretHash, autoApprove, take, ...asked }) => {
+  const ask: Enrolments["ask"] = async ({ grant, secretHash, autoApprove, grantedAtMs, take, ...asked }) => {
     if (Object.keys(asked.labels).length > 64)
       return refuse("validation_failed", "more than 64 labels", "send fewer labels");
     const row: EnrolmentRow = {
@@ -100,13 +124,17 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       reason: null,
       certificate: null,
     };
-    const certificate = autoApprove ? await admission.issueFor(row) : undefined;
+    const prepared = autoApprove ? await admission.issueFor(row) : undefined;
     return await store.transaction(async (tx) => {
       const earlier = await tx.enrolments.listOfDevice(row.device);
       const same = earlier.find(
         ({ tokenHash, csrFingerprint }) => tokenHash === secretHash && csrFingerprint === row.csrFingerprint,
       );
       const current = await tx.devices.get(row.device);
+      const overSinceMs = toOverSinceMs(current);
+      const isOldRight = overSinceMs !== null && grantedAtMs <= overSinceMs;
+      if (overSinceMs !== null) requireFresh(row, isOldRight, earlier);
+      const certificate = isOldRight ? undefined : prepared;
       const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
       if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return admission.toAnswer(same);
       await admission.requireOwner(tx, row);
@@ -173,6 +201,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
         endorsement: null,
         grant: `token-${known.tokenId}`,
         autoApprove: known.autoApprove,
+        grantedAtMs: known.createdAtMs,
         take: async (tx) => {
           if (await tx.enrolmentTokens.takeUse(known.tokenId, clock.nowMs())) return;
           refuse("token_spent", "the enrolment token is used up or has expired", "ask the operator for a new one");

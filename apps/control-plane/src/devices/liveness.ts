@@ -11,9 +11,11 @@ export interface LivenessOptions {
   readonly hooks: () => readonly DeviceHooks[];
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
+  /** Ends whatever a device has open here. */
+  readonly endSessions: (device: string) => void;
 }
 
-/** Marks silent devices offline and old verdicts stale, and removes telemetry past its time. */
+/** Marks silent devices offline and old verdicts stale, ends sessions with expired certificates, and removes telemetry past its time. */
 export function createLiveness(options: LivenessOptions): Service {
   const { clock, store } = options;
   const timers: NodeJS.Timeout[] = [];
@@ -31,6 +33,11 @@ export function createLiveness(options: LivenessOptions): Service {
         if (device?.online !== true || device.lastSeenMs !== silent.lastSeenMs) return;
         await change(tx, device, { online: false });
       });
+    }
+    // A handshake judges a certificate once; a session that outlives it was admitted with one that counts no more.
+    for (const { device } of await store.read.devices.listOnlineExpired(nowMs)) {
+      options.logger.warn("the certificate of a connected device expired", { device });
+      options.endSessions(device);
     }
     for (const old of await store.read.devices.listVerifiedBefore(nowMs - evidenceMaxAgeMs)) {
       await store.transaction(async (tx) => {

@@ -13,8 +13,8 @@ export interface RenewalOptions {
   readonly stream: StreamFeed;
   readonly authority: Authority;
   readonly certificateDays: number;
-  /** A session that began with the certificate of before has to end. */
-  readonly onReplaced: (device: string) => void;
+  /** What began with the certificate of before has to end; `fingerprint` is that of the one in force now. */
+  readonly onReplaced: (device: string, fingerprint: string) => void;
 }
 
 export interface Renewals {
@@ -66,7 +66,7 @@ export function createRenewals(options: RenewalOptions): Renewals {
       if (isCertificateInForce(device, fingerprint)) return true;
       if (!isCertificatePending(device, fingerprint)) return false;
       await replace(name, fingerprint);
-      options.onReplaced(name);
+      options.onReplaced(name, fingerprint);
       return true;
     },
     renew: async (name, csr) => {

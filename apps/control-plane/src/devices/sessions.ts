@@ -22,7 +22,7 @@ export interface SessionOptions {
 export interface Sessions {
   /** Anybody may ask; only the device's TPM can answer. */
   challenge(device: string): { readonly challenge: string };
-  /** @throws CodedError `session_refused` · `endorsement_unknown` */
+  /** @throws CodedError `session_refused` · `unauthenticated` (let go) · `endorsement_unknown` */
   issue(request: SessionRequest): Promise<{ readonly certificate: string }>;
 }
 
@@ -50,16 +50,21 @@ function isSignedBy(key: KeyObject, statement: string, signature: string): boole
   }
 }
 
-/** The device whose TPM made this request. In order: question, device, both signatures. */
+/** The device whose TPM made this request. In order: device, both signatures, and whether the device still counts. */
 function check(tenant: string, request: SessionRequest, device: Device | undefined): KeyObject {
   const statement = toSessionStatement(tenant, request);
   const sessionKey = parseKey(request.publicKey);
-  if (!isAdmitted(device) || device.identityKey === null)
-    return refuse("no enrolled device of this name has its key in a TPM");
-  if (!isSignedBy(parseKey(device.identityKey), statement, request.identitySignature))
+  const identityKey = device?.identityKey ?? null;
+  if (identityKey === null) return refuse("no enrolled device of this name has its key in a TPM");
+  if (!isSignedBy(parseKey(identityKey), statement, request.identitySignature))
     return refuse("the request is not signed by the key in the device's TPM");
   if (!isSignedBy(sessionKey, statement, request.keySignature))
     return refuse("the request is not signed by the session's own key");
+  // Told only to its own TPM: one that is about to leave learns from it that it was let go.
+  if (!isAdmitted(device))
+    throw new CodedError<HttpErrorCode>("unauthenticated", `the device ${request.device} was let go`, {
+      hint: "enrol it again with a new key: fairlead-agent enrol --new-key",
+    });
   return sessionKey;
 }
 

@@ -13,7 +13,8 @@ import { createRefusalLog } from "./middleware/refusal-log.ts";
 import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
 import { readJson } from "./middleware/read-json.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
-import type { AuditLog } from "../context.ts";
+import type { DeviceConnections } from "./device-connections.ts";
+import type { NoteRefusal } from "../audit/refusal-audit.ts";
 import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
 
 const defaultTimeoutMs = 30_000;
@@ -22,12 +23,13 @@ export interface AppOptions {
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
   readonly verifyToken: VerifyToken | undefined;
+  readonly connections: DeviceConnections;
   readonly tenant: string;
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly routes: readonly AnyRoute[];
-  readonly audit: AuditLog;
+  readonly noteRefusal: NoteRefusal;
 }
 interface Environment {
   Bindings: HttpBindings;
@@ -40,7 +42,7 @@ interface Call {
 }
 interface Mounting extends AppOptions {
   readonly failures: RateLimit;
-  readonly noteRefusal: ReturnType<typeof createRefusalLog>;
+  readonly logRefusal: ReturnType<typeof createRefusalLog>;
   readonly runOnce: RunOnce;
 }
 
@@ -111,7 +113,7 @@ async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call)
 async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
   const remoteAddress = toAddress(call);
   const caller = await authenticateCall(mounting, route, call).catch(async (error: unknown) => {
-    await mounting.noteRefusal(error, {
+    await mounting.logRefusal(error, {
       actor: "anonymous",
       method: route.method,
       path: call.path,
@@ -152,7 +154,7 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
     const run = () =>
       route.handle(parsed as RouteRequest<never>).catch(async (error: unknown) => {
         if (isWrite || route.method === "PUT")
-          await mounting.noteRefusal(error, { actor, method: route.method, path: call.path, from: remoteAddress });
+          await mounting.logRefusal(error, { actor, method: route.method, path: call.path, from: remoteAddress });
         throw error;
       });
     const key = headers.get("idempotency-key");
@@ -170,7 +172,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   const mounting: Mounting = {
     ...options,
     failures: createRateLimit(options.clock, { burst: 60, perMinute: 60 }),
-    noteRefusal: createRefusalLog(options),
+    logRefusal: createRefusalLog(options.noteRefusal),
     runOnce: createIdempotency(options),
   };
   app.use(securityHeaders);

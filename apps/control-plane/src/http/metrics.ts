@@ -66,6 +66,16 @@ export async function toMetrics({ store, broker, ingest }: MetricSources): Promi
             '{what="publish"}': stats.refusedPublishes,
             '{what="subscription"}': stats.refusedSubscriptions,
             '{what="packet"}': stats.protocolErrors,
+            '{what="slow_reader"}': stats.slowReaders,
+          }),
+          toLines(counter("fairlead_broker_held_back_total", "Times that a device was read from more slowly."), {
+            "": stats.heldBack,
+          }),
+          toLines(gauge("fairlead_broker_outbound_bytes", "Bytes that devices have not read yet."), {
+            "": stats.outboundBytes,
+          }),
+          toLines(gauge("fairlead_broker_retained_bytes", "Bytes that devices have retained."), {
+            "": stats.retainedBytes,
           }),
         ]),
     toLines(gauge("process_resident_memory_bytes", "Resident memory."), { "": memory.rss }),

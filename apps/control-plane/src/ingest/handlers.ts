@@ -1,51 +1,17 @@
 import { limits, type TelemetryMessage } from "@fairlead/protocol";
-import type { Device, HostWindowRow, SlotWindowRow, Transaction } from "@fairlead/store";
-import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import { announce, changeDevice, type Batch } from "./batch.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
-import type { OpenDesiredStates } from "../devices/desired-states.ts";
+import { noteSighting, toChainSightings } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 
 const keepEvidence = 50;
 const keepDeadLetters = 100;
-
-export interface HandlerServices {
-  readonly audit: AuditLog;
-  readonly stream: StreamFeed;
-  readonly desired: Pick<OpenDesiredStates, "converge">;
-  readonly hooks: () => readonly DeviceHooks[];
-  readonly isConnected: (device: string) => boolean;
-}
-
-/** The work of one transaction: rows gathered for one insert, devices read once. */
-export interface Batch {
-  readonly tx: Transaction;
-  readonly services: HandlerServices;
-  readonly devices: Map<string, Device>;
-  readonly hosts: HostWindowRow[];
-  readonly slots: SlotWindowRow[];
-}
 
 type Handler<Kind extends DeviceMessage["kind"]> = (
   batch: Batch,
   received: Received,
   message: Extract<DeviceMessage, { kind: Kind }>,
 ) => Promise<void>;
-
-export async function changeDevice(
-  batch: Batch,
-  device: string,
-  change: Partial<Omit<Device, "device">>,
-): Promise<void> {
-  const row = batch.devices.get(device);
-  if (row === undefined) return;
-  batch.devices.set(device, { ...row, ...change });
-  await batch.tx.devices.update(device, change);
-}
-
-export async function announce(batch: Batch, device: string): Promise<void> {
-  await batch.services.stream.emit(batch.tx, "device", device);
-  for (const hooks of batch.services.hooks()) await hooks.onDeviceChanged?.(batch.tx, device);
-}
 
 const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
   const { device, receivedMs } = received;
@@ -73,15 +39,13 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
     });
   }
   const wasSkewed = Math.abs(before?.clockSkewMs ?? 0) > limits.clockSkewMs;
-  if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) {
-    await batch.services.audit.append(batch.tx, {
-      actor: "plane:ingest",
-      action: "device.clock-skew",
-      subject: device,
-      reason: "the device's clock is wrong; its telemetry is placed by ours",
-      details: { skewMs, limitMs: limits.clockSkewMs },
+  if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) await noteSkew(batch, device, skewMs);
+  if (body.instance !== undefined) {
+    const { instance, session } = body;
+    await noteSighting(batch, device, {
+      kind: "birth",
+      ...{ instance, session, address: received.address, atMs: receivedMs },
     });
-    for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, { kind: "clock-skew", skewMs });
   }
   await batch.services.desired.converge(batch.tx, device, body.generation);
   for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device);
@@ -116,11 +80,40 @@ function toPlaneTimeMs(t1Ms: number, skewMs: number, receivedMs: number): number
   return Math.min(receivedMs, Math.abs(skewMs) > limits.clockSkewMs ? t1Ms - skewMs : t1Ms);
 }
 
+const skewAction = "device.clock-skew";
+const noteAgainAfterMs = 3_600_000;
+
+/**
+ * Nothing is measured in the future: a window that ends there was measured by a clock that was wrong then. The clock may
+ * be right by now, so the device's skew stays what its birth said; the window is placed at its receipt, and said once an hour.
+ */
+async function noteFuture(batch: Batch, { device, receivedMs }: Received, t1Ms: number): Promise<void> {
+  const known = Math.max(0, batch.devices.get(device)?.clockSkewMs ?? 0);
+  const skewMs = t1Ms - receivedMs;
+  if (skewMs - known <= limits.clockSkewMs || batch.futureNoted.has(device)) return;
+  batch.futureNoted.add(device);
+  const lately = await batch.tx.audit.list({ subject: device, limit: 50 });
+  if (lately.some(({ action, tsMs }) => action === skewAction && tsMs > receivedMs - noteAgainAfterMs)) return;
+  await noteSkew(batch, device, skewMs);
+}
+
+async function noteSkew(batch: Batch, device: string, skewMs: number): Promise<void> {
+  await batch.services.audit.append(batch.tx, {
+    actor: "plane:ingest",
+    action: skewAction,
+    subject: device,
+    reason: "the device's clock is wrong; its telemetry is placed by ours",
+    details: { skewMs, limitMs: limits.clockSkewMs },
+  });
+  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, { kind: "clock-skew", skewMs });
+}
+
 const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
   const body: TelemetryMessage = message.body;
   const { device, receivedMs } = received;
-  const skewMs = batch.devices.get(device)?.clockSkewMs ?? 0;
   const { epoch, seq } = body;
+  await noteFuture(batch, received, Math.max(...body.windows.map(({ t1Ms }) => t1Ms)));
+  const skewMs = batch.devices.get(device)?.clockSkewMs ?? 0;
   for (const [position, window] of body.windows.entries()) {
     const { t0Ms, t1Ms, mergedWindows, host, energy } = window;
     const shared = { device, epoch, seq, t0Ms, t1Ms, atMs: toPlaneTimeMs(t1Ms, skewMs, receivedMs), receivedMs };
@@ -145,6 +138,7 @@ const onEvidence: Handler<"evidence"> = async (batch, { device, receivedMs }, { 
   if (row === undefined) return;
   const { epoch, seq, evidence } = body;
   const slots = await batch.tx.devices.listSlots(device);
+  for (const sighting of toChainSightings(row, evidence, receivedMs)) await noteSighting(batch, device, sighting);
   const { appraisal, change } = appraiseEvidence(row, slots, { evidence, nowMs: receivedMs });
   const link = { device, epoch, seq, chainIndex: evidence.index, receivedMs, evidence, verdict: appraisal };
   await batch.tx.evidence.add(link, keepEvidence);

@@ -3,7 +3,7 @@ import type { PeerIdentity } from "@fairlead/bus/broker";
 import { hasErrorCode, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { Store } from "@fairlead/store";
 import type { DeviceLink } from "../context.ts";
-import type { HandlerServices } from "./handlers.ts";
+import type { HandlerServices } from "./batch.ts";
 import { toDead, toReceived, type Received } from "./parse-message.ts";
 import { skipGap } from "./sequence.ts";
 import { storeBatch, type Acknowledgement } from "./store-batch.ts";
@@ -146,7 +146,13 @@ export function createIngest(options: IngestOptions): Ingest {
         return undefined;
       }
       const { device } = identity;
-      const received = toReceived({ device, topic, payload, receivedMs: clock.nowMs() });
+      const received = toReceived({
+        device,
+        address: identity.address ?? null,
+        topic,
+        payload,
+        receivedMs: clock.nowMs(),
+      });
       const claimed = received.message.kind === "birth" ? received.message.body : undefined;
       const isForeign = claimed !== undefined && (claimed.device !== device || claimed.tenant !== identity.tenant);
       const foreign = { code: "identity_mismatch", message: "the birth names another device than the certificate" };

@@ -94,6 +94,8 @@ export function parseMessage(topic: string, payload: Uint8Array): DeviceMessage 
 
 export interface Received {
   readonly device: string;
+  /** Where it came from; null when the broker does not say. */
+  readonly address: string | null;
   readonly topic: string;
   readonly receivedMs: number;
   readonly sizeBytes: number;
@@ -104,15 +106,16 @@ export interface Received {
 
 export function toReceived(options: {
   readonly device: string;
+  readonly address: string | null;
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly receivedMs: number;
 }): Received {
-  const { device, topic, payload, receivedMs } = options;
+  const { device, address, topic, payload, receivedMs } = options;
   const message =
     payload.byteLength > limits.mqttPayloadBytes ? toDead(tooLarge, payload) : parseMessage(topic, payload);
   const head = Buffer.from(payload.subarray(0, headBytes)).toString("base64");
-  return { device, topic: topic.slice(0, 256), receivedMs, sizeBytes: payload.byteLength, head, message };
+  return { device, address, topic: topic.slice(0, 256), receivedMs, sizeBytes: payload.byteLength, head, message };
 }
 
 const tooLarge = { code: "payload_too_large", message: `more than ${limits.mqttPayloadBytes} bytes` };

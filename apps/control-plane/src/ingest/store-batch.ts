@@ -1,5 +1,7 @@
 import type { Transaction } from "@fairlead/store";
-import { announce, changeDevice, handlers, type Batch, type HandlerServices } from "./handlers.ts";
+import { announce, changeDevice, type Batch, type HandlerServices } from "./batch.ts";
+import { handlers } from "./handlers.ts";
+import { noteRepeated } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 import { createSequenceTracker, type Position } from "./sequence.ts";
 
@@ -40,19 +42,23 @@ export async function storeBatch(
   messages: readonly Received[],
 ): Promise<readonly Acknowledgement[]> {
   const sequences = createSequenceTracker(tx);
-  const batch: Batch = { tx, services, devices: new Map(), hosts: [], slots: [] };
+  const batch: Batch = { tx, services, devices: new Map(), futureNoted: new Set(), hosts: [], slots: [] };
   const lastSeen = new Map<string, number>();
   const births = new Map<string, Acknowledgement>();
   for (const received of messages) {
     const { device, receivedMs, message } = received;
     if (!batch.devices.has(device)) {
       const row = await tx.devices.get(device);
-      if (row === undefined) continue;
+      // What was still under way when a device was let go is not its state any more.
+      if (row === undefined || row.lifecycle === "decommissioned") continue;
       batch.devices.set(device, row);
     }
     lastSeen.set(device, receivedMs);
     const position = toPosition(received);
-    if (position !== undefined && !(await sequences.accept(position, receivedMs))) continue;
+    if (position !== undefined && !(await sequences.accept(position, receivedMs))) {
+      await noteRepeated(batch, received, position);
+      continue;
+    }
     await dispatch(batch, received);
     if (message.kind === "birth") {
       const stored = await tx.sequences.getEpoch(device, message.body.epoch);

@@ -73,8 +73,11 @@ export const executors: Executors = {
     await ports.stream.emit(tx, "alert", remediationId);
     return {};
   },
-  "release-quarantine": ({ device }, options) =>
-    changeLifecycle(options, device, { from: "quarantined", to: "enrolled" }),
+  "release-quarantine": async ({ device }, options) => {
+    // A repaired file says nothing about who holds the key: that quarantine is an operator's to end.
+    const finding = (await options.tx.devices.get(device))?.identityWatch?.finding ?? null;
+    return finding === null ? await changeLifecycle(options, device, { from: "quarantined", to: "enrolled" }) : {};
+  },
   "close-case": inCaseOnly,
 };
 

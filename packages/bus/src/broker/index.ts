@@ -7,5 +7,6 @@ export {
   type BrokerStats,
   type DeviceMessageHandler,
 } from "./broker-options.ts";
+export type { Refusal } from "./counters.ts";
 export { openBroker } from "./open-broker.ts";
 export { parsePeerIdentity, type PeerIdentity } from "./peer-identity.ts";

@@ -10,6 +10,8 @@ export interface PeerIdentity {
   readonly fingerprint: string;
   /** Serial number in lower-case hexadecimal, without leading zeros. */
   readonly serialNumber: string;
+  /** The socket's other end, where there is one. */
+  readonly address?: string;
 }
 
 /** Undefined when the certificate does not name exactly one tenant and one device in our alphabet. */

@@ -1,44 +1,77 @@
-import { toErrorMessage, type Logger } from "@fairlead/kernel";
+import { toErrorCode, toErrorMessage, type Logger } from "@fairlead/kernel";
 import type { Aedes, AedesOptions, Client } from "aedes";
-import type { BrokerLimits, BrokerOptions, DeviceMessageHandler } from "./broker-options.ts";
-import type { Counters } from "./counters.ts";
-import type { GuardedStream } from "./guarded-stream.ts";
+import type { BrokerLimits, DeviceMessageHandler } from "./broker-options.ts";
+import { createBoundedPersistence } from "./bounded-persistence.ts";
+import { countRefusal, type Counters, type Refusal } from "./counters.ts";
+import { GuardError, type SocketGuard } from "./socket-guard.ts";
+import { createMessageHandlers } from "./message-handlers.ts";
 import type { PeerIdentity } from "./peer-identity.ts";
-import { createPermissions, type Permissions } from "./permissions.ts";
+import type { GreetingRefusal, Permissions } from "./permissions.ts";
+import { RetainedQuota } from "./retained-quota.ts";
 
-interface Session {
-  readonly identity: PeerIdentity;
+/** A connection before its CONNECT: what its certificate proves, and what that entitles it to. */
+export interface Peer {
+  /** Undefined for the anonymous clients of the conformance mode. */
+  readonly identity: PeerIdentity | undefined;
   readonly permissions: Permissions;
-  readonly stream: GuardedStream;
-  /** Why CONNECT must be refused, found before the certificate's state is asked for. */
-  refusal: string | undefined;
+  readonly guard: SocketGuard;
 }
 
-export interface SessionsOptions extends Pick<BrokerOptions, "authenticate" | "onMessage"> {
+interface Session extends Peer {
+  /** Why CONNECT must be refused, found before the certificate's state is asked for. */
+  refusal: GreetingRefusal | undefined;
+}
+
+export interface SessionsOptions {
+  readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
+  readonly onMessage?: DeviceMessageHandler | undefined;
   readonly limits: BrokerLimits;
   readonly logger: Logger;
   readonly counters: Counters;
+  readonly onRefusal: (refusal: Refusal) => void;
 }
 
 export interface Sessions {
   readonly hooks: AedesOptions;
   watch(aedes: Aedes): void;
-  begin(client: Client, peer: { readonly identity: PeerIdentity; readonly stream: GuardedStream }): void;
+  begin(client: Client, peer: Peer): void;
   onDeviceMessage(handler: DeviceMessageHandler): () => void;
   disconnect(device: string): boolean;
   isConnected(device: string): boolean;
   count(): number;
+  retainedBytes(): number;
 }
 
 const authenticateTimeoutMs = 10_000;
+
+/** A hook said no, and told so. */
+class RefusedError extends Error {}
 
 /** Who is connected and what each may do: the broker's hooks, all closed unless a rule opens them. */
 export function createSessions(options: SessionsOptions): Sessions {
   const { counters, logger, limits } = options;
   const sessions = new WeakMap<Client, Session>();
   const online = new Map<string, Client>();
-  const handlers = new Set<DeviceMessageHandler>();
+  const retained = new RetainedQuota({
+    bytesPerClient: limits.retainedBytesPerClient,
+    bytesInAll: limits.retainedBytes,
+  });
+  const handlers = createMessageHandlers(logger);
   if (options.onMessage !== undefined) handlers.add(options.onMessage);
+
+  function refuse(session: Session | undefined, refusal: Pick<Refusal, "what" | "why" | "subject">): void {
+    const device = session?.identity?.device;
+    const { subject } = refusal;
+    const told: Refusal = {
+      ...refusal,
+      from: session?.guard.remoteAddress ?? "",
+      ...(subject === undefined ? {} : { subject: subject.slice(0, 128) }),
+      ...(device === undefined ? {} : { device }),
+    };
+    countRefusal(counters, told);
+    logger[told.what === "packet" ? "debug" : "warn"]("the broker refused", { ...told });
+    options.onRefusal(told);
+  }
 
   async function isInForce(identity: PeerIdentity): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
@@ -55,84 +88,64 @@ export function createSessions(options: SessionsOptions): Sessions {
     }
   }
 
-  function logUnhandled(topic: string, error: unknown): void {
-    logger.error("a device message was not handled", { topic, error: toErrorMessage(error) });
-  }
-
-  /** Never rejects; undefined when every handler was done at once. */
-  function hand(topic: string, payload: Uint8Array, identity: PeerIdentity): Promise<unknown> | undefined {
-    let waits: Promise<void>[] | undefined;
-    for (const handler of handlers) {
-      try {
-        const result = handler(topic, payload, identity);
-        if (result !== undefined) (waits ??= []).push(result.catch((error: unknown) => logUnhandled(topic, error)));
-      } catch (error) {
-        logUnhandled(topic, error);
-      }
-    }
-    return waits === undefined ? undefined : Promise.all(waits);
-  }
-
   const hooks: AedesOptions = {
+    persistence: createBoundedPersistence({
+      ...{ limits, counters },
+      maySubscribe: (client, filter) => sessions.get(client as Client)?.permissions.maySubscribe(filter) === true,
+    }),
+    maxInflightInbound: limits.inflightQos2,
+    maxTopicLevels: limits.topicLevels,
+    keepaliveLimit: limits.keepaliveMaxS,
     preConnect(client, packet, done) {
       const session = sessions.get(client);
       if (session === undefined) return done(new Error("no identity"), false);
-      // Another level's fields are not those that were checked before.
-      if (packet.protocolVersion !== 4) session.refusal = "it speaks another version than MQTT 3.1.1";
-      else if (packet.clientId !== session.identity.device)
-        session.refusal = "the client id is not the certificate's device";
-      else if (packet.will !== undefined) session.refusal = session.permissions.refusePublish(packet.will);
+      session.refusal = session.permissions.refuseConnect(packet);
       // Nothing is kept for a device that is away: the plane sends again at its birth, and memory stays bounded.
-      packet.clean = true;
+      if (!session.permissions.keepsSession) packet.clean = true;
       return done(null, true);
     },
     authenticate(...[client, , , done]) {
       const session = sessions.get(client);
-      const refuse = (reason: string): void => {
-        counters.refusedConnections += 1;
-        logger.warn("a device was refused", { device: session?.identity.device, reason });
-        // CONNACK 5: not authorized (MQTT 3.1.1 §3.2.2.3).
-        done(Object.assign(new Error(reason), { returnCode: 5 as const }), false);
+      const end = ({ why, returnCode }: GreetingRefusal): void => {
+        refuse(session, { what: "connection", why, subject: client.id });
+        done(Object.assign(new RefusedError(why), { returnCode }), false);
       };
-      if (session === undefined) return refuse("no identity");
-      if (session.refusal !== undefined) return refuse(session.refusal);
+      if (session === undefined) return end({ why: "no identity", returnCode: 5 });
+      if (session.refusal !== undefined) return end(session.refusal);
       const { identity } = session;
+      if (identity === undefined) return done(null, true);
       return void (async () => {
         if (await isInForce(identity)) done(null, true);
-        else refuse("the certificate is not in force");
+        else end({ why: "the certificate is not in force", returnCode: 5 });
       })();
     },
     authorizePublish(client, packet, done) {
       const session = client === null ? undefined : sessions.get(client);
-      const reason = session === undefined ? "no identity" : session.permissions.refusePublish(packet);
-      if (reason === undefined) return done(null);
-      counters.refusedPublishes += 1;
-      logger.warn("a publication was refused", {
-        device: session?.identity.device,
-        topic: packet.topic.slice(0, 128),
-        reason,
-      });
+      const why =
+        client === null || session === undefined
+          ? "no identity"
+          : (session.permissions.refusePublish(packet) ??
+            (packet.retain ? retained.take(client.id, packet.topic, packet.payload.length) : undefined));
+      if (why === undefined) return done(null);
+      refuse(session, { what: "publish", why, subject: packet.topic });
       // MQTT 3.1.1 has no refusal of a PUBLISH but to close the connection (§3.3.5).
-      return done(new Error(reason));
+      return done(new RefusedError(why));
     },
     authorizeSubscribe(client, subscription, done) {
-      if (sessions.get(client)?.permissions.maySubscribe(subscription.topic) === true) return done(null, subscription);
-      counters.refusedSubscriptions += 1;
+      const session = sessions.get(client);
+      if (session?.permissions.maySubscribe(subscription.topic) === true) return done(null, subscription);
+      refuse(session, { what: "subscription", why: "the filter is not granted", subject: subscription.topic });
       return done(null, null);
     },
     authorizeForward(client, packet) {
-      const session = sessions.get(client);
-      if (session?.permissions.mayReceive(packet.topic) !== true) return null;
-      if (session.stream.unsentBytes <= limits.outboundBytes) return packet;
-      session.stream.destroy(new Error("the device reads too slowly"));
-      return null;
+      return sessions.get(client)?.permissions.mayReceive(packet.topic) === true ? packet : null;
     },
     published(packet, client, done) {
-      const session = client === null || client === undefined ? undefined : sessions.get(client);
-      if (session === undefined) return done();
+      const identity = (client as Client | null) === null ? undefined : sessions.get(client)?.identity;
+      if (identity === undefined) return done();
       counters.received += 1;
       const payload = typeof packet.payload === "string" ? Buffer.from(packet.payload) : packet.payload;
-      const waiting = hand(packet.topic, payload, session.identity);
+      const waiting = handlers.hand(packet.topic, payload, identity);
       if (waiting === undefined) return done();
       return void (async () => {
         await waiting;
@@ -141,20 +154,24 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
   };
 
+  function noteEnd(client: Client, error: Error): void {
+    const session = sessions.get(client);
+    const why = error.message;
+    if (error instanceof GuardError) refuse(session, { what: error.kind, why });
+    // Until CONNECT is accepted a client has an id only when it said one.
+    else if (client.id === null) refuse(session, { what: "connection", why });
+    else if (error instanceof RefusedError || toErrorCode(error) !== undefined || why === "keep alive timeout")
+      logger.debug("a connection ended", { device: session?.identity?.device, error: why });
+    else refuse(session, { what: "packet", why });
+  }
+
   return {
     hooks,
     watch(aedes) {
-      const countError = (client: Client, error: Error): void => {
-        counters.protocolErrors += 1;
-        logger.debug("a connection was closed", {
-          device: sessions.get(client)?.identity.device,
-          error: error.message,
-        });
-      };
-      aedes.on("clientError", countError);
-      aedes.on("connectionError", countError);
+      aedes.on("clientError", noteEnd);
+      aedes.on("connectionError", noteEnd);
       aedes.on("client", (client) => void online.set(client.id, client));
-      aedes.on("clientReady", (client) => sessions.get(client)?.stream.admit(limits.packetBytes));
+      aedes.on("clientReady", (client) => sessions.get(client)?.guard.admit());
       aedes.on("clientDisconnect", (client) => {
         if (online.get(client.id) === client) online.delete(client.id);
       });
@@ -163,13 +180,8 @@ export function createSessions(options: SessionsOptions): Sessions {
         logger.error("the broker failed", { error: toErrorMessage(error) }),
       );
     },
-    begin(client, { identity, stream }) {
-      sessions.set(client, { identity, stream, permissions: createPermissions(identity), refusal: undefined });
-    },
-    onDeviceMessage(handler) {
-      handlers.add(handler);
-      return () => void handlers.delete(handler);
-    },
+    begin: (client, peer) => void sessions.set(client, { ...peer, refusal: undefined }),
+    onDeviceMessage: (handler) => handlers.add(handler),
     disconnect(device) {
       const client = online.get(device);
       if (client === undefined) return false;
@@ -178,5 +190,6 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
     isConnected: (device) => online.has(device),
     count: () => online.size,
+    retainedBytes: () => retained.usedBytes,
   };
 }

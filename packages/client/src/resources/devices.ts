@@ -1,6 +1,7 @@
 import {
   deviceDetailSchema,
   deviceSummarySchema,
+  type DecommissionRequest,
   type DeviceDetail,
   type DeviceSummary,
   type Labels,
@@ -15,6 +16,9 @@ export interface DevicesClient {
   getTagged(device: string): Promise<Tagged<DeviceDetail>>;
   /** Replaces every label; `etag` makes it fail with `precondition_failed` when the device was changed meanwhile. */
   setLabels(device: string, labels: Labels, etag?: string): Promise<DeviceDetail>;
+  decommission(device: string, request?: DecommissionRequest): Promise<DeviceDetail>;
+  /** Ends the quarantine of a device whose identity was used in two places. */
+  release(device: string, reason: string): Promise<DeviceDetail>;
 }
 
 export function createDevicesClient(transport: Transport): DevicesClient {
@@ -22,6 +26,10 @@ export function createDevicesClient(transport: Transport): DevicesClient {
     list: (options) => readAll(transport, { path: ["devices"], item: deviceSummarySchema }, options),
     get: (device) => transport.read(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
     getTagged: (device) => transport.readTagged(deviceDetailSchema, { method: "GET", path: ["devices", device] }),
+    decommission: (device, json = {}) =>
+      transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "decommission"], json }),
+    release: (device, reason) =>
+      transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "release"], json: { reason } }),
     setLabels: (device, labels, etag) =>
       transport.read(deviceDetailSchema, {
         method: "PATCH",

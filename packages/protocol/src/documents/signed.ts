@@ -130,6 +130,8 @@ export const commandActionSchema = z.discriminatedUnion("kind", [
   }),
   /** Kill and start the serving process. */
   z.strictObject({ kind: z.literal("restart-serving"), reason: z.string().max(256) }),
+  /** Remove everything that this plane brought to the device, say so, and then remove the device's keys. Never undone. */
+  z.strictObject({ kind: z.literal("decommission"), reason: z.string().max(256) }),
 ]);
 
 /** A one-off instruction to one device. */

@@ -38,6 +38,24 @@ export const deviceSummarySchema = z.object({
   slots: z.array(deviceSlotSchema),
 });
 
+/** The end of a device: who asked for it, and whether the device said that it is empty. */
+export const decommissionSchema = z.object({
+  requestedAtMs: timestampMsSchema,
+  requestedBy: z.string().max(128),
+  reason: z.string().max(256),
+  /** Ended without waiting for the device. */
+  forced: z.boolean(),
+  endedAtMs: timestampMsSchema.nullable(),
+  wipe: z.enum(["pending", "confirmed", "unconfirmed"]),
+});
+
+export const clonedSchema = z.object({
+  code: z.string(),
+  reason: z.string(),
+  evidence: z.array(z.string()),
+  foundAtMs: timestampMsSchema,
+});
+
 export const deviceDetailSchema = deviceSummarySchema.extend({
   enrolledAtMs: timestampMsSchema.nullable(),
   certificateNotAfterMs: timestampMsSchema.nullable(),
@@ -48,13 +66,29 @@ export const deviceDetailSchema = deviceSummarySchema.extend({
   lastWindow: telemetryWindowSchema.nullable(),
   integrityReason: z.string().nullable(),
   clockSkewMs: z.number().nullable(),
+  decommission: decommissionSchema.nullable(),
+  /** Why this identity is taken to be used in two places; null while nothing says so. */
+  cloned: clonedSchema.nullable(),
   telemetry: z.object({ epoch: z.string().nullable(), storedUpTo: z.int(), deadLetters: z.int(), gaps: z.int() }),
 });
 
 export const patchDeviceRequestSchema = z.strictObject({ labels: labelsSchema });
 
+export const decommissionRequestSchema = z.strictObject({
+  /** Revoke at once and do not wait for the device: what lies on it stays there. */
+  force: z.boolean().default(false),
+  reason: z.string().max(256).default("by an operator"),
+});
+export const releaseDeviceRequestSchema = z.strictObject({ reason: z.string().min(1).max(256) });
+
+/** What a device says once everything but its keys is gone, with the certificate that it is about to lose. */
+export const wipedRequestSchema = z.strictObject({ v: z.literal(1) });
+export const wipedResponseSchema = z.object({ ended: z.literal(true) });
+
 export type DeviceSlot = z.infer<typeof deviceSlotSchema>;
 export type DeviceSummary = z.infer<typeof deviceSummarySchema>;
 export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
+export type Decommission = z.infer<typeof decommissionSchema>;
+export type DecommissionRequest = z.input<typeof decommissionRequestSchema>;
 export type DeviceLifecycle = z.infer<typeof deviceLifecycleSchema>;
 export type IntegrityState = z.infer<typeof integrityStateSchema>;

@@ -48,6 +48,7 @@ export const httpStatusByCode = {
   attestation_refused: 403,
   activation_refused: 403,
   session_refused: 403,
+  key_retired: 409,
   metadata_refused: 422,
   metadata_conflict: 409,
   trust_root_missing: 409,

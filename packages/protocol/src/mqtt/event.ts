@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { digestSchema, slotNameSchema } from "../ids.ts";
+import { digestSchema, planeStartSchema, slotNameSchema } from "../ids.ts";
 
 const build = { slot: slotNameSchema, buildDigest: digestSchema.nullable() };
 
@@ -65,6 +65,8 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
     untilMs: z.number(),
     reason: z.string().max(256),
   }),
+  /** The plane does not remember a start of its own that this device has met. */
+  z.strictObject({ kind: z.literal("plane-forked"), known: planeStartSchema, seen: planeStartSchema }),
 ]);
 
 /** CloudEvents 1.0, structured JSON mode (the only mode that MQTT 3.1.1 admits). */

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { deviceIdSchema, idSchema, profileNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
+import {
+  deviceIdSchema,
+  idSchema,
+  planeStartSchema,
+  profileNameSchema,
+  tenantSchema,
+  timestampMsSchema,
+} from "../ids.ts";
 import { executionProviderSchema } from "../documents/manifest.ts";
 import { cloudEventSchema } from "./event.ts";
 import { evidenceSchema } from "./evidence.ts";
@@ -37,6 +44,11 @@ export const birthSchema = z.strictObject({
   tenant: tenantSchema,
   device: deviceIdSchema,
   session: z.int().min(1),
+  /** Random, of this process alone and never on its disk. Agents of before do not say it. */
+  instance: z
+    .string()
+    .regex(/^[0-9a-f]{24}$/u)
+    .optional(),
   tsMs: timestampMsSchema,
   agentVersion: z.string().max(64),
   profile: profileNameSchema,
@@ -60,7 +72,18 @@ export const statusSchema = z.strictObject({
 /** Cumulative: everything of this epoch up to `upTo` is durably stored by the plane. */
 export const ackSchema = z.strictObject({ v: z.literal(1), epoch: epochSchema, upTo: z.int().min(0) });
 
-export const hostSchema = z.strictObject({ v: z.literal(1), online: z.boolean(), tsMs: timestampMsSchema });
+export const maxPlaneStarts = 64;
+
+export const hostSchema = z.strictObject({
+  v: z.literal(1),
+  online: z.boolean(),
+  tsMs: timestampMsSchema,
+  /**
+   * The starts that this plane's data folder remembers, the newest first. A device that has met a start which is not
+   * among them knows two lines of one plane: a copy, or a backup that was restored.
+   */
+  starts: z.array(planeStartSchema).max(maxPlaneStarts).optional(),
+});
 
 export type TelemetryMessage = z.infer<typeof telemetryMessageSchema>;
 export type EventMessage = z.infer<typeof eventMessageSchema>;

@@ -41,6 +41,12 @@ export const hostMetricsSchema = z.strictObject({
   uptimeS: readingSchema,
 });
 
+/** Energy is used, never given back: a sensor that says otherwise has no reading. A terajoule is a power station's hour. */
+const joulesSchema = z.union([
+  z.strictObject({ value: z.number().min(0).max(1e12) }),
+  z.strictObject({ value: z.null(), reason: z.string().min(1).max(200) }),
+]);
+
 export const energyMethodSchema = z.enum(["counter", "integrated", "modelled"]);
 export const energyScopeSchema = z.enum(["package", "rail", "module", "board", "device"]);
 
@@ -49,9 +55,9 @@ export const energyWindowSchema = z.strictObject({
   method: energyMethodSchema,
   scope: energyScopeSchema,
   source: z.string().min(1).max(128),
-  totalJ: readingSchema,
-  idleJ: readingSchema,
-  activeJ: readingSchema,
+  totalJ: joulesSchema,
+  idleJ: joulesSchema,
+  activeJ: joulesSchema,
 });
 
 export const slotErrorKindSchema = z.enum(["deadline", "runtime", "input", "overloaded", "crash", "stopped"]);
@@ -88,8 +94,8 @@ export const slotWindowSchema = z.strictObject({
   nanCount: countSchema,
   busyUs: countSchema,
   /** Energy attributed to this slot by its share of busy time; see the window's method. */
-  activeJ: readingSchema,
-  joulesPerInference: readingSchema,
+  activeJ: joulesSchema,
+  joulesPerInference: joulesSchema,
   /** Present while the build runs as a shadow: nobody was answered by it, and `latencyUs` are run times alone. */
   shadow: shadowComparisonSchema.nullable().optional(),
 });

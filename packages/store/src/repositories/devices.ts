@@ -20,12 +20,16 @@ export interface DeviceRepository {
   update(device: string, change: Partial<Omit<Device, "device">>): Promise<void>;
   countDeadLetter(device: string): Promise<void>;
   listSilent(beforeMs: number): Promise<Device[]>;
+  /** Those who are connected with a certificate that is over. */
+  listOnlineExpired(nowMs: number): Promise<Device[]>;
   listVerifiedBefore(timeMs: number): Promise<Device[]>;
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
   listSlotsOf(devices: readonly string[]): Promise<DesiredSlotRow[]>;
   listSlotsOfRollout(rolloutId: string): Promise<DesiredSlotRow[]>;
   saveSlot(row: DesiredSlotRow): Promise<void>;
+  /** What a device that is gone should run: nothing, and no document says otherwise. */
+  removeDesired(device: string): Promise<void>;
   getDesired(device: string): Promise<DesiredDocument | undefined>;
   listDesired(): Promise<DesiredDocument[]>;
   listDesiredExpiring(beforeMs: number): Promise<DesiredDocument[]>;
@@ -67,6 +71,11 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .from(devices)
         .where(and(eq(devices.online, true), silent));
     },
+    listOnlineExpired: async (nowMs) =>
+      await db
+        .select()
+        .from(devices)
+        .where(and(eq(devices.online, true), lt(devices.certificateNotAfterMs, nowMs))),
     listVerifiedBefore: async (timeMs) =>
       await db
         .select()
@@ -93,6 +102,10 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .insert(deviceSlots)
         .values(row)
         .onConflictDoUpdate({ target: [deviceSlots.device, deviceSlots.slot], set: row });
+    },
+    removeDesired: async (device) => {
+      await db.delete(deviceSlots).where(eq(deviceSlots.device, device));
+      await db.delete(desiredDocuments).where(eq(desiredDocuments.device, device));
     },
     getDesired: async (device) =>
       (await db.select().from(desiredDocuments).where(eq(desiredDocuments.device, device)).limit(1))[0],

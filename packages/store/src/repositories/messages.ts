@@ -67,8 +67,16 @@ export function createSequenceRepository(db: Database): SequenceRepository {
   };
 }
 
+/** A place in a device's queue. */
+export interface StoredAt {
+  readonly device: string;
+  readonly epoch: string;
+  readonly seq: number;
+}
+
 export interface EventRepository {
   add(row: EventRow): Promise<void>;
+  find(at: StoredAt): Promise<EventRow | undefined>;
   /** Newest first. */
   list(query: {
     readonly device?: string;
@@ -84,6 +92,10 @@ export function createEventRepository(db: Database): EventRepository {
   return {
     add: async (row) => {
       await db.insert(events).values(row).onConflictDoNothing();
+    },
+    find: async ({ device, epoch, seq }) => {
+      const isIt = and(eq(events.device, device), eq(events.epoch, epoch), eq(events.seq, seq));
+      return (await db.select().from(events).where(isIt).limit(1))[0];
     },
     list: async (query) =>
       await db
@@ -107,6 +119,7 @@ export function createEventRepository(db: Database): EventRepository {
 export interface EvidenceRepository {
   /** Keeps the last `keep` of the device. */
   add(row: EvidenceRow, keep: number): Promise<void>;
+  find(at: StoredAt): Promise<EvidenceRow | undefined>;
   /** Newest first. */
   list(device: string, limit: number): Promise<EvidenceRow[]>;
 }
@@ -126,6 +139,10 @@ export function createEvidenceRepository(db: Database): EvidenceRepository {
       await db
         .delete(evidence)
         .where(and(eq(evidence.device, row.device), lte(evidence.receivedMs, oldest.receivedMs)));
+    },
+    find: async ({ device, epoch, seq }) => {
+      const isIt = and(eq(evidence.device, device), eq(evidence.epoch, epoch), eq(evidence.seq, seq));
+      return (await db.select().from(evidence).where(isIt).limit(1))[0];
     },
     list: async (device, limit) =>
       await db

@@ -84,6 +84,7 @@ export interface AlertRepository {
   resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
   /** Newest first, beginning after the first `offset`. */
   list(limit: number, offset?: number): Promise<AlertRow[]>;
+  resolveOfDevice(device: string, kind: string, resolvedAtMs: number): Promise<void>;
 }
 
 export function createAlertRepository(db: Database): AlertRepository {
@@ -100,5 +101,11 @@ export function createAlertRepository(db: Database): AlertRepository {
     },
     list: async (limit, offset = 0) =>
       await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit).offset(offset),
+    resolveOfDevice: async (device, kind, resolvedAtMs) => {
+      await db
+        .update(alerts)
+        .set({ state: "resolved", resolvedAtMs })
+        .where(and(eq(alerts.device, device), eq(alerts.kind, kind), eq(alerts.state, "firing")));
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { and, asc, desc, eq, gte, inArray, lt } from "drizzle-orm";
 import type { TelemetryWindow } from "@fairlead/protocol";
 import type { Database } from "../database.ts";
+import type { StoredAt } from "./messages.ts";
 import { hostWindows, slotWindows, type HostWindowRow, type SlotWindowRow } from "../schema/messages.ts";
 
 export interface SlotWindowQuery {
@@ -24,6 +25,8 @@ export interface TelemetryRepository {
     readonly fromMs: number;
     readonly limit: number;
   }): Promise<HostWindowRow[]>;
+  /** The spans of one stored message, in order; empty when none is stored, or no more. */
+  listSpans(at: StoredAt): Promise<{ readonly t0Ms: number; readonly t1Ms: number }[]>;
   getLastWindow(device: string): Promise<TelemetryWindow | undefined>;
   removeReceivedBefore(timeMs: number): Promise<void>;
 }
@@ -64,6 +67,12 @@ export function createTelemetryRepository(db: Database): TelemetryRepository {
         .where(and(eq(hostWindows.device, query.device), gte(hostWindows.atMs, query.fromMs)))
         .orderBy(asc(hostWindows.atMs))
         .limit(query.limit),
+    listSpans: async ({ device, epoch, seq }) =>
+      await db
+        .select({ t0Ms: hostWindows.t0Ms, t1Ms: hostWindows.t1Ms })
+        .from(hostWindows)
+        .where(and(eq(hostWindows.device, device), eq(hostWindows.epoch, epoch), eq(hostWindows.seq, seq)))
+        .orderBy(asc(hostWindows.position)),
     getLastWindow: async (device) => {
       const [host] = await db
         .select()

@@ -1,6 +1,7 @@
 import type {
   Assurance,
   Birth,
+  Decommission,
   DeviceLifecycle,
   Enrolment,
   IntegrityState,
@@ -12,7 +13,7 @@ import type {
   Role,
   SignedRelease,
 } from "@fairlead/protocol";
-import type { FileBaseline } from "@fairlead/integrity";
+import type { FileBaseline, IdentityWatch } from "@fairlead/integrity";
 import { defineTable } from "./define-table.ts";
 
 export const devices = defineTable("devices", (column) => ({
@@ -52,6 +53,12 @@ export const devices = defineTable("devices", (column) => ({
   deadLetters: column.integer().notNull(),
   /** Issued to replace the one in force, and not used yet. */
   pendingCertificate: column.json<PendingCertificate>(),
+  /** How the device came to its end; null while nobody asked for that. */
+  decommission: column.json<Decommission>(),
+  /** Where and as which process it was seen, and what speaks for two of them; null until it was seen. */
+  identityWatch: column.json<IdentityWatch>(),
+  /** When an operator let it go from a quarantine for being used twice; until then no certificate counts. */
+  releasedAtMs: column.timeMs(),
   assurance: column.text().$type<Assurance>().notNull(),
   /** SubjectPublicKeyInfo (DER, base64) of the key in the device's TPM; null: its key is in a file. */
   identityKey: column.text(),

@@ -83,6 +83,7 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     `inference    ${detail.reported?.inferenceEndpoint ?? "no endpoint reported"}`,
     `telemetry    stored up to ${detail.telemetry.storedUpTo}, ${detail.telemetry.gaps} gaps, ${detail.telemetry.deadLetters} dead letters`,
   ];
+  lines.push(...describeClone(detail), ...describeEnd(detail));
   for (const slot of detail.slots) {
     const desired = slot.desired === null ? "nothing" : `${slot.desired.model} ${slot.desired.version}`;
     const running = slot.running === null ? "nothing" : `${slot.running.model} ${slot.running.version}`;
@@ -99,6 +100,29 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   }
   for (const { slot, choice } of detail.reported?.slots ?? []) if (choice) lines.push(...describeChoice(slot, choice));
   return lines;
+}
+
+/** What speaks for two devices with this identity. */
+function describeClone({ cloned, lifecycle }: DeviceDetail): string[] {
+  if (cloned === null) return [];
+  const next = lifecycle === "quarantined" ? "; fairlead devices release ends this" : "";
+  return [
+    `cloned       ${cloned.reason} (${cloned.code}), found ${new Date(cloned.foundAtMs).toISOString()}${next}`,
+    ...cloned.evidence.map((fact) => `             ${fact}`),
+  ];
+}
+
+/** How the device was or is being let go. */
+function describeEnd({ decommission }: DeviceDetail): string[] {
+  if (decommission === null) return [];
+  const { requestedBy, requestedAtMs, reason, endedAtMs, wipe } = decommission;
+  const wiped = {
+    pending: "it has not said yet that it is empty",
+    confirmed: "it said that it is empty",
+    unconfirmed: "nobody knows whether anything was removed from it",
+  }[wipe];
+  const end = endedAtMs === null ? "asked" : `ended ${new Date(endedAtMs).toISOString()}`;
+  return [`leaving      ${end}, by ${requestedBy} at ${new Date(requestedAtMs).toISOString()}: ${reason}; ${wiped}`];
 }
 
 const toMilliseconds = (data: ExponentialHistogramData): string => {

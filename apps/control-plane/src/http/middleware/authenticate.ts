@@ -9,6 +9,7 @@ import { isJwtShaped, type VerifyToken } from "../../authority/oidc/verify-token
 import { noScope, parseScope, type Scope } from "../../authority/scope.ts";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
 import { authenticateSession, type SessionRequest } from "./authenticate-session.ts";
+import type { DeviceConnections } from "../device-connections.ts";
 import { mayCall } from "../roles.ts";
 import type { AnyRoute, Caller } from "../route.ts";
 
@@ -20,6 +21,7 @@ export interface AuthenticateOptions {
   readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
   /** Judges tokens of the issuer; undefined when there is none. */
   readonly verifyToken: VerifyToken | undefined;
+  readonly connections: Pick<DeviceConnections, "note">;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
@@ -62,7 +64,8 @@ async function authenticateDevice(
   if (identity === undefined) return undefined;
   const { device, tenant, fingerprint } = identity;
   if (socket.authorized && tenant === options.tenant && (await options.isInForce(device, fingerprint))) {
-    return { kind: "device", device: identity.device };
+    options.connections.note(device, fingerprint, socket);
+    return { kind: "device", device };
   }
   return refuse("unauthenticated", "the device certificate is not in force", "enrol the device again");
 }

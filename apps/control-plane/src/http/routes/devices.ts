@@ -26,14 +26,16 @@ export interface DeviceRouteOptions {
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
   readonly hooks: () => readonly DeviceHooks[];
-  /** Ends the live session of a device that may no longer have one. */
-  readonly disconnect: (device: string) => void;
 }
 
 const params = z.strictObject({ device: deviceIdSchema });
 
 /** What lies outside the caller's scope does not exist for it. */
-async function requireDevice(repositories: Pick<Repositories, "devices">, name: string, scope: Scope): Promise<Device> {
+export async function requireDevice(
+  repositories: Pick<Repositories, "devices">,
+  name: string,
+  scope: Scope,
+): Promise<Device> {
   const device = await repositories.devices.get(name);
   if (device !== undefined && isInScope(scope, device.labels)) return device;
   throw new CodedError<HttpErrorCode>("not_found", `no device ${name}`, { hint: "list them with GET /api/v1/devices" });
@@ -70,7 +72,7 @@ function requireStay(scope: Scope, labels: Labels): void {
   );
 }
 
-async function loadDetail(store: Store, name: string, scope: Scope) {
+export async function loadDetail(store: Store, name: string, scope: Scope) {
   const device = await requireDevice(store.read, name, scope);
   const detail = toDeviceDetail(device, {
     rows: await store.read.devices.listSlots(name),
@@ -150,41 +152,6 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
           });
           await stream.emit(tx, "device", device);
           for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
-        });
-        return await loadDetail(store, device, scope);
-      },
-    }),
-    defineRoute({
-      method: "DELETE",
-      path: "/api/v1/devices/:device",
-      summary: "Decommission a device: its certificate is refused from now on, its history stays.",
-      permission: "administer",
-      reach: "narrowed",
-      request: { params },
-      response: deviceDetailSchema,
-      errors: ["not_found", "precondition_failed"],
-      handle: async ({ params: { device }, actor, headers, scope }) => {
-        await store.transaction(async (tx) => {
-          const row = await requireDevice(tx, device, scope);
-          requireMatch(headers, String(row.revision));
-          if (row.lifecycle === "decommissioned") return;
-          await tx.devices.update(device, {
-            lifecycle: "decommissioned",
-            certificateFingerprint: null,
-            online: false,
-            revision: row.revision + 1,
-          });
-          const details = { before: row.lifecycle, serial: row.certificateSerial };
-          await audit.append(tx, {
-            actor,
-            action: "device.decommission",
-            subject: device,
-            reason: "by an operator",
-            details,
-          });
-          await stream.emit(tx, "device", device);
-          for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);
-          tx.afterCommit(() => options.disconnect(device));
         });
         return await loadDetail(store, device, scope);
       },

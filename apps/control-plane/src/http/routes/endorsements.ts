@@ -138,7 +138,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       permission: "public",
       request: { body: sessionRequestSchema },
       response: renewResponseSchema,
-      errors: ["session_refused", "endorsement_unknown", "rate_limited"],
+      errors: ["session_refused", "unauthenticated", "endorsement_unknown", "rate_limited"],
       bodyBytes: 8_192,
       idempotent: false,
       handle: async ({ body, remoteAddress }) => {

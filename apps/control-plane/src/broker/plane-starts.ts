@@ -1,0 +1,47 @@
+import { randomBytes } from "node:crypto";
+import { maxPlaneStarts, planeStartSchema } from "@fairlead/protocol";
+import type { Store } from "@fairlead/store";
+import { z } from "zod";
+import type { DeviceHooks, PlaneContext } from "../context.ts";
+
+const savedSchema = z.array(planeStartSchema).max(maxPlaneStarts);
+const settingName = "starts";
+export const forkedAlert = "plane-forked";
+
+/** Adds this start to those that the data folder remembers, on the disk before any device hears of it; the newest first. */
+export async function noteStart(store: Store): Promise<readonly string[]> {
+  const start = randomBytes(8).toString("hex");
+  return await store.transaction(async (tx) => {
+    const before = savedSchema.safeParse(await tx.settings.get(settingName));
+    const starts = [start, ...(before.success ? before.data : [])].slice(0, maxPlaneStarts);
+    await tx.settings.set(settingName, starts);
+    return starts;
+  });
+}
+
+/** Raises the alarm when a device has met a start of this plane that its data does not remember. */
+export function createForkWatch(context: PlaneContext): DeviceHooks {
+  const { audit, clock, createId, stream } = context;
+  return {
+    onEvent: async (tx, device, event) => {
+      if (event.kind !== "plane-forked") return;
+      const { known, seen } = event;
+      const summary = `${device} knows a start of this plane (${known}) that this data folder does not remember: it was copied, or restored from a backup`;
+      await audit.append(tx, {
+        ...{ actor: `device:${device}`, action: "plane.forked", subject: device, reason: summary },
+        details: { known, seen },
+      });
+      // One alert for the plane, however many devices say it.
+      const isFiring = (await tx.alerts.list(1_000)).some(
+        ({ kind, state }) => kind === forkedAlert && state === "firing",
+      );
+      if (isFiring) return;
+      const alertId = createId("alr");
+      await tx.alerts.add({
+        ...{ alertId, remediationId: null, device: null, kind: forkedAlert, state: "firing", summary },
+        ...{ firedAtMs: clock.nowMs(), resolvedAtMs: null },
+      });
+      await stream.emit(tx, "alert", alertId);
+    },
+  };
+}

@@ -1,0 +1,167 @@
+import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
+import type { Decommission, HttpErrorCode, Topic } from "@fairlead/protocol";
+import type { Device, Store, Transaction } from "@fairlead/store";
+import type { CommandOutbox } from "../commands/command-outbox.ts";
+import type { AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
+import { requireMatch } from "../http/middleware/preconditions.ts";
+
+/** A device that lies in a cupboard is asked when it comes back, however late; then its certificate has ended anyway. */
+const commandLifeMs = 3_652 * 86_400_000;
+
+export interface DecommissionOptions {
+  readonly tenant: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly commands: Pick<CommandOutbox, "issue">;
+  readonly link: Pick<DeviceLink, "clearRetained">;
+  readonly hooks: () => readonly DeviceHooks[];
+  /** Ends whatever the device has open here. */
+  readonly endSessions: (device: string) => void;
+}
+
+export interface DecommissionRequest {
+  /** End it now: nobody waits for the device to say that it is empty. */
+  readonly force: boolean;
+  readonly reason: string;
+  readonly actor: string;
+  /** `If-Match` holds for the request. */
+  readonly headers: Headers;
+}
+
+export interface Decommissions {
+  /** Repeated, it changes nothing but this: a wait may be ended by force. @throws CodedError `not_found` · `conflict` */
+  begin(device: string, request: DecommissionRequest): Promise<void>;
+  /** The device says that it holds nothing more. @throws CodedError `not_found` · `conflict` when nobody asked it */
+  confirm(device: string): Promise<void>;
+}
+
+function refuse(code: HttpErrorCode, message: string, hint: string): never {
+  throw new CodedError<HttpErrorCode>(code, message, { hint });
+}
+
+/** Asked → emptied → refused for ever. History, audit and the name stay; the name is given again only to another key. */
+export function createDecommissions(options: DecommissionOptions): Decommissions {
+  const { audit, clock, store, stream, tenant } = options;
+
+  const require = async (tx: Transaction, name: string): Promise<Device> =>
+    (await tx.devices.get(name)) ?? refuse("not_found", `no device ${name}`, "list them with GET /api/v1/devices");
+
+  const announce = async (tx: Transaction, name: string): Promise<void> => {
+    await stream.emit(tx, "device", name);
+    for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, name);
+  };
+
+  const clearRetained = (device: string): void => {
+    const topics: Topic[] = [
+      { kind: "down", tenant, device, channel: "desired" },
+      { kind: "up", tenant, device, channel: "birth" },
+      { kind: "up", tenant, device, channel: "status" },
+    ];
+    for (const topic of topics)
+      options.link
+        .clearRetained(topic)
+        .catch((error: unknown) =>
+          options.logger.warn("a retained message was not removed", { device, error: toErrorMessage(error) }),
+        );
+  };
+
+  const endCommands = async (tx: Transaction, device: string, wipe: Decommission["wipe"]): Promise<void> => {
+    for (const { commandId, document } of await tx.commands.listPending(device)) {
+      const isDone = document.signed.action.kind === "decommission" && wipe === "confirmed";
+      const end = isDone
+        ? ({ state: "done", code: null, reason: "the device holds nothing more" } as const)
+        : ({ state: "expired", code: "decommissioned", reason: "the device was decommissioned" } as const);
+      await tx.commands.end(commandId, { ...end, endedAtMs: clock.nowMs() });
+    }
+  };
+
+  /** Who still waits under the name asked for it as the old device. */
+  const denyWaiting = async (tx: Transaction, device: string): Promise<void> => {
+    for (const { enrolmentId, state } of await tx.enrolments.listOfDevice(device)) {
+      if (state !== "pending") continue;
+      const reason = "the device was decommissioned";
+      await tx.enrolments.update(enrolmentId, { state: "denied", reason, decidedAtMs: clock.nowMs() });
+      await stream.emit(tx, "enrolment", enrolmentId);
+    }
+  };
+
+  const end = async (tx: Transaction, device: Device, told: { readonly actor: string; readonly by: Decommission }) => {
+    const { actor, by } = told;
+    const name = device.device;
+    const decommission: Decommission = { ...by, endedAtMs: clock.nowMs() };
+    await tx.devices.update(name, {
+      ...{ lifecycle: "decommissioned", online: false, decommission, revision: device.revision + 1 },
+      ...{ certificateFingerprint: null, pendingCertificate: null },
+    });
+    await endCommands(tx, name, by.wipe);
+    await denyWaiting(tx, name);
+    await tx.devices.removeDesired(name);
+    await audit.append(tx, {
+      actor,
+      action: "device.decommission",
+      subject: name,
+      reason:
+        by.wipe === "confirmed"
+          ? "the device removed everything and said so"
+          : `${by.reason}; what lies on the device was not removed, or nobody knows`,
+      details: { before: device.lifecycle, serial: device.certificateSerial, wipe: by.wipe, forced: by.forced },
+    });
+    await announce(tx, name);
+    tx.afterCommit(() => {
+      options.endSessions(name);
+      clearRetained(name);
+    });
+  };
+
+  const ask = async (tx: Transaction, device: Device, asked: { readonly actor: string; readonly by: Decommission }) => {
+    const name = device.device;
+    await tx.devices.update(name, {
+      lifecycle: "decommissioning",
+      decommission: asked.by,
+      revision: device.revision + 1,
+    });
+    await audit.append(tx, {
+      actor: asked.actor,
+      action: "device.decommission-begin",
+      subject: name,
+      reason: asked.by.reason,
+      details: { before: device.lifecycle },
+    });
+    await options.commands.issue(tx, {
+      device: name,
+      action: { kind: "decommission", reason: asked.by.reason },
+      deadlineAtMs: clock.nowMs() + commandLifeMs,
+      remediationId: null,
+    });
+    await announce(tx, name);
+  };
+
+  return {
+    begin: (name, { force, reason, actor, headers }) =>
+      store.transaction(async (tx) => {
+        const device = await require(tx, name);
+        requireMatch(headers, String(device.revision));
+        if (device.lifecycle === "decommissioned") return;
+        const by: Decommission = {
+          ...{ requestedAtMs: clock.nowMs(), requestedBy: actor, reason, forced: force, endedAtMs: null },
+          wipe: force ? "unconfirmed" : "pending",
+        };
+        if (force) return await end(tx, device, { actor, by });
+        if (device.lifecycle === "decommissioning") return;
+        if (device.certificateFingerprint === null)
+          return refuse("conflict", `${name} has no certificate and cannot be asked`, "end it with force");
+        await ask(tx, device, { actor, by });
+      }),
+    confirm: (name) =>
+      store.transaction(async (tx) => {
+        const device = await require(tx, name);
+        const by = device.decommission;
+        if (device.lifecycle !== "decommissioning" || by === null)
+          return refuse("conflict", `nobody asked ${name} to leave`, "decommission it again; it is empty already");
+        await end(tx, device, { actor: `device:${name}`, by: { ...by, wipe: "confirmed" } });
+      }),
+  };
+}

@@ -1,0 +1,60 @@
+import { CodedError, type Clock } from "@fairlead/kernel";
+import type { HttpErrorCode } from "@fairlead/protocol";
+import type { Store } from "@fairlead/store";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import { requireMatch } from "../http/middleware/preconditions.ts";
+import { clonedAlert } from "../ingest/identity-guard.ts";
+
+export interface ReleaseOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly hooks: () => readonly DeviceHooks[];
+  readonly endSessions: (device: string) => void;
+}
+
+export interface ReleaseRequest {
+  readonly reason: string;
+  readonly actor: string;
+  /** `If-Match` holds for the request. */
+  readonly headers: Headers;
+}
+
+/**
+ * Ends the quarantine of a device whose identity was used in two places. No copy goes on with it: the certificate ends,
+ * and the name waits for another key on a new token, which the operator brings to the right one.
+ * @throws CodedError `not_found` · `conflict` · `precondition_failed`
+ */
+export function createRelease(options: ReleaseOptions): (device: string, request: ReleaseRequest) => Promise<void> {
+  const { audit, clock, store, stream } = options;
+  const refuse = (code: HttpErrorCode, message: string, hint: string): never => {
+    throw new CodedError<HttpErrorCode>(code, message, { hint });
+  };
+  return (name, { reason, actor, headers }) =>
+    store.transaction(async (tx) => {
+      const device = await tx.devices.get(name);
+      if (device === undefined) return refuse("not_found", `no device ${name}`, "list them with GET /api/v1/devices");
+      requireMatch(headers, String(device.revision));
+      const finding = device.identityWatch?.finding ?? null;
+      if (device.lifecycle !== "quarantined" || finding === null)
+        return refuse(
+          "conflict",
+          `${name} is not quarantined for being used twice`,
+          "a quarantine for changed files ends by itself when they are right again",
+        );
+      await tx.devices.update(name, {
+        ...{ lifecycle: "pending", online: false, releasedAtMs: clock.nowMs(), revision: device.revision + 1 },
+        ...{ certificateFingerprint: null, pendingCertificate: null },
+      });
+      await tx.alerts.resolveOfDevice(name, clonedAlert, clock.nowMs());
+      await audit.append(tx, {
+        ...{ actor, action: "device.release", subject: name, reason },
+        details: { found: finding.code, serial: device.certificateSerial },
+      });
+      await stream.emit(tx, "device", name);
+      await stream.emit(tx, "alert", name);
+      for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, name);
+      tx.afterCommit(() => options.endSessions(name));
+    });
+}

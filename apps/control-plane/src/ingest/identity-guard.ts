@@ -1,0 +1,94 @@
+import { isDeepStrictEqual } from "node:util";
+import { noSightings, verifyChain, watchIdentity, type CloneFinding, type IdentitySighting } from "@fairlead/integrity";
+import type { Evidence } from "@fairlead/protocol";
+import type { Device } from "@fairlead/store";
+import { announce, changeDevice, type Batch } from "./batch.ts";
+import type { Received } from "./parse-message.ts";
+import type { Position } from "./sequence.ts";
+
+/** Kind of the alert that an identity is used in two places. */
+export const clonedAlert = "identity-cloned";
+
+/** Takes the device out of rollouts; what was found stays until an operator has it enrolled with another key. */
+async function quarantine(batch: Batch, device: Device, finding: CloneFinding): Promise<void> {
+  const { tx, services } = batch;
+  const name = device.device;
+  const summary = `${finding.reason}: ${finding.evidence.join("; ")}`;
+  if (device.lifecycle === "enrolled")
+    await changeDevice(batch, name, { lifecycle: "quarantined", revision: device.revision + 1 });
+  const alertId = services.createId("alr");
+  await tx.alerts.add({
+    ...{ alertId, remediationId: null, device: name, kind: clonedAlert, state: "firing", summary },
+    ...{ firedAtMs: finding.foundAtMs, resolvedAtMs: null },
+  });
+  await services.audit.append(tx, {
+    actor: "plane:integrity",
+    action: "device.clone-detected",
+    subject: name,
+    reason: finding.reason,
+    details: { code: finding.code, evidence: finding.evidence, before: device.lifecycle },
+  });
+  await services.stream.emit(tx, "alert", alertId);
+  await announce(batch, name);
+}
+
+/** Adds to what is known of a device's identity, and acts on the first proof that it is used twice. */
+export async function noteSighting(batch: Batch, name: string, sighting: IdentitySighting): Promise<void> {
+  const device = batch.devices.get(name);
+  if (device === undefined) return;
+  const before = device.identityWatch ?? noSightings;
+  const watch = watchIdentity(before, sighting);
+  if (watch === before) return;
+  await changeDevice(batch, name, { identityWatch: watch });
+  if (watch.finding !== null && before.finding === null) await quarantine(batch, device, watch.finding);
+}
+
+/** What a link of the evidence chain says of the identity, against the last one that was accepted. */
+export function toChainSightings(device: Device, evidence: Evidence, atMs: number): IdentitySighting[] {
+  const { chainIndex, chainHead } = device;
+  if (chainIndex === null || chainHead === null) return [];
+  const replaced = { index: chainIndex, head: chainHead };
+  const verdict = verifyChain(replaced, evidence);
+  if (verdict.kind === "altered" || verdict.kind === "replay") return [];
+  const { index, previous } = evidence;
+  const link: IdentitySighting = { kind: "chain-link", index, previous, atMs };
+  // A chain that begins again at nothing has lost its past; it does not compete with it.
+  return verdict.kind === "fork" && !verdict.restarted ? [link, { kind: "chain-fork", replaced, atMs }] : [link];
+}
+
+/** How the message differs from what is stored in its place; null when it does not, or when that is not known any more. */
+async function toDifference(batch: Batch, { message }: Received, at: Position): Promise<string | null> {
+  const { tx } = batch;
+  const spans = await tx.telemetry.listSpans(at);
+  const event = await tx.events.find(at);
+  const link = await tx.evidence.find(at);
+  const stored =
+    spans.length > 0 ? "telemetry" : event !== undefined ? "event" : link !== undefined ? "evidence" : null;
+  if (stored === null || message.kind === "dead") return null;
+  if (stored !== message.kind) return `${stored} is stored, and now it is ${message.kind}`;
+  switch (message.kind) {
+    case "telemetry": {
+      const now = message.body.windows.map(({ t0Ms, t1Ms }) => ({ t0Ms, t1Ms }));
+      return isDeepStrictEqual(
+        now,
+        spans.map(({ t0Ms, t1Ms }) => ({ t0Ms, t1Ms })),
+      )
+        ? null
+        : "windows of another time are stored";
+    }
+    case "event":
+      return isDeepStrictEqual(message.body.event, event?.event) ? null : "another event is stored";
+    case "evidence":
+      return message.body.evidence.head === link?.evidence.head ? null : "another link of evidence is stored";
+    default:
+      return null;
+  }
+}
+
+/** A message whose place in the queue is taken: a redelivery says the same again, and a copy of the device does not. */
+export async function noteRepeated(batch: Batch, received: Received, at: Position): Promise<void> {
+  const what = await toDifference(batch, received, at);
+  if (what === null) return;
+  const { epoch, seq } = at;
+  await noteSighting(batch, at.device, { kind: "sequence-fork", epoch, seq, what, atMs: received.receivedMs });
+}

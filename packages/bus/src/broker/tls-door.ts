@@ -1,0 +1,123 @@
+import type { Socket } from "node:net";
+import { createServer, type TLSSocket } from "node:tls";
+import { toErrorMessage } from "@fairlead/kernel";
+import { createAddressCap } from "./address-cap.ts";
+import { ClientHelloReader } from "./client-hello.ts";
+import { openCountedDoor, type Door, type DoorOptions, type Visitor } from "./door.ts";
+
+export interface TlsDoorOptions extends DoorOptions<TLSSocket> {
+  /** PEM texts. */
+  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+}
+
+/** A socket whose TLS handshake is not complete. */
+interface Shaking extends Visitor<Socket> {
+  /** Since when it has been saying hello, waiting, or shaking hands: each has its own time. */
+  sinceMs: number;
+  /** Gives back the place among those for whom TLS state exists. */
+  release: () => void;
+}
+
+/** How often the clocks of strangers are looked at. */
+const sweepMs = 100;
+const doNothing = (): void => undefined;
+
+/**
+ * Mutual TLS. A handshake costs this process 80 to 100 kB, so it is not begun for everybody at once: a whole ClientHello
+ * of modest size must be there, and then a place must be free; those who wait cost their ClientHello. What a client
+ * sends until its handshake is complete is bounded too: a certificate chain may otherwise announce 100 kB and never come.
+ */
+export function openTlsDoor(options: TlsDoorOptions): Door {
+  const { limits, onRefusal } = options;
+  const tls = createServer({
+    ...options.tls,
+    minVersion: "TLSv1.2",
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: limits.connectTimeoutMs,
+  });
+  const places = createAddressCap({ inAll: limits.handshakes, perAddress: limits.handshakesPerAddress });
+  /** By the far end's address and port. */
+  const shaking = new Map<string, Shaking>();
+  /** Those who have said hello and wait for a place, the first of them first. */
+  const waiting = new Map<Shaking, Uint8Array>();
+  const toKey = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`;
+  const end = (socket: Socket, why: string): void => {
+    onRefusal({ what: "connection", why, from: socket.remoteAddress ?? "" });
+    socket.destroy();
+  };
+
+  function beginNext(): void {
+    for (const [guest, hello] of waiting) {
+      if (places.taken >= limits.handshakes) return;
+      const release = places.take(guest.socket.remoteAddress ?? "");
+      if (release === undefined) continue;
+      waiting.delete(guest);
+      guest.sinceMs = performance.now();
+      guest.release = () => {
+        guest.release = doNothing;
+        release();
+        beginNext();
+      };
+      guest.socket.unshift(hello);
+      tls.emit("connection", guest.socket);
+    }
+  }
+
+  function hear(guest: Shaking): void {
+    const { socket } = guest;
+    const reader = new ClientHelloReader();
+    const onError = (): void => void socket.destroy();
+    const onData = (chunk: Buffer): void => {
+      const hello = reader.take(chunk);
+      if (hello === undefined) return;
+      if ("reason" in hello) return end(socket, hello.reason);
+      socket.off("data", onData).off("error", onError).pause();
+      socket.once("error", onError);
+      guest.sinceMs = performance.now();
+      waiting.set(guest, hello);
+      beginNext();
+    };
+    socket.on("data", onData).on("error", onError);
+  }
+
+  const sweep = setInterval(() => {
+    const lateMs = performance.now() - limits.connectTimeoutMs;
+    for (const { socket, sinceMs } of shaking.values()) {
+      if (socket.bytesRead > limits.handshakeBytes)
+        end(socket, `a handshake of more than ${limits.handshakeBytes} bytes`);
+      else if (sinceMs < lateMs) end(socket, "no TLS handshake in time");
+    }
+  }, sweepMs).unref();
+
+  tls.on("tlsClientError", (error, socket) => {
+    const from = socket.remoteAddress;
+    // A socket that was ended here has no address any more, and was told of.
+    if (from !== undefined) onRefusal({ what: "connection", why: `TLS: ${toErrorMessage(error)}`.slice(0, 200), from });
+  });
+  tls.on("secureConnection", (socket) => {
+    const key = toKey(socket);
+    const guest = shaking.get(key);
+    shaking.delete(key);
+    if (guest === undefined) return void socket.destroy();
+    guest.release();
+    options.onVisitor({ socket, admit: guest.admit });
+  });
+
+  const door = openCountedDoor({
+    ...{ limits, onRefusal },
+    onVisitor: ({ socket, admit }) => {
+      const key = toKey(socket);
+      const guest: Shaking = { socket, admit, sinceMs: performance.now(), release: doNothing };
+      shaking.set(key, guest);
+      socket.once("close", () => {
+        waiting.delete(guest);
+        if (shaking.get(key) === guest) shaking.delete(key);
+        guest.release();
+      });
+      hear(guest);
+    },
+  });
+  door.server.once("close", () => clearInterval(sweep));
+  return door;
+}

@@ -1,0 +1,135 @@
+import type { ChainHead } from "./chain.ts";
+
+/** One process of an agent, as its births told of it. */
+export interface AgentLife {
+  /** Random, made at the process's start, in its memory alone: a copied data folder does not bring it along. */
+  readonly instance: string;
+  /** Highest session number that it has reported. */
+  readonly session: number;
+  readonly address: string | null;
+  readonly seenAtMs: number;
+  /** How often it came back with a new session after another process had spoken in between. */
+  readonly returns: number;
+}
+
+/** Why one identity is taken to be used in two places, and what was seen. */
+export interface CloneFinding {
+  readonly code: "instances_alternate" | "sequence_forked" | "chain_forked";
+  readonly reason: string;
+  /** Facts in the order in which they were seen, for people. */
+  readonly evidence: readonly string[];
+  readonly foundAtMs: number;
+}
+
+/** What is remembered of one identity; small, bounded, and nothing but data. */
+export interface IdentityWatch {
+  /** The newest last. */
+  readonly lives: readonly AgentLife[];
+  /** Heads of evidence chains that another branch took the place of. */
+  readonly abandoned: readonly ChainHead[];
+  /** The first one; it stays until the identity is made anew. */
+  readonly finding: CloneFinding | null;
+}
+
+export type IdentitySighting =
+  | {
+      readonly kind: "birth";
+      readonly instance: string;
+      readonly session: number;
+      readonly address: string | null;
+      readonly atMs: number;
+    }
+  /** A place in the device's queue that is stored came again with another content. */
+  | {
+      readonly kind: "sequence-fork";
+      readonly epoch: string;
+      readonly seq: number;
+      readonly what: string;
+      readonly atMs: number;
+    }
+  /** A link was put in the place of `replaced`, which had been accepted. */
+  | { readonly kind: "chain-fork"; readonly replaced: ChainHead; readonly atMs: number }
+  /** Any link, by the head that it continues. */
+  | { readonly kind: "chain-link"; readonly index: number; readonly previous: string; readonly atMs: number };
+
+export const noSightings: IdentityWatch = { lives: [], abandoned: [], finding: null };
+
+const kept = 8;
+/**
+ * One process of one folder seems to return at most twice: after late words of the one before it, and with late words of
+ * its own when its successor lost the count. Three times, the other one is alive too.
+ */
+const returnsOfTheLiving = 3;
+
+function note(watch: IdentityWatch, finding: CloneFinding): IdentityWatch {
+  return watch.finding === null ? { ...watch, finding } : watch;
+}
+
+function toLifeText({ instance, session, address }: AgentLife): string {
+  return `process ${instance.slice(0, 8)} from ${address ?? "an unknown address"}, session ${session}`;
+}
+
+function watchBirth(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "birth" }>): IdentityWatch {
+  const { instance, session, address, atMs } = sighting;
+  const current = watch.lives.at(-1);
+  const known = watch.lives.find((life) => life.instance === instance);
+  // An old birth that comes late is no sign of life.
+  if (known !== undefined && known !== current && session <= known.session) return watch;
+  // Of one folder the numbers only grow, so what an ended process said lies below its successor's. Of two folders one
+  // is ahead of the other, and that one is seen to return.
+  const hasReturned = known !== undefined && known !== current && session > (current?.session ?? 0);
+  const life: AgentLife = {
+    ...{ instance, address, seenAtMs: atMs },
+    session: Math.max(session, known?.session ?? 0),
+    returns: (known?.returns ?? 0) + (hasReturned ? 1 : 0),
+  };
+  const others = watch.lives.filter((one) => one.instance !== instance);
+  const after: IdentityWatch = { ...watch, lives: [...others, life].slice(-kept) };
+  if (life.returns < returnsOfTheLiving || current === undefined) return after;
+  return note(after, {
+    code: "instances_alternate",
+    reason: "two processes use this identity in turn",
+    evidence: [...others.slice(-2).map(toLifeText), `${toLifeText(life)}, back ${life.returns} times`],
+    foundAtMs: atMs,
+  });
+}
+
+/**
+ * Takes in what was seen of one identity. Total, deterministic, and idempotent for a sighting that is repeated.
+ *
+ * Told apart from a clone: a process that restarts is a new instance, and the old one never comes back; one that
+ * reconnects, from wherever, is the same instance; an outbox that was lost begins another epoch; a state file that was
+ * lost sets a number back once, and only one of two branches goes on from there.
+ */
+export function watchIdentity(watch: IdentityWatch, sighting: IdentitySighting): IdentityWatch {
+  switch (sighting.kind) {
+    case "birth":
+      return watchBirth(watch, sighting);
+    case "sequence-fork": {
+      const { epoch, seq, what, atMs } = sighting;
+      return note(watch, {
+        code: "sequence_forked",
+        reason: "two queues of this identity count in one epoch",
+        evidence: [`epoch ${epoch}, number ${seq}: ${what}`],
+        foundAtMs: atMs,
+      });
+    }
+    case "chain-fork":
+      return watch.abandoned.some(({ head }) => head === sighting.replaced.head)
+        ? watch
+        : { ...watch, abandoned: [...watch.abandoned, sighting.replaced].slice(-kept) };
+    case "chain-link": {
+      const left = watch.abandoned.find(({ head }) => head === sighting.previous);
+      if (left === undefined) return watch;
+      return note(watch, {
+        code: "chain_forked",
+        reason: "both branches of this identity's evidence chain go on",
+        evidence: [
+          `link ${left.index} (${left.head.slice(0, 19)}…) was replaced by another one`,
+          `link ${sighting.index} continues it all the same`,
+        ],
+        foundAtMs: sighting.atMs,
+      });
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Alert, AuditEntry, DeviceDetail } from "@fairlead/protocol";
+import { Agent, request } from "undici";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runCli, runCliJson } from "../support/cli.ts";
+import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestPlane } from "../support/plane.ts";
+import { OwnedProcess } from "../support/process.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "fairlead-clones-"));
+const plane = new TestPlane({ dir: join(dir, "plane") });
+let token = "";
+const toDevice = (name: string, folder = name): TestDevice =>
+  new TestDevice({ name, dir: join(dir, folder), labels: { site: "lab" }, telemetryWindowMs: 300 });
+
+beforeAll(async () => {
+  await plane.start();
+  token = await createEnrolmentToken(plane, 10);
+});
+afterAll(async () => {
+  await plane[Symbol.asyncDispose]();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const isWell = async (name: string): Promise<DeviceDetail | false> => {
+  const seen = await plane.device(name);
+  return seen.online && seen.integrity === "verified" && seen.telemetry.storedUpTo > 3 && seen;
+};
+
+/** What the plane answers to whoever shows the identity that lies in this data folder. */
+async function askAs({ dataDir }: TestDevice): Promise<number> {
+  const read = (file: string): string => readFileSync(join(dataDir, "identity", file), "utf8");
+  const connect = { ca: read("ca.pem"), key: read("device.key"), cert: read("device.crt") };
+  const dispatcher = new Agent({ connect });
+  const answer = await request(`${plane.url}/api/v1/device/certificate`, { dispatcher });
+  await answer.body.dump();
+  await dispatcher.close();
+  return answer.statusCode;
+}
+
+async function enrolAgain(device: TestDevice, withToken: string, ...more: string[]): Promise<OwnedProcess> {
+  const where = ["--server", plane.url, "--token", withToken, "--device", device.name, "--data", device.dataDir];
+  const enrolment = new OwnedProcess({
+    name: "enrol",
+    entry: "apps/agent/src/main.ts",
+    args: ["enrol", ...where, ...more],
+  });
+  await enrolment.exited();
+  return enrolment;
+}
+
+const listAlerts = async (state: Alert["state"]): Promise<Alert[]> =>
+  (await plane.get<{ items: Alert[] }>("/api/v1/alerts?limit=100")).items.filter(
+    (alert) => alert.kind === "identity-cloned" && alert.state === state,
+  );
+
+describe("a device whose data folder is copied and started twice", () => {
+  it("is quarantined with what was seen, does not fight over its session, and comes back with another key alone", async () => {
+    await using device = toDevice("cam-1");
+    await device.enrol(plane, token);
+    device.run();
+    await eventually("it is well", () => isWell("cam-1"));
+    await device.process.kill("SIGTERM");
+    await using copy = toDevice("cam-1", "copy-of-cam-1");
+    cpSync(device.dir, copy.dir, { recursive: true });
+
+    device.run();
+    copy.run();
+    const found = await eventually("it is quarantined", async () => {
+      const seen = await plane.device("cam-1");
+      return seen.lifecycle === "quarantined" && seen.cloned !== null && seen;
+    });
+    expect(found.cloned?.evidence.length).toBeGreaterThan(0);
+    expect(await listAlerts("firing")).toMatchObject([{ device: "cam-1", summary: expect.stringContaining(":") }]);
+    const { items } = await plane.get<{ items: AuditEntry[] }>("/api/v1/audit?subject=cam-1&limit=200");
+    expect(items.find(({ action }) => action === "device.clone-detected")).toMatchObject({
+      details: { code: found.cloned?.code, before: "enrolled" },
+    });
+    const described = await runCli(["devices", "describe", "cam-1"], plane.cliEnv);
+    expect(described.stdout).toMatch(/cloned .*\n\s+\S/u);
+    expect(described.stdout).toContain("fairlead devices release");
+
+    const countRefusals = (): number => plane.process.output.match(/cam-1.*not in force/gu)?.length ?? 0;
+    await eventually("one of them is refused", () => countRefusals() >= 1);
+    const { birth } = await plane.device("cam-1");
+    await eventually("and again", () => countRefusals() >= 3);
+    expect((await plane.device("cam-1")).birth?.instance).toBe(birth?.instance);
+
+    await runCliJson(["devices", "release", "cam-1", "--reason", "the copy is in the lab", "--yes"], plane.cliEnv);
+    expect(await plane.device("cam-1")).toMatchObject({ lifecycle: "pending" });
+    expect([await askAs(device), await askAs(copy)]).toEqual([401, 401]);
+    expect(await listAlerts("resolved")).toHaveLength(1);
+    await device.process.kill("SIGTERM");
+    expect((await enrolAgain(device, token)).output).toContain("token_spent");
+    const fresh = await createEnrolmentToken(plane, 3);
+    expect((await enrolAgain(device, fresh)).output).toContain("key_retired");
+    expect((await enrolAgain(device, fresh, "--new-key")).output).toContain("enrolled cam-1");
+    device.run();
+    const back = await eventually("it is back", () => isWell("cam-1"));
+    expect(back).toMatchObject({ lifecycle: "enrolled", cloned: null, labels: { site: "lab" } });
+    expect(await askAs(copy)).toBe(401);
+    expect(await listAlerts("firing")).toEqual([]);
+  }, 150_000);
+});
+
+describe("an honest device", () => {
+  it("is never called a clone for kills, a plane that is killed, and the loss of its queue or of its session number", async () => {
+    await using device = toDevice("cam-2");
+    await device.enrol(plane, token);
+    device.run();
+    const remove = (folder: string, start: string): void => {
+      for (const name of readdirSync(folder).filter((file) => file.startsWith(start))) rmSync(join(folder, name));
+    };
+    const losses = [
+      () => undefined,
+      () => remove(device.dataDir, "outbox.db"),
+      () => remove(join(device.dataDir, "state"), "session.json"),
+      () => undefined,
+    ];
+    for (const [round, lose] of losses.entries()) {
+      const before = (await plane.device("cam-2")).birth?.instance;
+      if (round > 0) device.run();
+      await eventually(`it is well (${round})`, async () => {
+        const seen = await isWell("cam-2");
+        return seen && seen.birth?.instance !== before;
+      });
+      await device.process.kill("SIGKILL");
+      lose();
+    }
+    device.run();
+    await eventually("it is back", () => isWell("cam-2"));
+    await plane.process.kill("SIGKILL");
+    await plane.start();
+    await eventually("it is back once more", () => isWell("cam-2"));
+    expect(await plane.device("cam-2")).toMatchObject({ lifecycle: "enrolled", cloned: null });
+    expect(await listAlerts("firing")).toEqual([]);
+  }, 150_000);
+});

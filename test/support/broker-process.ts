@@ -1,0 +1,88 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import type { BrokerStats } from "@fairlead/bus/broker";
+
+export interface BrokerSetup {
+  /** The product behind TLS, the product in its conformance mode, the library alone behind TLS. */
+  readonly kind: "product" | "conformance" | "bare";
+  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly tenant: string;
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+export type BrokerQuestion =
+  | { readonly kind: "stats" }
+  /** Collects garbage. */
+  | { readonly kind: "collect" }
+  /** From the plane, quality 0, one after the other. */
+  | { readonly kind: "publish"; readonly topic: string; readonly payloadBytes: number; readonly count: number };
+
+/** A broker in a process of its own; disposing kills it. */
+export class BrokerProcess implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  #port = 0;
+
+  constructor() {
+    this.#child = fork(new URL("broker-main.ts", import.meta.url), {
+      // Garbage that is not collected yet must not be taken for what a connection costs.
+      execArgv: ["--expose-gc", "--max-semi-space-size=1"],
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+  }
+
+  async start(setup: BrokerSetup): Promise<this> {
+    const { port } = (await this.#ask(setup)) as { port: number };
+    this.#port = port;
+    return this;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  async stats(): Promise<BrokerStats> {
+    return ((await this.#ask({ kind: "stats" })) as { stats: BrokerStats }).stats;
+  }
+
+  /** Resident bytes after a collection of garbage. */
+  async settledBytes(): Promise<number> {
+    await this.#ask({ kind: "collect" });
+    return this.#readStatus("VmRSS");
+  }
+
+  /** Forgets the peak of resident memory that was so far (proc_pid_clear_refs(5)). */
+  resetPeak(): void {
+    writeFileSync(`/proc/${this.pid}/clear_refs`, "5");
+  }
+
+  get peakBytes(): number {
+    return this.#readStatus("VmHWM");
+  }
+
+  async publish(topic: string, payloadBytes: number, count: number): Promise<void> {
+    await this.#ask({ kind: "publish", topic, payloadBytes, count });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const gone = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+
+  async #ask(question: BrokerQuestion | BrokerSetup): Promise<unknown> {
+    const answer = once(this.#child, "message");
+    this.#child.send(question);
+    const [message] = (await answer) as [unknown];
+    return message;
+  }
+
+  #readStatus(field: string): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
+    return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "mu").exec(status)?.[1]) * 1_024;
+  }
+}
