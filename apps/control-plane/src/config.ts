@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { parseNetwork } from "@fairlead/egress";
 import { CodedError } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
 import { z } from "zod";
 import { knownDomains, type OperatorPolicy } from "@fairlead/inference/inspect";
+import type { WebhookConfig } from "./webhooks/module.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const host = z
@@ -18,6 +20,21 @@ const list = (item: z.ZodType<string, string>) =>
     .max(4_096)
     .transform((text) => text.split(",").filter((name) => name !== ""))
     .pipe(z.array(item).max(256));
+const networks = z
+  .string()
+  .max(4_096)
+  .transform((text, issues) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== "")
+      .flatMap((part) => {
+        const network = parseNetwork(part);
+        if (network !== null) return [network];
+        issues.addIssue(`"${part}" is no network that may be listed: write 10.1.0.0/16 or one address`);
+        return [];
+      }),
+  );
 
 const configSchema = z.strictObject({
   data: z.string().min(1).max(4_096).default(".fairlead/plane"),
@@ -33,6 +50,14 @@ const configSchema = z.strictObject({
   "models-deny-operators": list(z.string().regex(/^(?:[a-z.]{1,64}::)?[A-Za-z0-9]{1,64}$/u, "not an operator")).default(
     [],
   ),
+  "webhook-networks": networks.default([]),
+  "webhook-plain-http": z.boolean().default(false),
+  "webhook-give-up": z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(7 * 86_400)
+    .default(86_400),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
@@ -49,6 +74,7 @@ export interface PlaneConfig {
   readonly deviceCertificateDays: number;
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
+  readonly webhooks: WebhookConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
@@ -69,6 +95,10 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --models-allow-domains A,B   domains of operators that models may use (FAIRLEAD_MODELS_ALLOW_DOMAINS),
                            default ai.onnx,ai.onnx.ml,com.microsoft
   --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
+  --webhook-networks LIST  networks beside the internet that webhooks may name, such as 10.1.0.0/16,192.168.7.5
+                           (FAIRLEAD_WEBHOOK_NETWORKS), default none
+  --webhook-plain-http     webhooks may name http:// as well
+  --webhook-give-up SEC    how long one message is tried (FAIRLEAD_WEBHOOK_GIVE_UP), default 86400
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
@@ -87,6 +117,9 @@ const options = {
   "keep-telemetry": text,
   "models-allow-domains": text,
   "models-deny-operators": text,
+  "webhook-networks": text,
+  "webhook-plain-http": flag,
+  "webhook-give-up": text,
   "log-level": text,
   "new-admin-token": flag,
   "json-ready": flag,
@@ -125,6 +158,11 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     deviceCertificateDays: value["device-cert-ttl"],
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
+    webhooks: {
+      networks: value["webhook-networks"],
+      allowsPlainHttp: value["webhook-plain-http"],
+      giveUpMs: value["webhook-give-up"] * 1_000,
+    },
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     newAdminToken: value["new-admin-token"],

@@ -32,6 +32,8 @@ import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
 import { createTrustModule } from "./trust/trust.ts";
+import { createWebhookModule } from "./webhooks/module.ts";
+import { createWebhookOutbox } from "./webhooks/outbox.ts";
 
 export interface OpenPlane extends Service {
   readonly store: Store;
@@ -109,6 +111,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   parts.link = link;
 
+  const outbox = createWebhookOutbox({ clock, createId: newId });
   const context: PlaneContext = {
     tenant,
     dataFolder,
@@ -122,9 +125,11 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     stream,
     desired,
     link: publishing,
+    announcements: outbox,
   };
   const trust = createTrustModule(context);
   modules.push(...createModules(context, trust, config.models));
+  modules.push(createWebhookModule(context, { outbox, config: config.webhooks }));
 
   const enrolments = createEnrolments({
     tenant,

@@ -267,3 +267,19 @@ export {
   type CreateApiTokenResponse,
   type Role,
 } from "./http/tokens.ts";
+export {
+  createWebhookRequestSchema,
+  createWebhookResponseSchema,
+  webhookDeliverySchema,
+  webhookDetailSchema,
+  webhookEventSchema,
+  webhookMessageTypeSchema,
+  webhookSchema,
+  type CreateWebhookRequest,
+  type CreateWebhookResponse,
+  type Webhook,
+  type WebhookDelivery,
+  type WebhookDetail,
+  type WebhookEvent,
+  type WebhookMessageType,
+} from "./http/webhooks.ts";

@@ -8,6 +8,7 @@ import {
 } from "@fairlead/protocol";
 import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
+import { announceRollout } from "./announce.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
@@ -127,6 +128,7 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         if (action === "undo" || action === "abort") await requireGoodWayBack(tx, row.record, { actor, nowMs });
         const record = applyRolloutAction(row.record, { action, actor, reason }, nowMs);
         const saved = await saveRecord(tx, row, { record, nowMs });
+        await announceRollout(tx, ports, { before: row, after: record });
         await audit.append(tx, {
           ...{ actor, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },
           ...{ reason: reason === "" ? record.reason : reason, details: { before: row.state, after: record.state } },

@@ -80,6 +80,8 @@ export function createRemediationRepository(db: Database): RemediationRepository
 export interface AlertRepository {
   add(row: AlertRow): Promise<void>;
   resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
+  resolve(alertId: string, resolvedAtMs: number): Promise<void>;
+  listFiringOf(remediationId: string): Promise<AlertRow[]>;
   /** Newest first. */
   list(limit: number): Promise<AlertRow[]>;
 }
@@ -95,6 +97,15 @@ export function createAlertRepository(db: Database): AlertRepository {
         .set({ state: "resolved", resolvedAtMs })
         .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing")));
     },
+    resolve: async (alertId, resolvedAtMs) => {
+      const firing = and(eq(alerts.alertId, alertId), eq(alerts.state, "firing"));
+      await db.update(alerts).set({ state: "resolved", resolvedAtMs }).where(firing);
+    },
+    listFiringOf: async (remediationId) =>
+      await db
+        .select()
+        .from(alerts)
+        .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing"))),
     list: async (limit) => await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit),
   };
 }
