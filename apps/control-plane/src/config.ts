@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { parseNetwork } from "@fairlead/egress";
+import { parseNetwork, type Network } from "@fairlead/egress";
 import { CodedError } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
 import { z } from "zod";
@@ -58,6 +58,7 @@ const configSchema = z.strictObject({
     .min(1)
     .max(7 * 86_400)
     .default(86_400),
+  "trusted-proxies": networks.default([]),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   "new-admin-token": z.boolean().default(false),
   "json-ready": z.boolean().default(false),
@@ -75,6 +76,8 @@ export interface PlaneConfig {
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
   readonly webhooks: WebhookConfig;
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly Network[];
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
@@ -99,6 +102,7 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
                            (FAIRLEAD_WEBHOOK_NETWORKS), default none
   --webhook-plain-http     webhooks may name http:// as well
   --webhook-give-up SEC    how long one message is tried (FAIRLEAD_WEBHOOK_GIVE_UP), default 86400
+  --trusted-proxies LIST   addresses of proxies whose X-Forwarded-For is believed (FAIRLEAD_TRUSTED_PROXIES), default none
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --new-admin-token        make and print one more administrator token
   --json-ready             print one JSON line with the ports once ready`;
@@ -120,6 +124,7 @@ const options = {
   "webhook-networks": text,
   "webhook-plain-http": flag,
   "webhook-give-up": text,
+  "trusted-proxies": text,
   "log-level": text,
   "new-admin-token": flag,
   "json-ready": flag,
@@ -163,6 +168,7 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
       allowsPlainHttp: value["webhook-plain-http"],
       giveUpMs: value["webhook-give-up"] * 1_000,
     },
+    trustedProxies: value["trusted-proxies"],
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     newAdminToken: value["new-admin-token"],

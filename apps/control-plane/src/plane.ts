@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { rmSync } from "node:fs";
 import { signDocument } from "@fairlead/artifacts";
+import { isInNetworks } from "@fairlead/egress";
 import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { openStore, type Store } from "@fairlead/store";
 import { createAuditLog } from "./audit/audit-log.ts";
@@ -16,7 +17,8 @@ import { createEnrolments } from "./devices/enrolment.ts";
 import { createRenewals } from "./devices/renewal.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
-import { createApp } from "./http/app.ts";
+import { createApp, type AppOptions } from "./http/app.ts";
+import { toClientAddress } from "./http/client-address.ts";
 import { toMetrics } from "./http/metrics.ts";
 import { createRateLimit } from "./http/middleware/rate-limit.ts";
 import type { AnyRoute } from "./http/route.ts";
@@ -168,13 +170,15 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ audit, tenant, store, isInForce, clock, logger, routes });
+  const toAddress: AppOptions["toAddress"] = (incoming) => toClientAddress(incoming, config.trustedProxies);
+  const app = createApp({ audit, toAddress, tenant, store, isInForce, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
     tls,
     fetch: app.fetch as Parameters<typeof createHttpServer>[0]["fetch"],
     logger,
+    isProxy: (address) => isInNetworks(address, config.trustedProxies),
     onListening: (port) => endpoints.setHttpPort(port),
   });
   const liveness = createLiveness({

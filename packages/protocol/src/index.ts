@@ -208,7 +208,14 @@ export {
   type ModelSummary,
   type ModelVersionDetail,
 } from "./http/models.ts";
-export { problemSchema, listQuerySchema, toListSchema, type Problem, type ListQuery } from "./http/problem.ts";
+export {
+  problemSchema,
+  listQuerySchema,
+  pageQuerySchema,
+  toListSchema,
+  type Problem,
+  type ListQuery,
+} from "./http/problem.ts";
 export {
   remediationStateSchema,
   symptomKindSchema,

@@ -1,6 +1,7 @@
 import { CodedError, toErrorCode, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
 import { httpStatusByCode, isHttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
+import { withoutTokens } from "../../authority/tokens.ts";
 import type { AuditLog } from "../../context.ts";
 import { createRateLimit } from "./rate-limit.ts";
 
@@ -47,9 +48,10 @@ export function createRefusalLog(options: {
         options.audit.append(tx, {
           actor: typeof named === "string" ? named : refused.actor,
           action: "request.refuse",
-          subject: `${method} ${path}`.slice(0, 200),
+          subject: withoutTokens(`${method} ${path}`).slice(0, 200),
           reason: code,
           details: { message: toErrorMessage(error).slice(0, 500), from, ...toPlace(known) },
+          details: { message: withoutTokens(toErrorMessage(error)).slice(0, 500), from },
         }),
       )
       .catch((failure: unknown) =>

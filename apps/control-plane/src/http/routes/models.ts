@@ -1,9 +1,9 @@
 import { CodedError } from "@fairlead/kernel";
 import {
-  listQuerySchema,
   modelNameSchema,
   modelSummarySchema,
   modelVersionDetailSchema,
+  pageQuerySchema,
   registerVersionRequestSchema,
   toListSchema,
   versionSchema,
@@ -26,7 +26,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       path: "/api/v1/models",
       summary: "List the models with their versions",
       permission: "read",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(modelSummarySchema),
       handle: async ({ query: { limit, cursor } }) => {
         const after = parseCursor(cursor);

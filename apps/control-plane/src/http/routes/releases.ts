@@ -7,6 +7,7 @@ import {
   toListSchema,
   type HttpErrorCode,
 } from "@fairlead/protocol";
+import { idSchema, pageQuerySchema, signedReleaseSchema, toListSchema, type HttpErrorCode } from "@fairlead/protocol";
 import { z } from "zod";
 import type { RegistryContext } from "../../registry/store-artifact.ts";
 import { listReleasesInUse } from "../../registry/releases-in-use.ts";
@@ -21,7 +22,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       path: "/api/v1/releases",
       summary: "List the releases in the order of their signing",
       permission: "read",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(signedReleaseSchema),
       handle: async ({ query: { limit, cursor } }) => {
         const after = parseCursor(cursor);

@@ -2,6 +2,7 @@ import {
   createWebhookRequestSchema,
   createWebhookResponseSchema,
   idSchema,
+  listQuerySchema,
   toListSchema,
   webhookDeliverySchema,
   webhookDetailSchema,
@@ -29,7 +30,7 @@ export function createWebhookRoutes(service: WebhookService): readonly AnyRoute[
     defineRoute({
       ...{ method: "GET", path: "/api/v1/webhooks", permission: "administer" },
       summary: "Webhooks, oldest first",
-      request: { query: z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(100) }) },
+      request: { query: listQuerySchema },
       response: toListSchema(webhookSchema),
       handle: async () => ({ body: { items: await service.list(), nextCursor: null } }),
     }),
