@@ -2,7 +2,7 @@ import { auditEntrySchema, toListSchema } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import { verifyAudit } from "../../audit/audit-log.ts";
-import { parseCursor, toPage } from "../page-cursor.ts";
+import { numberKey, parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 export function createAuditRoutes(store: Store): AnyRoute[] {
@@ -21,7 +21,7 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
       },
       response: toListSchema(auditEntrySchema),
       handle: async ({ query }) => {
-        const cursor = parseCursor(query.cursor);
+        const cursor = parseCursor(query.cursor, numberKey);
         const entries = await store.read.audit.list({
           limit: query.limit + 1,
           ...(cursor === undefined ? {} : { before: Number(cursor) }),
