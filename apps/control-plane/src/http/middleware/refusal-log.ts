@@ -50,8 +50,7 @@ export function createRefusalLog(options: {
           action: "request.refuse",
           subject: withoutTokens(`${method} ${path}`).slice(0, 200),
           reason: code,
-          details: { message: toErrorMessage(error).slice(0, 500), from, ...toPlace(known) },
-          details: { message: withoutTokens(toErrorMessage(error)).slice(0, 500), from },
+          details: { message: withoutTokens(toErrorMessage(error)).slice(0, 500), from, ...toPlace(known) },
         }),
       )
       .catch((failure: unknown) =>

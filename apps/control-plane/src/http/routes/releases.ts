@@ -1,13 +1,12 @@
 import { CodedError } from "@fairlead/kernel";
 import {
   idSchema,
-  listQuerySchema,
+  pageQuerySchema,
   releasesInUseSchema,
   signedReleaseSchema,
   toListSchema,
   type HttpErrorCode,
 } from "@fairlead/protocol";
-import { idSchema, pageQuerySchema, signedReleaseSchema, toListSchema, type HttpErrorCode } from "@fairlead/protocol";
 import { z } from "zod";
 import type { RegistryContext } from "../../registry/store-artifact.ts";
 import { listReleasesInUse } from "../../registry/releases-in-use.ts";
