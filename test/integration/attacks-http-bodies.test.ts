@@ -51,6 +51,7 @@ afterAll(() => harness[Symbol.asyncDispose]());
 function toRealPath(path: string): string {
   const id = "01m8btfmn6a3mda5npkhfgr8mg";
   const names: Record<string, string> = {
+    version: "1.0.0",
     device: "attacker-1",
     model: "m",
     enrolment: `enr-${id}`,
