@@ -23,3 +23,4 @@ export type {
   TrustMetadataRow,
 } from "./schema/registry.ts";
 export type { AlertRow, CommandRow, RemediationRow, RolloutRow } from "./schema/controllers.ts";
+export type { WebhookDeliveryRow, WebhookRow } from "./schema/webhooks.ts";
