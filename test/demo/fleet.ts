@@ -66,6 +66,16 @@ export class DemoFleet implements AsyncDisposable {
     return runCli(args, this.plane.cliEnv);
   }
 
+  /** A second person, with a token of another role, lets a version run again that failed in a rollout. */
+  async acceptKnownBad(version: string, reason: string): Promise<void> {
+    const create = ["tokens", "create", "--role", "approver", "--description", "a second person"];
+    const { token } = await runCliJson<{ token: string }>(create, this.plane.cliEnv);
+    const accept = ["releases", "accept-known-bad", "digit-reader", version, "--reason", reason];
+    narrator.command([...accept, "--yes"]);
+    const answer = await runCli([...accept, "--yes"], { ...this.plane.cliEnv, FAIRLEAD_TOKEN: token });
+    if (answer.code !== 0) throw new Error(`fairlead ${accept.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
+  }
+
   async push(version: (typeof versions)[number]): Promise<void> {
     const labels = "0,1,2,3,4,5,6,7,8,9";
     const golden = digitModelPath(`golden-${version.version}.json`);

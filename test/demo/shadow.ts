@@ -8,10 +8,18 @@ const phase = "1.2.0 as a shadow";
 export async function shadowBad(fleet: DemoFleet, claims: Claims): Promise<void> {
   narrator.chapter("1.2.0 again, beside 1.1.0 this time: compared, and answering nobody");
   fleet.enter(phase);
-  const rollout = await fleet.rollOut([
+  const asked = [
     ...["--selector", "site in (berlin,porto)", "--version", "1.2.0", "--soak", "20s"],
     ...["--stages", "beside=role=canary,all=100%", "--shadow", "beside=50%", "--gate", "agreement>=80%"],
-  ]);
+  ];
+  const refused = await fleet.cli(["rollouts", "create", "--model", "digit-reader", "--slot", "reader", ...asked]);
+  narrator.say(refused.stderr.split("\n")[0] ?? "");
+  await fleet.acceptKnownBad("1.2.0", "it answers nobody while it is compared");
+  claims.check(
+    "1.2.0, which had failed, was rolled out again only by the word of a second person",
+    refused.code === 5 && refused.stderr.includes("release_known_bad"),
+  );
+  const rollout = await fleet.rollOut(asked);
   const failed = rollout.stages[0]?.verdicts.find(({ kind }) => kind === "fail");
   if (failed !== undefined) narrator.say(`stopped by ${failed.gate}: ${failed.why}`);
   const tallies = [...fleet.loads.values()].map((load) => load.tally(phase));

@@ -194,7 +194,7 @@ describe("an upload that is refused says why and leaves nothing", () => {
       "cut on purpose",
     );
     await eventually("the part is removed", () => listFiles().length === 0);
-    expect((await call(path, { method: "HEAD" })).status).toBe(404);
+    expect((await call(`artifacts/${toDigest(digits)}`, { method: "HEAD" })).status).toBe(404);
   });
 });
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { servingFlags } from "../../apps/agent/src/serving/serving-host.ts";
+import { servingFlags } from "@fairlead/agent/serving-flags";
 
 type Message =
   | { id: number; ok: boolean; result?: unknown; error?: unknown }

@@ -22,6 +22,7 @@ describe("the story of npm run demo", () => {
     "1.2.0 was stopped in its first stage by the confidence gate",
     "no later stage of 1.2.0 began",
     "all touched devices are back on 1.1.0",
+    "1.2.0, which had failed, was rolled out again only by the word of a second person",
     "1.2.0 beside 1.1.0 was stopped because the two disagree, before anybody was answered by it",
     "a release of a revoked publisher was refused by every device that was asked to run it",
     "the publisher that changed its key signs on",

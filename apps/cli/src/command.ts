@@ -37,6 +37,7 @@ export interface GlobalOptions {
   readonly context?: string;
   readonly server?: string;
   readonly token?: string;
+  readonly tokenFile?: string;
   readonly ca?: string;
   readonly output: string;
   readonly headers: boolean;

@@ -19,7 +19,7 @@ it("completes nouns, verbs and options in bash", () => {
   expect(complete(["fairlead", "roll"])).toEqual(["rollouts"]);
   expect(complete(["fairlead", "rollouts", "un"])).toEqual(["undo"]);
   expect(complete(["fairlead", "--quiet", "models", "push", "--gol"])).toEqual(["--golden"]);
-  expect(complete(["fairlead", "models", "push", "--tok"])).toEqual(["--token"]);
+  expect(complete(["fairlead", "models", "push", "--tok"])).toEqual(["--token", "--token-file"]);
 });
 
 it("names every noun for fish and zsh, and refuses other shells", () => {

@@ -77,6 +77,8 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   release_expired: "failed",
   release_not_yet_valid: "failed",
   release_known_bad: "conflict",
+  webhook_url_refused: "failed",
+  webhook_limit: "conflict",
   server_unreachable: "unreachable",
   server_untrusted: "permission",
   request_timeout: "timedOut",

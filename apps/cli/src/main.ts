@@ -12,8 +12,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
+const args = process.argv.slice(2);
+// Arguments may hold a token: in the process list this stands in their place.
+process.title = "fairlead";
 process.exitCode = await run({
-  args: process.argv.slice(2),
+  args,
   env: process.env,
   streams: { out: process.stdout, err: process.stderr },
   stdin: process.stdin,

@@ -9,6 +9,7 @@ const nounSummaries: Readonly<Record<string, string>> = {
   enrolments: "Tokens and requests with which devices join",
   models: "Models, their versions and builds",
   broker: "Configuration for a broker of your own",
+  webhooks: "Addresses that are told of alerts and outcomes",
   tokens: "Tokens of people and machines, by role",
   keys: "Keys of publishers and of the root, made and kept on this machine",
   trust: "Who may say what devices may install",
@@ -26,6 +27,10 @@ export const globalFlags: readonly OptionSpec[] = [
   {
     flags: "--token <token>",
     description: "administrator token (FAIRLEAD_TOKEN is safer: it is not in the process list)",
+  },
+  {
+    flags: "--token-file <file>",
+    description: "file that holds the token and that only you may read; - reads it from standard input",
   },
   { flags: "--ca <file>", description: "certificate authority of the control plane, PEM" },
   { flags: "-o, --output <format>", description: "output form", choices: formats, default: "table" },

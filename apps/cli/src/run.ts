@@ -57,6 +57,10 @@ function createContext(options: RunOptions, globals: GlobalOptions, connections:
     color: hasColor(options),
     nowMs: options.nowMs,
   });
+  if (globals.token !== undefined)
+    out.message(
+      "warning: a token on the command line stays in the shell's history; --token-file FILE and FAIRLEAD_TOKEN do not",
+    );
   let opened: Promise<Client> | undefined;
   const open = async (): Promise<Client> => {
     const target = await resolveTarget({

@@ -27,6 +27,17 @@ describe("the configuration", () => {
     expect(() => parseConfig(["--models-deny-operators", "a b"], {})).toThrow(/--models-deny-operators/u);
   });
 
+  test("reads networks for webhooks, and refuses what no list may open", () => {
+    expect(parseConfig([], {}).webhooks).toEqual({ networks: [], allowsPlainHttp: false, giveUpMs: 86_400_000 });
+    const { webhooks } = parseConfig(["--webhook-networks", "10.1.0.0/16, ::1"], {});
+    expect(webhooks.networks.map(([address, bits]) => `${address.toString()}/${bits}`)).toEqual([
+      "10.1.0.0/16",
+      "::1/128",
+    ]);
+    for (const bad of ["169.254.0.0/16", "0.0.0.0/0", "10.1.0.1/16", "localhost"])
+      expect(() => parseConfig(["--webhook-networks", bad], {}), bad).toThrow(/--webhook-networks/u);
+  });
+
   test("names every bad option at once", () => {
     expect(() => parseConfig(["--http-port", "x", "--tenant", "A/B"], {})).toThrow(/--http-port.*--tenant/u);
     expect(() => parseConfig(["--nothing"], {})).toThrow(expect.objectContaining({ code: "config_invalid" }));

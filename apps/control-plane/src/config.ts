@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { parseNetwork, type Network } from "@fairlead/egress";
 import { CodedError } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
 import { z } from "zod";
 import { knownDomains, type OperatorPolicy } from "@fairlead/inference/inspect";
+import type { WebhookConfig } from "./webhooks/module.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const host = z
@@ -18,6 +20,21 @@ const list = (item: z.ZodType<string, string>) =>
     .max(4_096)
     .transform((text) => text.split(",").filter((name) => name !== ""))
     .pipe(z.array(item).max(256));
+const networks = z
+  .string()
+  .max(4_096)
+  .transform((text, issues) =>
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== "")
+      .flatMap((part) => {
+        const network = parseNetwork(part);
+        if (network !== null) return [network];
+        issues.addIssue(`"${part}" is no network that may be listed: write 10.1.0.0/16 or one address`);
+        return [];
+      }),
+  );
 
 const unitDays = { s: 1 / 86_400, m: 1 / 1_440, h: 1 / 24, d: 1 } as const;
 /** Whole days, or a whole number of seconds, minutes, hours or days with its letter. */
@@ -45,6 +62,15 @@ const configSchema = z.strictObject({
   "models-deny-operators": list(z.string().regex(/^(?:[a-z.]{1,64}::)?[A-Za-z0-9]{1,64}$/u, "not an operator")).default(
     [],
   ),
+  "webhook-networks": networks.default([]),
+  "webhook-plain-http": z.boolean().default(false),
+  "webhook-give-up": z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(7 * 86_400)
+    .default(86_400),
+  "trusted-proxies": networks.default([]),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   oidc: z.string().min(1).max(4_096).optional(),
   "four-eyes": z.boolean().default(false),
@@ -69,6 +95,9 @@ export interface PlaneConfig {
   readonly keepTelemetryMs: number;
   /** File that says who signs people in; undefined: nobody does. */
   readonly oidcFile: string | undefined;
+  readonly webhooks: WebhookConfig;
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly Network[];
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
@@ -93,6 +122,11 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
                            default ai.onnx,ai.onnx.ml,com.microsoft
   --models-deny-operators A,B  operators that they may not use (FAIRLEAD_MODELS_DENY_OPERATORS): Loop,com.microsoft::QMoE
   --oidc FILE              who signs people in, and what they may (FAIRLEAD_OIDC); see the README of the control plane
+  --webhook-networks LIST  networks beside the internet that webhooks may name, such as 10.1.0.0/16,192.168.7.5
+                           (FAIRLEAD_WEBHOOK_NETWORKS), default none
+  --webhook-plain-http     webhooks may name http:// as well
+  --webhook-give-up SEC    how long one message is tried (FAIRLEAD_WEBHOOK_GIVE_UP), default 86400
+  --trusted-proxies LIST   addresses of proxies whose X-Forwarded-For is believed (FAIRLEAD_TRUSTED_PROXIES), default none
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --four-eyes              a rollout waits until somebody else than its creator promotes it
   --new-admin-token        make and print one more administrator token
@@ -115,6 +149,10 @@ const options = {
   "models-allow-domains": text,
   "models-deny-operators": text,
   oidc: text,
+  "webhook-networks": text,
+  "webhook-plain-http": flag,
+  "webhook-give-up": text,
+  "trusted-proxies": text,
   "log-level": text,
   "four-eyes": flag,
   "new-admin-token": flag,
@@ -157,6 +195,12 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
     offlineAfterMs: value["offline-after"] * 1_000,
     keepTelemetryMs: value["keep-telemetry"] * 86_400_000,
     oidcFile: value.oidc === undefined ? undefined : resolve(value.oidc),
+    webhooks: {
+      networks: value["webhook-networks"],
+      allowsPlainHttp: value["webhook-plain-http"],
+      giveUpMs: value["webhook-give-up"] * 1_000,
+    },
+    trustedProxies: value["trusted-proxies"],
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     fourEyes: value["four-eyes"],

@@ -9,6 +9,7 @@ import type {
   Reported,
   StreamEvent,
   Topic,
+  WebhookEvent,
 } from "@fairlead/protocol";
 import type { Store, Transaction } from "@fairlead/store";
 import type { AnyRoute } from "./http/route.ts";
@@ -32,6 +33,7 @@ export interface PlaneContext {
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
   readonly link: DeviceLink;
+  readonly announcements: Announcements;
 }
 
 export interface AuditRecord {
@@ -51,6 +53,19 @@ export interface AuditLog {
 export interface StreamFeed {
   /** Stores the event for `/api/v1/events` and wakes the listeners after the commit. */
   emit(tx: Transaction, kind: StreamEvent["kind"], subject: string): Promise<void>;
+}
+
+/** What people and programs outside are told of. */
+export interface Announcement {
+  readonly type: WebhookEvent;
+  /** Id of the alert, rollout or remediation. */
+  readonly subject: string;
+  /** Leaves the plane: no secret, no address, nothing of unbounded length. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+export interface Announcements {
+  /** Queued with the change that it tells of, in its transaction; delivered after the commit, at least once. */
+  announce(tx: Transaction, announcement: Announcement): Promise<void>;
 }
 
 export interface DesiredStates {

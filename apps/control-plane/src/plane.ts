@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { rmSync } from "node:fs";
 import { signDocument } from "@fairlead/artifacts";
+import { isInNetworks } from "@fairlead/egress";
 import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { openStore, type Store } from "@fairlead/store";
 import { createAuditLog } from "./audit/audit-log.ts";
@@ -22,8 +23,9 @@ import { createDeviceIdentity } from "./devices/device-identity.ts";
 import { createRelease } from "./devices/release.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
-import { createApp } from "./http/app.ts";
+import { createApp, type AppOptions } from "./http/app.ts";
 import { createDeviceConnections } from "./http/device-connections.ts";
+import { toClientAddress } from "./http/client-address.ts";
 import { toMetrics } from "./http/metrics.ts";
 import type { AnyRoute } from "./http/route.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
@@ -39,6 +41,8 @@ import { createHttpServer } from "./http/server.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
 import { createTrustModule } from "./trust/trust.ts";
+import { createWebhookModule } from "./webhooks/module.ts";
+import { createWebhookOutbox } from "./webhooks/outbox.ts";
 
 export interface OpenPlane extends Service {
   readonly store: Store;
@@ -130,6 +134,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   parts.link = link;
 
+  const outbox = createWebhookOutbox({ clock, createId: newId });
   const context: PlaneContext = {
     tenant,
     dataFolder,
@@ -144,11 +149,13 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     stream,
     desired,
     link: publishing,
+    announcements: outbox,
   };
   watches.push(createForkWatch(context));
   const trust = createTrustModule(context);
   const { commands, ...controllers } = createModules(context, trust, config.models);
   modules.push(...controllers.modules);
+  modules.push(createWebhookModule(context, { outbox, config: config.webhooks }));
   const endSessions = (device: string): void => {
     link.disconnect(device);
     connections.end(device);
@@ -181,13 +188,16 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),
   ];
-  const app = createApp({ noteRefusal, tenant, store, isInForce, connections, verifyToken, clock, logger, routes });
+  const toAddress: AppOptions["toAddress"] = (incoming) => toClientAddress(incoming, config.trustedProxies);
+  const links = { isInForce, connections, toAddress };
+  const app = createApp({ ...links, noteRefusal, tenant, store, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
     tls,
     fetch: app.fetch as Parameters<typeof createHttpServer>[0]["fetch"],
     logger,
+    isProxy: (address) => isInNetworks(address, config.trustedProxies),
     onListening: (port) => endpoints.setHttpPort(port),
   });
   const liveness = createLiveness({

@@ -7,6 +7,7 @@ import { createObservationsClient, type ObservationsClient } from "./resources/o
 import { createRolloutsClient, type RolloutsClient } from "./resources/rollouts.ts";
 import { createTokensClient, type TokensClient } from "./resources/tokens.ts";
 import { createTrustClient, type TrustClient } from "./resources/trust.ts";
+import { createWebhooksClient, type WebhooksClient } from "./resources/webhooks.ts";
 import { createTransport, type TransportOptions } from "./transport.ts";
 
 /** Typed access to a control plane: one method per endpoint, every answer parsed, every failure a `ClientError`. */
@@ -19,6 +20,7 @@ export interface Client {
   readonly rollouts: RolloutsClient;
   readonly tokens: TokensClient;
   readonly trust: TrustClient;
+  readonly webhooks: WebhooksClient;
   readonly observations: ObservationsClient;
   /** Server-sent events from `lastEventId` on; resumes by itself, ends with `signal`. */
   events(lastEventId: string | null, signal: AbortSignal): AsyncGenerator<ReceivedEvent, void, undefined>;
@@ -35,6 +37,7 @@ export function createClient(options: TransportOptions): Client {
     rollouts: createRolloutsClient(transport),
     tokens: createTokensClient(transport),
     trust: createTrustClient(transport),
+    webhooks: createWebhooksClient(transport),
     observations: createObservationsClient(transport),
     events: (lastEventId, signal) => readEvents(transport, lastEventId, signal),
   };

@@ -71,6 +71,16 @@ function isAllowed(address: ipaddr.IPv4 | ipaddr.IPv6, range: string, policy: Ad
 const embedding = new Set(["ipv4Mapped", "rfc6145", "rfc6052", "6to4", "teredo", "isatap"]);
 
 /**
+ * Whether an address, as a socket names its peer, lies in one of the networks; `any` asks only whether it is an address.
+ * An IPv4 peer of an IPv6 socket is the IPv4 address that it is.
+ */
+export function isInNetworks(text: string, networks: readonly Network[] | "any"): boolean {
+  if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) return false;
+  const address = ipaddr.process(text);
+  return networks === "any" || networks.some((network) => isIn(address, network));
+}
+
+/**
  * Judges one address in its numeric form. What cannot be read is refused.
  * `address` of the answer is the one spelling to connect to.
  */

@@ -218,6 +218,22 @@ describe("createEgress", () => {
     );
   });
 
+  it("checks an address without connecting to it", async () => {
+    let connections = 0;
+    const port = await serveBytes((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    await expect(open().check(`http://a.example:${port}/`)).resolves.toBeUndefined();
+    await expect(open({ kind: "public-only" }).check(`http://a.example:${port}/`)).rejects.toThrowError(
+      refusal("address_refused"),
+    );
+    await expect(open().check("gopher://a.example/")).rejects.toThrowError(refusal("url_refused"));
+    const endless = open(loopback, { resolve: () => new Promise(() => undefined), limits: { answerTimeoutMs: 50 } });
+    await expect(endless.check("http://a.example/")).rejects.toThrowError(refusal("timed_out"));
+    expect(connections).toBe(0);
+  });
+
   it("ends when the caller gives up", async () => {
     const port = await serveBytes(() => undefined);
     const giveUp = new AbortController();

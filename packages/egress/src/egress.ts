@@ -39,6 +39,8 @@ export interface EgressAnswer {
 }
 
 export interface Egress {
+  /** Reads, resolves and judges without connecting: whether a request would be sent now. */
+  readonly check: (url: string) => Promise<void>;
   /** The answer's beginning; the body is read by the caller under the same caps. */
   readonly open: (request: EgressRequest) => Promise<EgressAnswer>;
   /** The whole answer in memory, at most `maxResponseBytes`. */
@@ -149,6 +151,15 @@ export function createEgress(options: EgressOptions): Egress {
   };
 
   return {
+    check: async (url) => {
+      const target = parseTarget(url, policy);
+      const { answerTimeoutMs } = { ...defaultLimits, ...options.limits };
+      const signal = AbortSignal.timeout(answerTimeoutMs);
+      await untilAborted(resolveChecked(target, policy.addresses, resolve), signal).catch((error: unknown) => {
+        if (error instanceof EgressError) throw error;
+        throw new EgressError("timed_out", `${target.host} is not resolved in time`, { cause: error });
+      });
+    },
     open,
     send: async (request) => {
       const answer = await open(request);

@@ -1,4 +1,11 @@
-export { judgeAddress, parseNetwork, type AddressPolicy, type AddressVerdict, type Network } from "./address-policy.ts";
+export {
+  isInNetworks,
+  judgeAddress,
+  parseNetwork,
+  type AddressPolicy,
+  type AddressVerdict,
+  type Network,
+} from "./address-policy.ts";
 export type { EgressTls } from "./connect.ts";
 export {
   createEgress,

@@ -236,7 +236,14 @@ export {
   type ModelSummary,
   type ModelVersionDetail,
 } from "./http/models.ts";
-export { problemSchema, listQuerySchema, toListSchema, type Problem, type ListQuery } from "./http/problem.ts";
+export {
+  problemSchema,
+  listQuerySchema,
+  pageQuerySchema,
+  toListSchema,
+  type Problem,
+  type ListQuery,
+} from "./http/problem.ts";
 export {
   remediationStateSchema,
   symptomKindSchema,
@@ -296,3 +303,19 @@ export {
   type CreateApiTokenResponse,
   type Role,
 } from "./http/tokens.ts";
+export {
+  createWebhookRequestSchema,
+  createWebhookResponseSchema,
+  webhookDeliverySchema,
+  webhookDetailSchema,
+  webhookEventSchema,
+  webhookMessageTypeSchema,
+  webhookSchema,
+  type CreateWebhookRequest,
+  type CreateWebhookResponse,
+  type Webhook,
+  type WebhookDelivery,
+  type WebhookDetail,
+  type WebhookEvent,
+  type WebhookMessageType,
+} from "./http/webhooks.ts";

@@ -24,3 +24,4 @@ export type {
   TrustMetadataRow,
 } from "./schema/registry.ts";
 export type { AlertRow, CommandRow, RemediationRow, RolloutRow } from "./schema/controllers.ts";
+export type { WebhookDeliveryRow, WebhookRow } from "./schema/webhooks.ts";

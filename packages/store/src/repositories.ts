@@ -30,6 +30,7 @@ import { createRolloutRepository } from "./repositories/rollouts.ts";
 import { createSessionRepository } from "./repositories/sessions.ts";
 import { createTelemetryRepository } from "./repositories/telemetry.ts";
 import { createTrustMetadataRepository } from "./repositories/trust-metadata.ts";
+import { createWebhookDeliveryRepository, createWebhookRepository } from "./repositories/webhooks.ts";
 
 /** Every aggregate's repository, bound to one connection. A new aggregate is one line here. */
 export function createRepositories(db: Database) {
@@ -58,6 +59,8 @@ export function createRepositories(db: Database) {
     releases: createReleaseRepository(db),
     knownBad: createKnownBadRepository(db),
     trustMetadata: createTrustMetadataRepository(db),
+    webhooks: createWebhookRepository(db),
+    webhookDeliveries: createWebhookDeliveryRepository(db),
   };
 }
 

@@ -9,6 +9,7 @@ import type {
   ServingRequestMessage,
   ServingResults,
 } from "../serve/ipc.ts";
+import { servingFlags } from "./serving-flags.ts";
 
 export interface ServingExit {
   /** A signal's name or `exit N`. */
@@ -52,11 +53,6 @@ const requestTimeoutMs = 30_000;
 /** Names that a runtime or its drivers need; nothing else of our environment reaches the process that runs models. */
 const passedOn =
   /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
-/**
- * A small young generation, in which the chunks of a body die cheaply. Never a size of the old one, nor `--optimize-for-size`:
- * with either, V8 collects the whole heap for every sixteen megabytes of chunks, some 70 times as often.
- */
-export const servingFlags = ["--max-semi-space-size=1", "--v8-pool-size=1"] as const;
 
 interface Waiting {
   readonly kind: ServingRequest["kind"];

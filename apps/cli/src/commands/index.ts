@@ -27,6 +27,7 @@ import { createRollout } from "./rollouts/create.ts";
 import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
 import { rolloutStatus } from "./rollouts/status.ts";
 import { createApiToken, listApiTokens, revokeApiToken } from "./tokens/tokens.ts";
+import { createWebhook, deleteWebhook, describeWebhook, listWebhooks, testWebhook } from "./webhooks/webhooks.ts";
 import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from "./trust/trust.ts";
 
 /** Every command; program and completion are built from this table. */
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   ...[pushModel, listModels, describeModel, inspectModel],
   ...[generateKey, addKey, listKeyFiles, rotateKeys],
   ...[createApiToken, listApiTokens, revokeApiToken],
+  ...[createWebhook, listWebhooks, describeWebhook, deleteWebhook, testWebhook],
   ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust],
   ...[signRelease, publishReleases, verifyReleases, listReleases, pruneOldReleases, acceptKnownBad],
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { CliError, toUsageError } from "../errors.ts";
 import { suggestName } from "../suggest.ts";
 import { loadConfig, serverSchema, toConfigPath, type Context } from "./config-file.ts";
@@ -17,6 +17,7 @@ export interface ResolveOptions {
     readonly context?: string;
     readonly server?: string;
     readonly token?: string;
+    readonly tokenFile?: string;
     readonly ca?: string;
   };
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -42,6 +43,22 @@ export function readCaFile(path: string): string {
     return readFileSync(path, "utf8");
   } catch (error) {
     throw new CliError("file_unreadable", `cannot read the CA file ${path}`, { cause: error });
+  }
+}
+
+/** A token that is not in the process list, nor in the shell's history. */
+function readTokenFile(path: string): string {
+  const isInput = path === "-";
+  try {
+    const mode = isInput ? 0 : statSync(path).mode & 0o777;
+    if ((mode & 0o077) !== 0)
+      throw new CliError("config_exposed", `${path} can be read or written by others (mode ${mode.toString(8)})`, {
+        hint: `it holds a token: chmod 600 ${path}`,
+      });
+    return readFileSync(isInput ? 0 : path, "utf8").trim();
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError("file_unreadable", `cannot read the token file ${path}`, { cause: error });
   }
 }
 
@@ -74,7 +91,10 @@ export async function resolveTarget(options: ResolveOptions): Promise<Target> {
       hint: "fairlead contexts add NAME --server URL --token TOKEN, or set FAIRLEAD_SERVER and FAIRLEAD_TOKEN",
     });
   const parsedServer = parseServer(server);
-  const tokenText = flags.token ?? context?.token ?? env["FAIRLEAD_TOKEN"];
+  if (flags.token !== undefined && flags.tokenFile !== undefined)
+    throw toUsageError("--token and --token-file are both given", "give one of them");
+  const fromFile = flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile);
+  const tokenText = flags.token ?? fromFile ?? context?.token ?? env["FAIRLEAD_TOKEN"];
   const token = tokenText === undefined || tokenText === "" ? null : parseToken(tokenText);
   if (token !== null) requireSafeTransport(parsedServer);
   const ca = flags.ca === undefined ? context?.ca : readCaFile(flags.ca);

@@ -95,14 +95,14 @@ export class Output {
     this.lines([toTable(this.#options.headers ? [head, ...rows] : rows)]);
   }
 
-  /** One thing: its structured form, its name, or lines made by `describe`. */
+  /** One thing: its structured form, its name, or lines made by `describe`, each of which stays one line. */
   one<Item>(
     item: Item,
     view: { readonly name: (item: Item) => string; readonly describe: (item: Item) => readonly string[] },
   ): void {
     if (this.isStructured) return this.value(item);
     if (this.format === "name") return this.lines([sanitize(view.name(item))]);
-    this.lines(view.describe(item).map(sanitizeLines));
+    this.lines(view.describe(item).map(sanitize));
   }
 
   value(value: unknown): void {

@@ -12,6 +12,7 @@ import { toEntityTag } from "./middleware/preconditions.ts";
 import { createRefusalLog } from "./middleware/refusal-log.ts";
 import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
 import { readJson } from "./middleware/read-json.ts";
+import { plainRequests } from "./middleware/plain-requests.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
 import type { DeviceConnections } from "./device-connections.ts";
 import type { NoteRefusal } from "../audit/refusal-audit.ts";
@@ -30,6 +31,8 @@ export interface AppOptions {
   readonly logger: Logger;
   readonly routes: readonly AnyRoute[];
   readonly noteRefusal: NoteRefusal;
+  /** Whose request it is, for limits and the audit log. */
+  readonly toAddress: (incoming: HttpBindings["incoming"]) => string;
 }
 interface Environment {
   Bindings: HttpBindings;
@@ -88,9 +91,11 @@ async function withTimeLimit<Result>(
   }
 }
 
-/** The socket's own address: what a header says about it can be made up. */
-function toAddress(call: Call): string {
-  return call.bindings.incoming.socket.remoteAddress ?? "";
+function requireNoQuery(url: string): undefined {
+  if (new URL(url).search === "") return undefined;
+  throw new CodedError<HttpErrorCode>("bad_request", "this takes no query parameters", {
+    hint: "leave them away; a token goes into the Authorization header, never into an address",
+  });
 }
 
 function toCallerRequest({ bindings, raw }: Call): CallerRequest {
@@ -98,7 +103,7 @@ function toCallerRequest({ bindings, raw }: Call): CallerRequest {
 }
 
 async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call) {
-  const address = toAddress(call);
+  const address = mounting.toAddress(call.bindings.incoming);
   if (route.permission === "public") return { kind: "anonymous" } as const;
   mounting.failures.check(address);
   try {
@@ -111,7 +116,7 @@ async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call)
 }
 
 async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
-  const remoteAddress = toAddress(call);
+  const remoteAddress = mounting.toAddress(call.bindings.incoming);
   const caller = await authenticateCall(mounting, route, call).catch(async (error: unknown) => {
     await mounting.logRefusal(error, {
       actor: "anonymous",
@@ -126,7 +131,9 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
   return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {
     const params = request.params === undefined ? undefined : parseRequestPart(request.params, call.params, "path");
     const query =
-      request.query === undefined ? undefined : parseRequestPart(request.query, toQuery(call.raw.url), "query");
+      request.query === undefined
+        ? requireNoQuery(call.raw.url)
+        : parseRequestPart(request.query, toQuery(call.raw.url), "query");
     const json =
       request.body === undefined ? undefined : await readJson(call.raw, route.bodyBytes ?? limits.httpJsonBytes);
     const body = request.body === undefined ? undefined : parseRequestPart(request.body, json, "body");
@@ -176,6 +183,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
     runOnce: createIdempotency(options),
   };
   app.use(securityHeaders);
+  app.use(plainRequests);
   for (const route of options.routes) {
     app.on(route.method, route.path, (context) =>
       answerCall(mounting, route, {

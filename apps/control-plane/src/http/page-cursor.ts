@@ -6,11 +6,15 @@ export function toCursor(key: string): string {
   return Buffer.from(key, "utf8").toString("base64url");
 }
 
+/** Names, identifiers and versions; a list by number says so. */
+const textKey = /^[\x21-\x7e]{1,192}$/u;
+export const numberKey = /^\d{1,15}$/u;
+
 /** @throws CodedError `bad_request` */
-export function parseCursor(cursor: string | undefined): string | undefined {
+export function parseCursor(cursor: string | undefined, pattern = textKey): string | undefined {
   if (cursor === undefined) return undefined;
   const key = Buffer.from(cursor, "base64url").toString("utf8");
-  if (toCursor(key) === cursor) return key;
+  if (toCursor(key) === cursor && pattern.test(key)) return key;
   throw new CodedError<HttpErrorCode>("bad_request", "the cursor is not one of ours", {
     hint: "take it from nextCursor",
   });

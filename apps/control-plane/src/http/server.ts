@@ -2,6 +2,7 @@ import { constants } from "node:crypto";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
+import { createConnectionLimit } from "./connection-limit.ts";
 import { CodedError, hasErrorCode, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 
 export interface HttpServerOptions {
@@ -11,6 +12,8 @@ export interface HttpServerOptions {
   readonly fetch: Parameters<typeof createAdaptorServer>[0]["fetch"];
   readonly logger: Logger;
   readonly onListening: (port: number) => void;
+  /** Peers whose connections are not counted per address. */
+  readonly isProxy: (address: string) => boolean;
 }
 
 /** HTTPS with optional client certificates: a bad one is a request without identity, never a broken handshake. */
@@ -28,7 +31,9 @@ export function createHttpServer(options: HttpServerOptions): Service {
         secureOptions: constants.SSL_OP_NO_TICKET,
         handshakeTimeout: 15_000,
         headersTimeout: 15_000,
-        requestTimeout: 0,
+        // The largest upload over a slow line; the routes' own limits are far shorter.
+        requestTimeout: 6 * 3_600_000,
+        connectionsCheckingInterval: 5_000,
         keepAliveTimeout: 30_000,
         maxHeaderSize: 16_384,
       };
@@ -40,6 +45,9 @@ export function createHttpServer(options: HttpServerOptions): Service {
       }) as Server;
       server = created;
       created.maxConnections = 10_000;
+      // Streams say something every 15 s, and uploads have a least speed: who is silent this long is gone.
+      created.setTimeout(120_000);
+      created.on("connection", createConnectionLimit({ maxPerAddress: 512, isExempt: options.isProxy }));
       await new Promise<void>((resolve, reject) => {
         created.once("error", reject);
         created.listen(options.port, options.host, resolve);

@@ -74,8 +74,21 @@ describe("an upload", () => {
     const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(Buffer.from("a")) });
     await expect(files.receive(toRequest({ body }))).rejects.toMatchObject({
       code: "length_mismatch",
-      message: "the upload ended after 1 bytes: nothing came for 20 ms",
+      message: "the upload ended after 1 bytes: less than 16384 bytes came in 20 ms",
     });
+    expect(leftovers()).toEqual([]);
+  });
+
+  test("A49 that drips is given up as well", async () => {
+    const files = await openFiles({ idleTimeoutMs: 100 });
+    let timer: NodeJS.Timeout | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        timer = setInterval(() => controller.enqueue(Buffer.from("a")), 10);
+      },
+      cancel: () => clearInterval(timer),
+    });
+    await expect(files.receive(toRequest({ body }))).rejects.toMatchObject({ code: "length_mismatch" });
     expect(leftovers()).toEqual([]);
   });
 

@@ -186,7 +186,10 @@ export function createArtifactFiles(options: ArtifactFilesOptions): ArtifactFile
   };
 }
 
-/** The chunks of a body; throws when the sender goes away or falls silent. */
+/** A sender that drips holds a connection and a file: each window must bring this much, or the end. */
+const leastBytesPerWindow = 16_384;
+
+/** The chunks of a body; throws when the sender goes away, drips or falls silent. */
 async function* readChunks(
   { body, signal, declaredBytes }: ReceiveOptions,
   idleTimeoutMs: number,
@@ -194,6 +197,7 @@ async function* readChunks(
   if (body === null) return;
   const reader = body.getReader();
   let receivedBytes = 0;
+  let countedBytes = 0;
   let stopped: "idle" | "aborted" | undefined;
   const broken = (why: string, cause?: unknown) =>
     refuse(
@@ -214,11 +218,14 @@ async function* readChunks(
       const next = await reader.read().catch((error: unknown) => {
         throw broken(toErrorMessage(error), error);
       });
-      if (stopped === "idle") throw broken(`nothing came for ${idleTimeoutMs} ms`);
+      if (stopped === "idle") throw broken(`less than ${leastBytesPerWindow} bytes came in ${idleTimeoutMs} ms`);
       if (stopped === "aborted") throw broken("the sender went away");
       if (next.done) return;
       receivedBytes += next.value.byteLength;
-      timer.refresh();
+      if (receivedBytes - countedBytes >= leastBytesPerWindow) {
+        countedBytes = receivedBytes;
+        timer.refresh();
+      }
       yield next.value;
     }
   } finally {

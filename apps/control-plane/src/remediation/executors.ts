@@ -61,15 +61,20 @@ export const executors: Executors = {
   "fire-alert": async ({ device, alertKind, remediationId, reason }, { tx, ports }) => {
     const alertId = ports.createId("alr");
     const firedAtMs = ports.clock.nowMs();
-    await tx.alerts.add({
-      ...{ alertId, remediationId, device, kind: alertKind, state: "firing", summary: reason, firedAtMs },
-      resolvedAtMs: null,
-    });
+    const alert = { alertId, device, kind: alertKind, state: "firing", summary: reason, firedAtMs } as const;
+    await tx.alerts.add({ ...alert, remediationId, resolvedAtMs: null });
     await ports.stream.emit(tx, "alert", alertId);
+    const data = { ...alert, summary: reason.slice(0, 1_000), remediationId };
+    await ports.announcements.announce(tx, { type: "alert.firing", subject: alertId, data });
     return {};
   },
   "resolve-alert": async ({ remediationId }, { tx, ports }) => {
-    await tx.alerts.resolveOf(remediationId, ports.clock.nowMs());
+    const resolvedAtMs = ports.clock.nowMs();
+    for (const { alertId, device, kind } of await tx.alerts.listFiringOf(remediationId)) {
+      const data = { alertId, device, kind, state: "resolved", resolvedAtMs, remediationId };
+      await ports.announcements.announce(tx, { type: "alert.resolved", subject: alertId, data });
+    }
+    await tx.alerts.resolveOf(remediationId, resolvedAtMs);
     await ports.stream.emit(tx, "alert", remediationId);
     return {};
   },
@@ -78,7 +83,11 @@ export const executors: Executors = {
     const finding = (await options.tx.devices.get(device))?.identityWatch?.finding ?? null;
     return finding === null ? await changeLifecycle(options, device, { from: "quarantined", to: "enrolled" }) : {};
   },
-  "close-case": inCaseOnly,
+  "close-case": async ({ remediationId, device, state, code, reason }, { tx, ports }) => {
+    const data = { remediationId, device, state, code, reason: reason.slice(0, 1_000) };
+    await ports.announcements.announce(tx, { type: `remediation.${state}`, subject: remediationId, data });
+    return {};
+  },
 };
 
 export function execute<Kind extends ActionKind>(action: ActionOf<Kind>, options: ExecuteOptions): Promise<Executed> {

@@ -2,7 +2,7 @@ import type { Clock, Logger } from "@fairlead/kernel";
 import type { RemediationConfig } from "@fairlead/remediation";
 import type { Store } from "@fairlead/store";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
-import type { AuditLog, DesiredStates, StreamFeed } from "../context.ts";
+import type { Announcements, AuditLog, DesiredStates, StreamFeed } from "../context.ts";
 
 /** All that the remediation controller needs of the plane. */
 export interface RemediationPorts {
@@ -12,6 +12,7 @@ export interface RemediationPorts {
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
+  readonly announcements: Announcements;
   readonly commands: Pick<CommandOutbox, "issue">;
   readonly config: RemediationConfig;
   readonly createId: (prefix: string) => string;

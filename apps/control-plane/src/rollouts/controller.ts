@@ -1,6 +1,7 @@
 import { applyDecision, reconcile, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { announceRollout } from "./announce.ts";
 import { loadEvidence } from "./evidence.ts";
 import { execute } from "./executors.ts";
 import { loadFleet } from "./fleet.ts";
@@ -56,6 +57,7 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
         });
       }
       await saveRecord(tx, row, { record, nowMs });
+      await announceRollout(tx, ports, { before: row, after: record });
       await stream.emit(tx, "rollout", rolloutId);
       return true;
     });

@@ -12,6 +12,7 @@ import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus }
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
 import { narrowSelector, type Scope } from "../authority/scope.ts";
 import { createScopeView, listKept } from "../authority/scope-view.ts";
+import { announceRollout } from "./announce.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
@@ -157,6 +158,7 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         // While it waited for approval, another one may have begun.
         if (row.state === "pending_approval" && record.state === "ready") await assertNoOverlap(tx, row.record.spec);
         const saved = await saveRecord(tx, row, { record, nowMs });
+        await announceRollout(tx, ports, { before: row, after: record });
         await audit.append(tx, {
           ...{ actor, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },
           ...{ reason: reason === "" ? record.reason : reason, details: { before: row.state, after: record.state } },

@@ -56,6 +56,8 @@ export const httpStatusByCode = {
   release_expired: 422,
   release_not_yet_valid: 422,
   release_known_bad: 409,
+  webhook_url_refused: 422,
+  webhook_limit: 409,
 } as const;
 
 export type HttpErrorCode = keyof typeof httpStatusByCode;

@@ -13,14 +13,12 @@ export const problemSchema = z.object({
 });
 export type Problem = z.infer<typeof problemSchema>;
 
-/** Query of every list endpoint. */
+/** Query of a list that answers its newest entries. What an endpoint does not honour it refuses. */
 export const listQuerySchema = z.strictObject({
-  selector: z.string().max(512).optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
-  cursor: z.string().max(256).optional(),
-  sort: z.string().max(64).optional(),
-  fields: z.string().max(512).optional(),
 });
+/** Query of a list that is read page by page. */
+export const pageQuerySchema = listQuerySchema.extend({ cursor: z.string().max(256).optional() });
 export type ListQuery = z.infer<typeof listQuerySchema>;
 
 export const toListSchema = <Item extends z.ZodType>(item: Item) =>

@@ -85,6 +85,8 @@ export interface AlertRepository {
   /** Newest first, beginning after the first `offset`. */
   list(limit: number, offset?: number): Promise<AlertRow[]>;
   resolveOfDevice(device: string, kind: string, resolvedAtMs: number): Promise<void>;
+  resolve(alertId: string, resolvedAtMs: number): Promise<void>;
+  listFiringOf(remediationId: string): Promise<AlertRow[]>;
 }
 
 export function createAlertRepository(db: Database): AlertRepository {
@@ -107,5 +109,14 @@ export function createAlertRepository(db: Database): AlertRepository {
         .set({ state: "resolved", resolvedAtMs })
         .where(and(eq(alerts.device, device), eq(alerts.kind, kind), eq(alerts.state, "firing")));
     },
+    resolve: async (alertId, resolvedAtMs) => {
+      const firing = and(eq(alerts.alertId, alertId), eq(alerts.state, "firing"));
+      await db.update(alerts).set({ state: "resolved", resolvedAtMs }).where(firing);
+    },
+    listFiringOf: async (remediationId) =>
+      await db
+        .select()
+        .from(alerts)
+        .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing"))),
   };
 }

@@ -7,6 +7,7 @@ import { followRollout } from "../../rollouts/follow.ts";
 import { exitByRolloutState } from "../../rollouts/outcome.ts";
 import { renderStatus } from "../../rollouts/render-status.ts";
 import { findRollout, rolloutArgument } from "./view.ts";
+import { sanitize } from "../../output/sanitize.ts";
 
 /** On a terminal the tree is redrawn in place; elsewhere every change of it is a new block on standard error. */
 function createScreen({ out, streams, nowMs }: CommandContext): { show(status: RolloutStatus): void } {
@@ -73,7 +74,7 @@ export const rolloutStatus: Command = {
     if (input.flag("watch") ?? (out.isTerminal && !out.isStructured)) return watchRollout(context, status.rolloutId);
     const paint = (style: Parameters<typeof out.paint>[0], text: string): string => out.paint(style, text);
     if (out.isStructured) out.value(status);
-    else if (out.format === "name") out.lines([status.rolloutId]);
+    else if (out.format === "name") out.lines([sanitize(status.rolloutId)]);
     else out.lines(renderStatus(status, { nowMs: context.nowMs(), paint }));
     return exitByRolloutState[status.state] ?? exitCodes.ok;
   },

@@ -2,7 +2,7 @@ import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 
 export interface RateLimit {
-  /** Takes one; throws when none is left. The address is the socket's: forwarding headers are not believed. */
+  /** Takes one; throws when none is left. The address is the one that was seen: see `client-address.ts`. */
   take(address: string): void;
   /** Throws when none is left, without taking. */
   check(address: string): void;

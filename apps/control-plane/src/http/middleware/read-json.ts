@@ -3,12 +3,31 @@ import type { HttpErrorCode } from "@fairlead/protocol";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+function refusePrototype(name: string, value: unknown): unknown {
+  if (name !== "__proto__") return value;
+  throw new CodedError<HttpErrorCode>("bad_request", 'the body has a member named "__proto__"', {
+    hint: "leave it away",
+  });
+}
+
+/** A schema does not see a member of that name, and what copies the object later would change its prototype. */
+function parseJson(text: string): unknown {
+  // Looking at every member costs; only what can spell the name is looked at.
+  return /__proto__|\\u00[5-7]/iu.test(text) ? JSON.parse(text, refusePrototype) : JSON.parse(text);
+}
+
 /** Reads at most `maxBytes`, whatever the length header claims. @throws CodedError `payload_too_large` · `bad_request` · `unsupported_media_type` */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/(?:json|[a-z.-]+\+json)\s*(?:;|$)/iu.test(type)) {
     throw new CodedError<HttpErrorCode>("unsupported_media_type", "the body must be JSON", {
       hint: "send content-type: application/json",
+    });
+  }
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding !== "identity") {
+    throw new CodedError<HttpErrorCode>("unsupported_media_type", "the body must not be compressed", {
+      hint: "send the JSON as it is",
     });
   }
   const refuse = (): never => {
@@ -23,8 +42,9 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
     chunks.push(chunk);
   }
   try {
-    return JSON.parse(decoder.decode(Buffer.concat(chunks)));
+    return parseJson(decoder.decode(Buffer.concat(chunks)));
   } catch (error) {
+    if (error instanceof CodedError) throw error;
     throw new CodedError<HttpErrorCode>("bad_request", "the body is not UTF-8 JSON", { cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { httpStatusByCode, isHttpErrorCode } from "@fairlead/protocol";
 import type { NoteRefusal } from "../../audit/refusal-audit.ts";
+import { withoutTokens } from "../../authority/tokens.ts";
 
 export interface Refused {
   readonly actor: string;
@@ -28,9 +29,9 @@ export function createRefusalLog(note: NoteRefusal) {
     await note(refused.from, {
       actor: typeof named === "string" ? named : refused.actor,
       action: "request.refuse",
-      subject: `${refused.method} ${refused.path}`,
+      subject: withoutTokens(`${refused.method} ${refused.path}`),
       reason: code,
-      details: { message: toErrorMessage(error).slice(0, 500), ...toPlace(known) },
+      details: { message: withoutTokens(toErrorMessage(error)).slice(0, 500), ...toPlace(known) },
     });
   };
 }

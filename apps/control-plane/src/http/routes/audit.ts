@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Scope } from "../../authority/scope.ts";
 import { createScopeView } from "../../authority/scope-view.ts";
 import { verifyAudit } from "../../audit/audit-log.ts";
-import { parseCursor, toPage } from "../page-cursor.ts";
+import { numberKey, parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 type AuditQuery = Parameters<Store["read"]["audit"]["list"]>[0];
@@ -42,7 +42,7 @@ export function createAuditRoutes(store: Store): AnyRoute[] {
       },
       response: toListSchema(auditEntrySchema),
       handle: async ({ query, scope }) => {
-        const cursor = parseCursor(query.cursor);
+        const cursor = parseCursor(query.cursor, numberKey);
         const entries = await listEntries(store, scope, {
           limit: query.limit + 1,
           ...(cursor === undefined ? {} : { before: Number(cursor) }),

@@ -1,9 +1,9 @@
 import { CodedError } from "@fairlead/kernel";
 import {
-  listQuerySchema,
   modelNameSchema,
   modelSummarySchema,
   modelVersionDetailSchema,
+  pageQuerySchema,
   registerVersionRequestSchema,
   toListSchema,
   versionSchema,
@@ -27,7 +27,7 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       summary: "List the models with their versions",
       permission: "read",
       reach: "shared",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(modelSummarySchema),
       handle: async ({ query: { limit, cursor } }) => {
         const after = parseCursor(cursor);

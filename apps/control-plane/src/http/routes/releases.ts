@@ -1,7 +1,7 @@
 import { CodedError } from "@fairlead/kernel";
 import {
   idSchema,
-  listQuerySchema,
+  pageQuerySchema,
   releasesInUseSchema,
   signedReleaseSchema,
   toListSchema,
@@ -22,7 +22,7 @@ export function createReleaseRoutes(context: RegistryContext): readonly AnyRoute
       summary: "List the releases in the order of their signing",
       permission: "read",
       reach: "shared",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(signedReleaseSchema),
       handle: async ({ query: { limit, cursor } }) => {
         const after = parseCursor(cursor);

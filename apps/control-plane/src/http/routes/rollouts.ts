@@ -76,7 +76,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
     defineRoute({
       ...{ method: "GET", path: `${path}/:rollout/history`, permission: "read", reach: "narrowed" },
       summary: "Every decision with the numbers behind it, oldest first",
-      request: { params },
+      request: { params, query: listQuerySchema },
       response: toListSchema(rolloutHistoryEntrySchema),
       errors: ["not_found"],
       handle: async ({ params: { rollout }, scope }) => {

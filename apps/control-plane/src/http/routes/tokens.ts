@@ -4,6 +4,7 @@ import {
   createApiTokenRequestSchema,
   createApiTokenResponseSchema,
   idSchema,
+  listQuerySchema,
   toListSchema,
   type HttpErrorCode,
 } from "@fairlead/protocol";
@@ -62,7 +63,7 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
       path: "/api/v1/tokens",
       summary: "List the tokens, without their secrets",
       permission: "administer",
-      request: {},
+      request: { query: listQuerySchema },
       response: toListSchema(apiTokenSchema),
       handle: async () => ({ body: { items: await store.read.adminTokens.list(), nextCursor: null } }),
     }),

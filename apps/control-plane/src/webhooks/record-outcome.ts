@@ -1,0 +1,90 @@
+import type { Clock, Logger } from "@fairlead/kernel";
+import type { Store, Transaction, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
+import type { AuditLog, StreamFeed } from "../context.ts";
+import { decideDelivery, type DeliveryPolicy, type Outcome } from "./decide-delivery.ts";
+import type { WebhookOutbox } from "./outbox.ts";
+
+export interface RecordOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly audit: AuditLog;
+  readonly stream: StreamFeed;
+  readonly outbox: WebhookOutbox;
+  readonly createId: (prefix: string) => string;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly policy: DeliveryPolicy;
+}
+
+const actor = "plane:webhooks";
+
+/** Nothing more is sent; an alert says so, and the other receivers hear of it. */
+async function disable(tx: Transaction, webhook: WebhookRow, options: RecordOptions & { readonly why: string }) {
+  const { webhookId, url } = webhook;
+  const nowMs = options.clock.nowMs();
+  const alertId = options.createId("alr");
+  const host = new URL(url).host;
+  const reason = `gave up after nothing was taken: ${options.why}`;
+  const summary = `webhook ${webhookId} (${host}) is disabled: ${reason}`;
+  await tx.webhooks.update(webhookId, { state: "disabled", reason, alertId });
+  await tx.webhookDeliveries.discardPending(webhookId, { reason: "webhook_disabled", endedAtMs: nowMs });
+  const alert = { alertId, device: null, kind: "webhook-disabled", state: "firing", summary } as const;
+  await tx.alerts.add({ ...alert, remediationId: null, firedAtMs: nowMs, resolvedAtMs: null });
+  await options.stream.emit(tx, "alert", alertId);
+  await options.audit.append(tx, { actor, action: "webhook.disable", subject: webhookId, reason, details: { host } });
+  await options.outbox.announce(tx, { type: "alert.firing", subject: alertId, data: { ...alert, firedAtMs: nowMs } });
+}
+
+/** A test that was taken proves that the receiver is back. */
+async function enable(tx: Transaction, webhook: WebhookRow, options: RecordOptions): Promise<void> {
+  const { webhookId, alertId } = webhook;
+  const nowMs = options.clock.nowMs();
+  await tx.webhooks.update(webhookId, { state: "active", reason: null, alertId: null });
+  if (alertId !== null) {
+    await tx.alerts.resolve(alertId, nowMs);
+    await options.stream.emit(tx, "alert", alertId);
+    const data = { alertId, device: null, kind: "webhook-disabled", state: "resolved", resolvedAtMs: nowMs };
+    await options.outbox.announce(tx, { type: "alert.resolved", subject: alertId, data });
+  }
+  const reason = "it took a test";
+  await options.audit.append(tx, { actor, action: "webhook.enable", subject: webhookId, reason });
+}
+
+/** Writes what one attempt came to and what follows from it, in one transaction. */
+export function createOutcomeRecorder(options: RecordOptions) {
+  const { store, clock, policy } = options;
+  return (attempted: WebhookDeliveryRow, outcome: Outcome): Promise<void> =>
+    store.transaction(async (tx) => {
+      const delivery = await tx.webhookDeliveries.get(attempted.deliveryId);
+      const webhook = await tx.webhooks.get(attempted.webhookId);
+      // Deleted, or ended by a disabling, while the attempt was under way.
+      if (delivery?.state !== "pending" || webhook === undefined) return;
+      const nowMs = clock.nowMs();
+      const { attempts, createdAtMs } = delivery;
+      const state = { attempts, createdAtMs, lastDeliveredAtMs: webhook.lastDeliveredAtMs };
+      const decision = decideDelivery(state, outcome, { nowMs, random: options.random(), policy });
+      const why = outcome.kind === "taken" ? null : `${outcome.code}: ${outcome.message}`;
+      const tried = { attempts: attempts + 1, lastAttemptAtMs: nowMs, status: outcome.status, reason: why };
+      const ended = { ...tried, endedAtMs: nowMs, nextAttemptAtMs: null };
+      const { deliveryId, webhookId } = delivery;
+      switch (decision.kind) {
+        case "delivered":
+          await tx.webhookDeliveries.update(deliveryId, { ...ended, state: "delivered" });
+          await tx.webhooks.update(webhookId, { lastDeliveredAtMs: nowMs });
+          if (webhook.state === "disabled") await enable(tx, webhook, options);
+          return;
+        case "try-again":
+          // A receiver that was given up gets one attempt per test.
+          if (webhook.state === "disabled")
+            await tx.webhookDeliveries.update(deliveryId, { ...ended, state: "failed" });
+          else await tx.webhookDeliveries.update(deliveryId, { ...tried, nextAttemptAtMs: decision.atMs });
+          return;
+        case "give-up":
+          await tx.webhookDeliveries.update(deliveryId, { ...ended, state: "failed" });
+          options.logger.warn("a webhook's message was given up", { webhook: webhookId, delivery: deliveryId });
+          if (decision.disables && webhook.state === "active")
+            await disable(tx, webhook, { ...options, why: why ?? "" });
+      }
+    });
+}
