@@ -14,9 +14,11 @@ const maxReleases = 64;
 /** Sends what the plane does not have yet. The plane checks it as a device would. */
 export async function publishFolder(client: Client, folder: TrustFolder): Promise<Publication> {
   const { roles } = await client.trust.state();
+  // What a revoked publisher once said is nobody's news; the plane has left it behind and refuses it.
+  const speaking = new Set(["root", "targets", ...listPublishers(folder)]);
   const isNew = (name: string): boolean => {
     const [version, role = ""] = name.split(".");
-    return Number(version) > (roles[role]?.version ?? 0);
+    return speaking.has(role) && Number(version) > (roles[role]?.version ?? 0);
   };
   const documents = Object.fromEntries([...folder.documents()].filter(([name]) => isNew(name)));
   const known = new Set((await client.models.listReleases()).map(({ signed }) => signed.releaseId));
@@ -27,11 +29,14 @@ export async function publishFolder(client: Client, folder: TrustFolder): Promis
   return await client.trust.publish({ documents, releases: releases.slice(0, maxReleases) });
 }
 
+function listPublishers(folder: TrustFolder): string[] {
+  return listDelegations(folder.read("targets", "targets").signed).map(({ role }) => role);
+}
+
 /** Paths for which a publisher of the present targets document speaks. */
 function listVouched(folder: TrustFolder): Set<string> {
-  const roles = listDelegations(folder.read("targets", "targets").signed).map(({ role }) => role);
   return new Set(
-    roles
+    listPublishers(folder)
       .filter((role) => folder.has(role))
       .flatMap((role) => Object.keys(folder.read(role, "targets").signed.targets)),
   );
