@@ -92,6 +92,6 @@ describe("a rollout of a release that devices would refuse", () => {
 describe("a verdict on a version", () => {
   it("comes from what the version did, not from devices that were away", () => {
     expect(["too_many_failures", "confidence_too_low", "self_test_failed"].every(isForCause)).toBe(true);
-    expect(["stage_timeout", "evidence_timeout", "stage_empty"].some(isForCause)).toBe(false);
+    expect(["stage_timeout", "evidence_timeout", "stage_empty", "placement_missed"].some(isForCause)).toBe(false);
   });
 });
