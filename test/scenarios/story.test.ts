@@ -24,7 +24,7 @@ describe("the story of npm run demo", () => {
     "all touched devices are back on 1.1.0",
     "1.2.0, which had failed, was rolled out again only by the word of a second person",
     "1.2.0 beside 1.1.0 was stopped because the two disagree, before anybody was answered by it",
-    "a release of a revoked publisher was refused by every device that was asked to run it",
+    "a release of a revoked publisher was refused, by the plane before anybody was asked and by what devices ask",
     "the publisher that changed its key signs on",
     "the overwritten file was detected and the device quarantined",
     "the artifact was fetched again, verified and the device released",
