@@ -67,7 +67,7 @@ offerToKernel();
 if (config.memoryLimitBytes !== null) {
   const limitBytes = config.memoryLimitBytes;
   watchMemory({
-    ...{ limitBytes, read: readMemory },
+    ...{ limitBytes, read: readMemory, isBusy: () => loads.busy },
     onExceeded: (rssBytes) => {
       // The in-flight file names the run. A supervisor that is busy must not keep the memory from the device.
       setTimeout(() => process.kill(process.pid, "SIGKILL"), 30);
