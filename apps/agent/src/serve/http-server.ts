@@ -11,10 +11,14 @@ export interface HttpServerOptions {
   readonly address: ServingAddress;
   readonly maxSockets: number;
   readonly context: Omit<RouteContext, "accepting">;
+  /** Called for every request as it begins. */
+  readonly onRequest: () => void;
 }
 
 export interface HttpServer {
   readonly address: ServingAddress;
+  /** Requests that have no whole answer yet. */
+  readonly inflight: number;
   /** Stops accepting and waits for requests in flight, at most `drainMs`. */
   drain(drainMs: number): Promise<void>;
 }
@@ -79,6 +83,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const limits = { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 };
   const server = createServer({ ...limits, noDelay: true }, (request, response) => {
     inflight += 1;
+    options.onRequest();
     context.lone.note(request.socket);
     response.sendDate = false;
     if (!accepting) response.shouldKeepAlive = false;
@@ -93,6 +98,9 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   const address = await listen(server, options.address);
   return {
     address,
+    get inflight() {
+      return inflight;
+    },
     async drain(drainMs) {
       accepting = false;
       server.close();

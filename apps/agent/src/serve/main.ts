@@ -7,7 +7,7 @@ import { createIpcHandler } from "./ipc-handler.ts";
 import type { ServingMessage, ServingRequestMessage } from "./ipc.ts";
 import { Loads } from "./loads.ts";
 import { LoneClient } from "./lone-client.ts";
-import { offerToKernel, watchMemory } from "./memory-watch.ts";
+import { offerToKernel, watchMemory, type MemoryWatch } from "./memory-watch.ts";
 import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
 import { RepositoryAsks } from "./repository-asks.ts";
@@ -64,10 +64,9 @@ const loads = new Loads({
   random: () => Math.random(),
 });
 offerToKernel();
-if (config.memoryLimitBytes !== null) {
-  const limitBytes = config.memoryLimitBytes;
-  watchMemory({
-    ...{ limitBytes, read: readMemory, isBusy: () => loads.busy },
+function openMemoryWatch(limitBytes: number): MemoryWatch {
+  return watchMemory({
+    ...{ limitBytes, read: readMemory, isBusy: () => loads.busy || server.inflight > 0 },
     onExceeded: (rssBytes) => {
       // The in-flight file names the run. A supervisor that is busy must not keep the memory from the device.
       setTimeout(() => process.kill(process.pid, "SIGKILL"), 30);
@@ -75,12 +74,14 @@ if (config.memoryLimitBytes !== null) {
     },
   });
 }
+const memoryWatch = config.memoryLimitBytes === null ? null : openMemoryWatch(config.memoryLimitBytes);
 process.on("disconnect", () => leave(loads.busy));
 
 const repository = new RepositoryAsks(config.repository, (event) => send({ event }));
 const server = await openHttpServer({
   address: config.address,
   maxSockets: config.maxSockets,
+  onRequest: () => memoryWatch?.wake(),
   context: {
     loads,
     maxBodyBytes: config.maxBodyBytes,
@@ -93,6 +94,7 @@ const server = await openHttpServer({
 });
 const handle = createIpcHandler(loads, server, { runtime: own, repository });
 process.on("message", (message: ServingRequestMessage) => {
+  memoryWatch?.wake();
   void handle(message).then((response) =>
     send(response, message.request.kind === "shutdown" ? () => leave(loads.busy) : undefined),
   );

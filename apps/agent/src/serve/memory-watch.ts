@@ -4,29 +4,40 @@ export interface MemoryWatchOptions {
   /** Resident memory beyond which the process is to end. */
   readonly limitBytes: number;
   readonly read: () => { readonly rssBytes: number };
-  /** Whether something runs or is being loaded: only that takes memory fast. */
+  /** Whether anything is read, runs or is being loaded: nothing else takes memory. */
   readonly isBusy: () => boolean;
   /** Called once. */
   readonly onExceeded: (rssBytes: number) => void;
 }
 
+export interface MemoryWatch {
+  /** To be called when something begins; a look at a process that is idle would cost processor time for ever. */
+  wake(): void;
+}
+
 /** A run that fills memory does so at some 2 GB per second: what it may take beyond the limit until it is seen. */
 const everyMs = 50;
-/** An idle process is looked at once in so many times, since each look costs processor time for ever. */
-const idleTimes = 40;
 
-/** Looks at the process's memory from its event loop, which runs while models do: their runs have threads of their own. */
-export function watchMemory({ limitBytes, read, isBusy, onExceeded }: MemoryWatchOptions): NodeJS.Timeout {
-  let times = 0;
-  const timer = setInterval(() => {
-    times += 1;
-    if (!isBusy() && times % idleTimes !== 0) return;
+/**
+ * Looks at the process's memory from its event loop, which runs while models do: their runs have threads of their own. The
+ * last look comes after everything has ended.
+ */
+export function watchMemory({ limitBytes, read, isBusy, onExceeded }: MemoryWatchOptions): MemoryWatch {
+  let timer: NodeJS.Timeout | null = null;
+  let isOver = false;
+  const look = (): void => {
     const { rssBytes } = read();
-    if (rssBytes <= limitBytes) return;
-    clearInterval(timer);
-    onExceeded(rssBytes);
-  }, everyMs);
-  return timer.unref();
+    isOver = rssBytes > limitBytes;
+    if (!isOver && isBusy()) return;
+    if (timer !== null) clearInterval(timer);
+    timer = null;
+    if (isOver) onExceeded(rssBytes);
+  };
+  return {
+    wake: () => {
+      if (timer === null && !isOver) timer = setInterval(look, everyMs).unref();
+    },
+  };
 }
 
 /** When the whole device runs out of memory, the kernel is to take the process that can be replaced (proc(5)). */
