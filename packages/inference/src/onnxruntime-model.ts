@@ -88,10 +88,10 @@ export class OnnxRuntimeModel implements LoadedModel {
       const lone = this.pending === 0;
       let onDone: ((result: InferResult) => void) | null = null;
       if (lone && this.#inline !== null && options.alone === true && options.deadlineMs >= maxInlineMs) {
-        // The run ends before the deadline can pass: the lane's guard sees to that.
-        if (this.#inline.takes(inputs)) return void this.#runInline(this.#inline, inputs, { options, resolve, reject });
         const lane = this.#inline;
         const shapes = toShapes(inputs);
+        // The run ends before the deadline can pass: the lane's guard sees to that.
+        if (lane.takes(shapes)) return void this.#runInline(lane, { inputs, shapes }, { options, resolve, reject });
         onDone = (result) => lane.noteElsewhere(shapes, result.runUs);
       }
       if (!lone && this.#outbox.length === 0) setImmediate(() => this.#flush());
@@ -107,12 +107,12 @@ export class OnnxRuntimeModel implements LoadedModel {
 
   async #runInline(
     lane: InlineLane,
-    inputs: readonly Tensor[],
+    { inputs, shapes }: { readonly inputs: readonly Tensor[]; readonly shapes: string },
     run: { readonly options: InferOptions } & Pick<PendingRun, "resolve" | "reject">,
   ): Promise<void> {
     this.#inlineRuns += 1;
     try {
-      const result = await lane.run(inputs);
+      const result = await lane.run(inputs, shapes);
       for (const buffer of toReleased(inputs, result.outputs)) run.options.onReleased?.(buffer);
       run.resolve(result);
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { SessionSettings } from "../onnxruntime-session.ts";
 import type { Tensor, TensorSpec } from "../tensor.ts";
 import { InlineRuns } from "./inline-guard.ts";
-import { mayRunInline, noteInlineRun, toShapes, unproved, type InlineState } from "./inline-plan.ts";
+import { mayRunInline, noteInlineRun, unproved, type InlineState } from "./inline-plan.ts";
 import { openInlineSession, type InlineSession } from "./inline-session.ts";
 
 /** A run on the first thread that takes longer ends the process. */
@@ -58,16 +58,18 @@ export class InlineLane {
     this.#parts = parts;
   }
 
-  /** Whether the next run may take place here. */
-  takes(inputs: readonly Tensor[]): boolean {
-    return this.#session !== null && mayRunInline(this.#state, toShapes(inputs));
+  /** Whether the next run of these shapes (`toShapes`) may take place here. */
+  takes(shapes: string): boolean {
+    return this.#session !== null && mayRunInline(this.#state, shapes);
   }
 
   /** One run here, when `takes` says so. Blocks this thread. Rejects as the session does. */
-  async run(inputs: readonly Tensor[]): Promise<{ readonly outputs: readonly Tensor[]; readonly runUs: number }> {
+  async run(
+    inputs: readonly Tensor[],
+    shapes: string,
+  ): Promise<{ readonly outputs: readonly Tensor[]; readonly runUs: number }> {
     if (this.#session === null) throw new Error("no session is open here");
     const { session, runs } = { session: this.#session, runs: this.#runs };
-    const shapes = toShapes(inputs);
     const startedMs = performance.now();
     if (!runs.begin()) this.#parts.callGuard(runs.shared, maxInlineMs);
     try {
