@@ -1,16 +1,14 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { runCli, type CliAnswer } from "../support/cli.ts";
+import { OidcPlane } from "../support/oidc-plane.ts";
 import { eventually } from "../support/eventually.ts";
-import { OidcProvider, toOidcFile } from "../support/oidc-provider.ts";
-import { TestPlane } from "../support/plane.ts";
-import { seedFleet } from "../support/seed-fleet.ts";
+import type { OidcProvider } from "../support/oidc-provider.ts";
 
-const dir = mkdtempSync(join(tmpdir(), "login-"));
-const plane = new TestPlane({ dir, args: ["--oidc", join(dir, "oidc.yaml")] });
+const site = new OidcPlane();
+const { dir, plane } = site;
 const configPath = join(dir, "person", "config.yaml");
 const env = { FAIRLEAD_CONFIG: configPath, FAIRLEAD_SERVER: "", FAIRLEAD_TOKEN: "" };
 const person = { subject: "ada", claims: { groups: ["fleet-ops"], place: { sites: ["berlin"] } } };
@@ -32,18 +30,10 @@ async function login(decision: Parameters<OidcProvider["decide"]>[0]): Promise<C
 }
 
 beforeAll(async () => {
-  provider = await OidcProvider.start();
-  mkdirSync(join(dir, "data"), { recursive: true });
-  writeFileSync(join(dir, "issuer.pem"), provider.ca);
-  writeFileSync(join(dir, "oidc.yaml"), toOidcFile(provider, "issuer.pem"));
-  await seedFleet(join(dir, "data"), ["berlin", "munich"]);
-  await plane.start();
+  await site.start();
+  ({ provider } = site);
 }, 60_000);
-afterAll(async () => {
-  await plane[Symbol.asyncDispose]();
-  await provider[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 it("a person who refuses the code in the browser is not signed in", async () => {
   const answer = await login("denied");

@@ -1,11 +1,11 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, AuditEntry, DeviceDetail } from "@fairlead/protocol";
-import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { askAsDevice } from "../support/ask-as-device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -31,15 +31,7 @@ const isWell = async (name: string): Promise<DeviceDetail | false> => {
 };
 
 /** What the plane answers to whoever shows the identity that lies in this data folder. */
-async function askAs({ dataDir }: TestDevice): Promise<number> {
-  const read = (file: string): string => readFileSync(join(dataDir, "identity", file), "utf8");
-  const connect = { ca: read("ca.pem"), key: read("device.key"), cert: read("device.crt") };
-  const dispatcher = new Agent({ connect });
-  const answer = await request(`${plane.url}/api/v1/device/certificate`, { dispatcher });
-  await answer.body.dump();
-  await dispatcher.close();
-  return answer.statusCode;
-}
+const askAs = ({ dataDir }: TestDevice): Promise<number> => askAsDevice(plane.url, join(dataDir, "identity"));
 
 async function enrolAgain(device: TestDevice, withToken: string, ...more: string[]): Promise<OwnedProcess> {
   const where = ["--server", plane.url, "--token", withToken, "--device", device.name, "--data", device.dataDir];

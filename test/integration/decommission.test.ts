@@ -1,12 +1,12 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditEntry, DeviceDetail, RolloutStatus } from "@fairlead/protocol";
-import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readChildren } from "../support/child-of.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { askAsDevice } from "../support/ask-as-device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -61,16 +61,7 @@ const readActions = async (subject: string): Promise<string[]> =>
     ({ action }) => action,
   );
 
-/** What the plane answers to whoever shows what lies in this identity folder. */
-async function askAs(identity: string): Promise<number> {
-  const read = (file: string): string => readFileSync(join(identity, file), "utf8");
-  const connect = { ca: read("ca.pem"), key: read("device.key"), cert: read("device.crt") };
-  const dispatcher = new Agent({ connect });
-  const answer = await request(`${plane.url}/api/v1/device/certificate`, { dispatcher });
-  await answer.body.dump();
-  await dispatcher.close();
-  return answer.statusCode;
-}
+const askAs = (identity: string): Promise<number> => askAsDevice(plane.url, identity);
 
 const holdings = ["models", "slots", "state", "run", "downloads", "outbox.db"];
 const listHoldings = (data: string): string[] => holdings.filter((name) => existsSync(join(data, name)));

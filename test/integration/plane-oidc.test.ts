@@ -1,17 +1,13 @@
 import { createHmac } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { base64url, exportSPKI, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callPlane } from "../support/call-plane.ts";
+import { OidcPlane } from "../support/oidc-plane.ts";
 import { eventually } from "../support/eventually.ts";
-import { createProviderKey, OidcProvider, toOidcFile } from "../support/oidc-provider.ts";
-import { TestPlane } from "../support/plane.ts";
-import { seedFleet } from "../support/seed-fleet.ts";
+import { createProviderKey, type OidcProvider } from "../support/oidc-provider.ts";
 
-const dir = mkdtempSync(join(tmpdir(), "oidc-"));
-const plane = new TestPlane({ dir, args: ["--oidc", join(dir, "oidc.yaml")] });
+const site = new OidcPlane();
+const { plane } = site;
 let provider: OidcProvider;
 
 const everywhere = { place: { sites: ["everywhere"] } };
@@ -26,18 +22,10 @@ const encode = (value: unknown) => base64url.encode(JSON.stringify(value));
 const nowS = () => Math.floor(Date.now() / 1_000);
 
 beforeAll(async () => {
-  provider = await OidcProvider.start();
-  mkdirSync(join(dir, "data"), { recursive: true });
-  writeFileSync(join(dir, "issuer.pem"), provider.ca);
-  writeFileSync(join(dir, "oidc.yaml"), toOidcFile(provider, "issuer.pem"));
-  await seedFleet(join(dir, "data"), ["berlin", "munich"]);
-  await plane.start();
+  await site.start();
+  ({ provider } = site);
 }, 60_000);
-afterAll(async () => {
-  await plane[Symbol.asyncDispose]();
-  await provider[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 describe("a person whom the issuer signed in", () => {
   it("is told where to sign in, without a token", async () => {

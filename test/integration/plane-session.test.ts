@@ -1,16 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callPlane, listenToPlane } from "../support/call-plane.ts";
+import { OidcPlane } from "../support/oidc-plane.ts";
 import { eventually } from "../support/eventually.ts";
-import { OidcProvider, toOidcFile } from "../support/oidc-provider.ts";
-import { TestPlane } from "../support/plane.ts";
+import type { OidcProvider } from "../support/oidc-provider.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
-import { seedFleet } from "../support/seed-fleet.ts";
 
-const dir = mkdtempSync(join(tmpdir(), "session-"));
-const plane = new TestPlane({ dir, args: ["--oidc", join(dir, "oidc.yaml")] });
+const site = new OidcPlane();
+const { plane } = site;
 let provider: OidcProvider;
 
 /** What a browser keeps after signing in. */
@@ -41,18 +37,10 @@ const createToken = (...flags: string[]) =>
   runCliJson<{ token: string; tokenId: string }>(["tokens", "create", "--role", "operator", ...flags], plane.cliEnv);
 
 beforeAll(async () => {
-  provider = await OidcProvider.start();
-  mkdirSync(join(dir, "data"), { recursive: true });
-  writeFileSync(join(dir, "issuer.pem"), provider.ca);
-  writeFileSync(join(dir, "oidc.yaml"), toOidcFile(provider, "issuer.pem"));
-  await seedFleet(join(dir, "data"), ["berlin", "munich"]);
-  await plane.start();
+  await site.start();
+  ({ provider } = site);
 }, 60_000);
-afterAll(async () => {
-  await plane[Symbol.asyncDispose]();
-  await provider[Symbol.asyncDispose]();
-  rmSync(dir, { recursive: true, force: true });
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 describe("a session of a browser", () => {
   it("is a cookie that no script reads and no other site sends, and changes what its token may change", async () => {

@@ -2,9 +2,9 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Agent, request } from "undici";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
+import { askAsDevice } from "../support/ask-as-device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 
@@ -15,15 +15,7 @@ const device = new TestDevice({ name: "cam-1", dir: join(dir, "cam-1"), labels: 
 const readCertificate = (): X509Certificate =>
   new X509Certificate(readFileSync(join(device.dataDir, "identity", "device.crt")));
 /** What the plane answers to the certificate that lies on the device. */
-async function askAsDevice(): Promise<number> {
-  const read = (file: string): string => readFileSync(join(device.dataDir, "identity", file), "utf8");
-  const connect = { ca: read("ca.pem"), key: read("device.key"), cert: read("device.crt") };
-  const dispatcher = new Agent({ connect });
-  const answer = await request(`${plane.url}/api/v1/device/certificate`, { dispatcher });
-  await answer.body.dump();
-  await dispatcher.close();
-  return answer.statusCode;
-}
+const askAsItself = (): Promise<number> => askAsDevice(plane.url, join(device.dataDir, "identity"));
 const endsAtMs = (): number => readCertificate().validToDate.getTime();
 
 beforeAll(async () => {
@@ -55,7 +47,7 @@ it("are renewed in what is left when the plane was down for most of their life, 
   const lateMs = endsAtMs();
   await eventually("the whole life passes", () => Date.now() > lateMs, 2 * lifeMs);
   await plane.start();
-  expect(await askAsDevice()).toBe(401);
+  expect(await askAsItself()).toBe(401);
   expect(await plane.device("cam-1")).toMatchObject({ lifecycle: "enrolled", online: false });
   expect(device.process.running).toBe(true);
   await device.process.kill("SIGTERM");

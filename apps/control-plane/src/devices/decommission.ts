@@ -1,9 +1,11 @@
 import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
 import type { Decommission, HttpErrorCode, Topic } from "@fairlead/protocol";
 import type { Device, Store, Transaction } from "@fairlead/store";
+import { wholeFleet, type Scope } from "../authority/scope.ts";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
 import type { AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
+import { requireDevice } from "./require-device.ts";
 
 /** A device that lies in a cupboard is asked when it comes back, however late; then its certificate has ended anyway. */
 const commandLifeMs = 3_652 * 86_400_000;
@@ -29,6 +31,8 @@ export interface DecommissionRequest {
   readonly actor: string;
   /** `If-Match` holds for the request. */
   readonly headers: Headers;
+  /** Which devices the caller may touch. */
+  readonly scope: Scope;
 }
 
 export interface Decommissions {
@@ -45,9 +49,6 @@ function refuse(code: HttpErrorCode, message: string, hint: string): never {
 /** Asked → emptied → refused for ever. History, audit and the name stay; the name is given again only to another key. */
 export function createDecommissions(options: DecommissionOptions): Decommissions {
   const { audit, clock, store, stream, tenant } = options;
-
-  const require = async (tx: Transaction, name: string): Promise<Device> =>
-    (await tx.devices.get(name)) ?? refuse("not_found", `no device ${name}`, "list them with GET /api/v1/devices");
 
   const announce = async (tx: Transaction, name: string): Promise<void> => {
     await stream.emit(tx, "device", name);
@@ -140,9 +141,9 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
   };
 
   return {
-    begin: (name, { force, reason, actor, headers }) =>
+    begin: (name, { force, reason, actor, headers, scope }) =>
       store.transaction(async (tx) => {
-        const device = await require(tx, name);
+        const device = await requireDevice(tx, name, scope);
         requireMatch(headers, String(device.revision));
         if (device.lifecycle === "decommissioned") return;
         const by: Decommission = {
@@ -157,7 +158,7 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
       }),
     confirm: (name) =>
       store.transaction(async (tx) => {
-        const device = await require(tx, name);
+        const device = await requireDevice(tx, name, wholeFleet);
         const by = device.decommission;
         if (device.lifecycle !== "decommissioning" || by === null)
           return refuse("conflict", `nobody asked ${name} to leave`, "decommission it again; it is empty already");

@@ -1,8 +1,10 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
+import type { Scope } from "../authority/scope.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
+import { requireDevice } from "./require-device.ts";
 import { clonedAlert } from "../ingest/identity-guard.ts";
 
 export interface ReleaseOptions {
@@ -19,6 +21,8 @@ export interface ReleaseRequest {
   readonly actor: string;
   /** `If-Match` holds for the request. */
   readonly headers: Headers;
+  /** Which devices the caller may touch. */
+  readonly scope: Scope;
 }
 
 /**
@@ -31,10 +35,9 @@ export function createRelease(options: ReleaseOptions): (device: string, request
   const refuse = (code: HttpErrorCode, message: string, hint: string): never => {
     throw new CodedError<HttpErrorCode>(code, message, { hint });
   };
-  return (name, { reason, actor, headers }) =>
+  return (name, { reason, actor, headers, scope }) =>
     store.transaction(async (tx) => {
-      const device = await tx.devices.get(name);
-      if (device === undefined) return refuse("not_found", `no device ${name}`, "list them with GET /api/v1/devices");
+      const device = await requireDevice(tx, name, scope);
       requireMatch(headers, String(device.revision));
       const finding = device.identityWatch?.finding ?? null;
       if (device.lifecycle !== "quarantined" || finding === null)

@@ -11,7 +11,7 @@ import { z } from "zod";
 import type { Decommissions } from "../../devices/decommission.ts";
 import type { createRelease } from "../../devices/release.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
-import { loadDetail, requireDevice } from "./devices.ts";
+import { loadDetail } from "./devices.ts";
 
 export interface DecommissionRouteOptions {
   readonly store: Store;
@@ -34,8 +34,7 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       response: deviceDetailSchema,
       errors: ["not_found", "conflict", "precondition_failed"],
       handle: async ({ params: { device }, body, actor, headers, scope }) => {
-        await requireDevice(store.read, device, scope);
-        await decommissions.begin(device, { ...body, actor, headers });
+        await decommissions.begin(device, { ...body, actor, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),
@@ -49,8 +48,7 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       response: deviceDetailSchema,
       errors: ["not_found", "precondition_failed"],
       handle: async ({ params: { device }, actor, headers, scope }) => {
-        await requireDevice(store.read, device, scope);
-        await decommissions.begin(device, { force: true, reason: "by an operator", actor, headers });
+        await decommissions.begin(device, { force: true, reason: "by an operator", actor, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),
@@ -64,8 +62,7 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       response: deviceDetailSchema,
       errors: ["not_found", "conflict", "precondition_failed"],
       handle: async ({ params: { device }, body, actor, headers, scope }) => {
-        await requireDevice(store.read, device, scope);
-        await release(device, { ...body, actor, headers });
+        await release(device, { ...body, actor, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),

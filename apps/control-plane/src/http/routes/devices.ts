@@ -11,10 +11,11 @@ import {
   type HttpErrorCode,
   type Labels,
 } from "@fairlead/protocol";
-import type { Device, Repositories, Store } from "@fairlead/store";
+import type { Device, Store } from "@fairlead/store";
 import { z } from "zod";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
 import { isInScope, toScopeText, type Scope } from "../../authority/scope.ts";
+import { requireDevice } from "../../devices/require-device.ts";
 import { toDeviceDetail, toDeviceSummary } from "../../devices/device-view.ts";
 import { toSelectableLabels } from "../../devices/selectable-labels.ts";
 import { requireMatch } from "../middleware/preconditions.ts";
@@ -29,17 +30,6 @@ export interface DeviceRouteOptions {
 }
 
 const params = z.strictObject({ device: deviceIdSchema });
-
-/** What lies outside the caller's scope does not exist for it. */
-export async function requireDevice(
-  repositories: Pick<Repositories, "devices">,
-  name: string,
-  scope: Scope,
-): Promise<Device> {
-  const device = await repositories.devices.get(name);
-  if (device !== undefined && isInScope(scope, device.labels)) return device;
-  throw new CodedError<HttpErrorCode>("not_found", `no device ${name}`, { hint: "list them with GET /api/v1/devices" });
-}
 
 /** The selected devices after a name, at most `limit` and one more; the table is read in pages. */
 async function selectDevices(
