@@ -13,6 +13,7 @@ const floors: Record<string, string> = {
   "@hono/node-server": "2.0.0",
   "drizzle-orm": "0.45.2",
   "onnxruntime-node": "1.29.0",
+  "tuf-js": "6.0.2",
 };
 
 const parts = (version: string) => version.split(".").map(Number);

@@ -1,3 +1,4 @@
+import type { AuditEntry } from "@fairlead/protocol";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +37,10 @@ describe.skipIf(reason !== undefined)(
       await eventually("the agent says what is wrong and what to do", () =>
         /certificate expired on .*enrol/u.test(device.process.output),
       );
-      await eventually("the plane refuses the session", () => /expired/iu.test(plane.process.output));
+      await eventually("the plane refuses the session, and says why", async () => {
+        const { items } = await plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=200");
+        return items.some((entry) => entry.action === "broker.refuse" && /expired/iu.test(entry.reason));
+      });
       expect((await plane.device("old-1")).online).toBe(false);
       await using doctor = new OwnedProcess({
         name: "doctor",

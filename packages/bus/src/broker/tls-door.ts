@@ -33,7 +33,8 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
     ...options.tls,
     minVersion: "TLSv1.2",
     requestCert: true,
-    rejectUnauthorized: true,
+    // Judged below: the library would end such a socket without a word, and nobody would know why a device stays away.
+    rejectUnauthorized: false,
     handshakeTimeout: limits.connectTimeoutMs,
   });
   const places = createAddressCap({ inAll: limits.handshakes, perAddress: limits.handshakesPerAddress });
@@ -101,6 +102,12 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
     shaking.delete(key);
     if (guest === undefined) return void socket.destroy();
     guest.release();
+    if (!socket.authorized) {
+      const from = guest.socket.remoteAddress ?? "";
+      const why = `TLS: the certificate is not accepted: ${String(socket.authorizationError)}`.slice(0, 200);
+      onRefusal({ what: "connection", why, from });
+      return void socket.destroy();
+    }
     options.onVisitor({ socket, admit: guest.admit });
   });
 
