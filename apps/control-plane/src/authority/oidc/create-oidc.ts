@@ -13,6 +13,6 @@ export interface OidcOptions {
 /** Nothing is fetched before the first token comes: a plane starts without its issuer. */
 export function createOidc({ config, clock, logger }: OidcOptions): VerifyToken {
   const { issuer, ca } = config;
-  const findKey = createKeySource({ issuer, clock, logger, fetchDocument: createFetchDocument(ca) });
+  const findKey = createKeySource({ issuer, clock, logger, fetchDocument: createFetchDocument({ ca, clock }) });
   return createVerifyToken({ config, findKey, clock });
 }

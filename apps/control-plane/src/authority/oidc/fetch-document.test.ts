@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { expect, it } from "vitest";
 import { createFetchDocument } from "./fetch-document.ts";
 
-const limits = { maxBytes: 1_000, timeoutMs: 300 };
+const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
+const options = { ca: undefined, clock, maxBytes: 1_000, timeoutMs: 300 };
 
 /** What the document is when a server on this machine answers like this. */
 async function fetchFrom(answer: RequestListener): Promise<string> {
@@ -11,7 +12,7 @@ async function fetchFrom(answer: RequestListener): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     const { port } = server.address() as AddressInfo;
-    return await createFetchDocument(undefined, limits)(`http://127.0.0.1:${port}/document`);
+    return await createFetchDocument(options)(`http://127.0.0.1:${port}/document`);
   } finally {
     server.closeAllConnections();
     server.close();
@@ -36,6 +37,6 @@ it.each<readonly [string, RequestListener]>([
 it.each(["http://id.example/", "file:///etc/passwd", "gopher://localhost/", "https://user:secret@id.example/", "id"])(
   "asks nobody at %s",
   async (url) => {
-    await expect(createFetchDocument(undefined, limits)(url)).rejects.toMatchObject({ code: "unavailable" });
+    await expect(createFetchDocument(options)(url)).rejects.toMatchObject({ code: "unavailable" });
   },
 );
