@@ -22,7 +22,8 @@ export async function benchOverhead(): Promise<Row[]> {
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
   await sharing.serve("conv", model);
-  const bare = fork(new URL("./bare-server.ts", import.meta.url), [path]);
+  using stack = new DisposableStack();
+  const bare = stack.adopt(fork(new URL("./bare-server.ts", import.meta.url), [path]), (child) => child.kill());
   const [{ port }] = (await once(bare, "message")) as [{ port: number }];
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
   const bytes = Buffer.from(pixels.buffer);
@@ -36,7 +37,6 @@ export async function benchOverhead(): Promise<Row[]> {
   const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 30)).map((times) =>
     toQuantile(times, 0.5),
   ) as [number, number, number, number];
-  bare.kill();
   const direct = { ms: directMs, what: "session.run() in one process" };
   return [
     toQuotientRow({

@@ -40,6 +40,7 @@ export function readInflightLoads(path: string): InflightLoad[] {
 
 /** One load's record. */
 export interface InflightMark {
+  /** On the disk's cache when it returns; null, that nothing goes on, a turn of the event loop later: the answer goes first. */
   set(activity: Activity | null): void;
   /** Frees the record for another load. */
   release(): void;
@@ -71,9 +72,15 @@ export function openInflightFile(path: string): InflightFile {
       record[0] = idle;
       record[1] = record.write(loadId, 2, maxIdBytes);
       writeSync(fd, record, 0, recordBytes, index * recordBytes);
+      let ending: NodeJS.Immediate | undefined;
       return {
-        set: (activity) => write(index, activity === null ? idle : states.indexOf(activity)),
+        set(activity) {
+          clearImmediate(ending);
+          if (activity === null) ending = setImmediate(() => write(index, idle));
+          else write(index, states.indexOf(activity));
+        },
         release() {
+          clearImmediate(ending);
           write(index, 0);
           taken.delete(index);
         },

@@ -21,7 +21,7 @@ const runs = fc.array(
   { maxLength: 80 },
 );
 /** Few enough that random runs meet them. */
-const limits = { ...inlineLimits, provingRuns: 3 };
+const limits = { ...inlineLimits, provingRuns: 3, forgivingRuns: 4 };
 const play = (given: readonly InlineRun[], by = limits): InlineState =>
   given.reduce<InlineState>((state, run) => noteInlineRun(state, run, by), unproved);
 
@@ -47,6 +47,22 @@ describe("the plan of runs on the first thread", () => {
         expect(admitted.length).toBeLessThanOrEqual(1);
         if (state.kind === "proved") expect(admitted).toEqual([state.shapes]);
         else expect(admitted).toEqual([]);
+      }),
+    );
+  });
+
+  it("forgives a late run for many short ones in a row, so that rare busy moments never add up to a refusal", () => {
+    const run = { shapes: "x:1x4", runUs: 1_000, inline: true };
+    const late = { ...run, runUs: limits.maxRunUs + 1 };
+    const proved = play(Array.from({ length: limits.provingRuns }, () => ({ ...run, inline: false })));
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 9 }), { minLength: 1, maxLength: 60 }), (gaps) => {
+        const given = gaps.flatMap((gap) => [late, ...Array.from({ length: gap }, () => run)]);
+        const end = given.reduce<InlineState>((state, one) => noteInlineRun(state, one, limits), proved);
+        // Late runs that lie too close add up; with enough short ones after each of them they never do.
+        if (gaps.every((gap) => gap >= limits.forgivingRuns)) expect(end.kind).toBe("proved");
+        if (gaps.every((gap) => gap < limits.forgivingRuns))
+          expect(end.kind).toBe(gaps.length >= limits.maxLateRuns ? "refused" : "proved");
       }),
     );
   });

@@ -11,16 +11,26 @@ export interface InlineLimits {
   readonly provingRuns: number;
   /** Longest run that counts as short. */
   readonly maxRunUs: number;
-  /** So many longer ones end it for good. */
+  /** So many longer ones end it for good, as far as they are not forgiven. */
   readonly maxLateRuns: number;
+  /** After so many short runs in a row one late run is forgiven: a busy moment of the device says nothing of the model. */
+  readonly forgivingRuns: number;
 }
 
-export const inlineLimits: InlineLimits = { provingRuns: 16, maxRunUs: 25_000, maxLateRuns: 3 };
+export const inlineLimits: InlineLimits = { provingRuns: 16, maxRunUs: 25_000, maxLateRuns: 3, forgivingRuns: 256 };
 
 export type InlineState =
   | { readonly kind: "proving"; readonly shapes: string; readonly runs: number }
-  | { readonly kind: "proved"; readonly shapes: string; readonly lateRuns: number }
+  | ProvedState
   | { readonly kind: "refused" };
+
+interface ProvedState {
+  readonly kind: "proved";
+  readonly shapes: string;
+  readonly lateRuns: number;
+  /** Since the last late one; counted only while there is one to forgive. */
+  readonly shortRuns: number;
+}
 
 export interface InlineRun {
   readonly shapes: string;
@@ -36,14 +46,21 @@ export function noteInlineRun(state: InlineState, run: InlineRun, limits: Inline
   if (state.kind === "refused") return state;
   const short = run.runUs <= limits.maxRunUs;
   if (state.kind === "proved") {
-    if (!run.inline || short) return state;
+    if (!run.inline) return state;
+    if (short) return forgive(state, limits.forgivingRuns);
     const lateRuns = state.lateRuns + 1;
-    return lateRuns >= limits.maxLateRuns ? { kind: "refused" } : { ...state, lateRuns };
+    return lateRuns >= limits.maxLateRuns ? { kind: "refused" } : { ...state, lateRuns, shortRuns: 0 };
   }
   if (!short) return unproved;
   const runs = run.shapes === state.shapes ? state.runs + 1 : 1;
-  if (runs >= limits.provingRuns) return { kind: "proved", shapes: run.shapes, lateRuns: 0 };
+  if (runs >= limits.provingRuns) return { kind: "proved", shapes: run.shapes, lateRuns: 0, shortRuns: 0 };
   return { kind: "proving", shapes: run.shapes, runs };
+}
+
+function forgive(state: ProvedState, forgivingRuns: number): ProvedState {
+  if (state.lateRuns === 0) return state;
+  const shortRuns = state.shortRuns + 1;
+  return shortRuns < forgivingRuns ? { ...state, shortRuns } : { ...state, lateRuns: state.lateRuns - 1, shortRuns: 0 };
 }
 
 export function mayRunInline(state: InlineState, shapes: string): boolean {
