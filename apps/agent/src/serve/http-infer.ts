@@ -132,7 +132,7 @@ function send(response: ServerResponse, answer: InferResponse): void {
     String(answer.totalBytes),
   ]);
   if (answer.totalBytes <= maxTextBytes) {
-    response.end(Buffer.concat(answer.parts).latin1Slice(), "latin1");
+    response.end(Buffer.concat(answer.parts).toString("latin1"), "latin1");
     return;
   }
   response.cork();
