@@ -1,5 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { checkInputs, checkOutputs, parseInferRequest, toInferResponse, type InferResponse } from "@fairlead/inference";
+import {
+  checkInputs,
+  checkOutputs,
+  parseInferRequest,
+  toInferResponse,
+  type InferResponse,
+  type ScheduledResult,
+} from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
 import { readBody } from "./http-body.ts";
 import type { Load } from "./load.ts";
@@ -40,12 +47,19 @@ export async function handleInfer(
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
     const alone = context.lone.isAlone(exchange.request.socket);
-    const answer = await infer(context, load, { bytes, jsonBytes, client, alone });
+    const { answer, record } = await infer(context, load, { bytes, jsonBytes, client, alone });
     send(exchange.response, answer);
+    record();
   } catch (error) {
     load.recordFailure(error, (performance.now() - startedMs) * 1_000);
     throw error;
   }
+}
+
+interface Inferred {
+  readonly answer: InferResponse;
+  /** Counts what was answered: for after the answer, which it would only delay. */
+  readonly record: () => void;
 }
 
 async function infer(
@@ -57,7 +71,7 @@ async function infer(
     readonly client: string | null;
     readonly alone: boolean;
   },
-): Promise<InferResponse> {
+): Promise<Inferred> {
   const startedMs = performance.now();
   const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
   const request = parseInferRequest(load.target, { ...body, readShared });
@@ -65,37 +79,48 @@ async function infer(
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();
-  const { outputs, runUs, shareUs, queueUs, batchRows, leads } = await load
-    .infer(request.inputs, {
-      memory: context.memory,
-      priority: request.priority ?? load.settings.priority,
-      timeoutMs: request.timeoutMs,
-      client: body.client,
-      alone: body.alone,
-    })
-    .catch((error: unknown) => {
-      picked?.abandon();
-      throw error;
-    });
+  const { priority, timeoutMs } = request;
+  const ask = { ...{ memory: context.memory, client: body.client, alone: body.alone }, timeoutMs };
+  let result: ScheduledResult;
+  try {
+    result = await load.infer(request.inputs, { ...ask, priority: priority ?? load.settings.priority });
+    checkOutputs(load.target.name, load.target.outputs, result.outputs);
+  } catch (error) {
+    picked?.abandon();
+    throw error;
+  }
+  const { outputs, runUs, shareUs, queueUs, batchRows, leads } = result;
   const ranMs = performance.now();
-  checkOutputs(load.target.name, load.target.outputs, outputs);
-  recordOutputs(load.accumulator, load.classificationOutput, outputs);
-  load.accumulator.recordBusy(shareUs);
-  const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+  const recordRun = () => {
+    recordOutputs(load.accumulator, load.classificationOutput, outputs);
+    load.accumulator.recordBusy(shareUs);
+  };
+  let answer: InferResponse;
+  try {
+    answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+  } catch (error) {
+    // What no answer can carry, not-a-number in JSON for one, counts all the same.
+    recordRun();
+    picked?.abandon();
+    throw error;
+  }
   const endedMs = performance.now();
-  load.accumulator.recordSuccess((endedMs - startedMs) * 1_000);
-  load.statistics.recordSuccess(context.nowMs(), rows, {
-    input: (parsedMs - startedMs) * 1_000,
-    queue: queueUs,
-    infer: runUs,
-    output: (endedMs - ranMs) * 1_000,
-    batchRows,
-    leads,
-  });
-  const { classificationOutput } = load;
-  // After the answer is on its way: what is only compared delays nobody.
-  if (picked !== null) setImmediate(() => void picked.run({ outputs, classificationOutput, runUs }));
-  return answer;
+  const record = () => {
+    recordRun();
+    load.accumulator.recordSuccess((endedMs - startedMs) * 1_000);
+    load.statistics.recordSuccess(context.nowMs(), rows, {
+      input: (parsedMs - startedMs) * 1_000,
+      queue: queueUs,
+      infer: runUs,
+      output: (endedMs - ranMs) * 1_000,
+      batchRows,
+      leads,
+    });
+    const { classificationOutput } = load;
+    // Later still: what is only compared delays nobody.
+    if (picked !== null) setImmediate(() => void picked.run({ outputs, classificationOutput, runUs }));
+  };
+  return { answer, record };
 }
 
 function parseJsonLength(header: string | string[] | undefined): number | null {
@@ -114,29 +139,20 @@ function parseClient(header: string | string[] | undefined): string | null {
   );
 }
 
-/** node:http puts head and body into one write only when the body is text; every part more costs a small model's client a percent. */
+/** node:http puts head and body into one write only when the body is text, and every write costs a small model's client a percent. */
 const maxTextBytes = 8_192;
 
 function send(response: ServerResponse, answer: InferResponse): void {
-  if (answer.jsonBytes === null) {
-    response.writeHead(200, ["Content-Type", "application/json", "Content-Length", String(answer.totalBytes)]);
-    response.end(answer.parts[0]);
-    return;
-  }
-  response.writeHead(200, [
-    "Content-Type",
-    "application/octet-stream",
-    "Inference-Header-Content-Length",
-    String(answer.jsonBytes),
-    "Content-Length",
-    String(answer.totalBytes),
-  ]);
-  if (answer.totalBytes <= maxTextBytes) {
-    response.end(Buffer.concat(answer.parts).toString("latin1"), "latin1");
-    return;
-  }
+  const { jsonBytes, parts, totalBytes } = answer;
+  const type =
+    jsonBytes === null
+      ? ["Content-Type", "application/json"]
+      : ["Content-Type", "application/octet-stream", "Inference-Header-Content-Length", String(jsonBytes)];
+  response.writeHead(200, [...type, "Content-Length", String(totalBytes)]);
+  // Latin-1 gives every byte back as it is.
+  if (totalBytes <= maxTextBytes) return void response.end(Buffer.concat(parts).toString("latin1"), "latin1");
   response.cork();
-  for (const part of answer.parts) response.write(part);
+  for (const part of parts) response.write(part);
   response.end();
   response.uncork();
 }

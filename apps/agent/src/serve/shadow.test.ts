@@ -130,6 +130,24 @@ it("counts errors of a shadow that does not take what the active build takes as 
   expect(sum(parts, ({ shadow }) => shadow?.compared)).toBe(0);
 });
 
+it("goes on after requests whose answers JSON cannot carry: they wait for nothing, and their values are counted", async () => {
+  await using serving = new ServingHarness();
+  await serving.serve(serving.toLoad("active", squareRootModel()));
+  await serving.must(serving.toLoad("shadow", squareRootModel(), { version: "2.0.0" }));
+  await serving.must({ kind: "shadow", slot: "reader", loadId: "shadow", share: 1, tolerance });
+  const askRoots = async (data: readonly number[]): Promise<number> => {
+    const body = JSON.stringify({ inputs: [{ name: "x", datatype: "FP32", shape: [1, 4], data }] });
+    return (await serving.http({ path: "/v2/models/digit-reader/infer", body })).status;
+  };
+  // More of them than copies may wait at a time.
+  for (let count = 0; count < 8; count += 1) expect(await askRoots([-1, 1, 4, 9])).toBe(500);
+  const { loads } = await serving.must({ kind: "collect" });
+  expect(sum(loads, ({ nanCount }) => nanCount)).toBe(8);
+  for (let count = 0; count < 8; count += 1) expect(await askRoots([1, 1, 4, 9])).toBe(200);
+  const parts = await collect(serving, "shadow", 8);
+  expect(sum(parts, ({ shadow }) => shadow?.skipped)).toBe(0);
+});
+
 it("refuses a shadow of another slot, of the serving build, and terms out of range; its unload ends it", async () => {
   await using serving = new ServingHarness();
   await serveWithShadow(serving, "1.1.0-int8");
