@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Beside the code, but with processes or an accelerator of their own: too slow for `npm run check`. */
+const processTests = "{packages,apps}/*/src/**/*.process.test.ts";
+
 const root = new URL("..", import.meta.url).pathname;
 
 /** One configuration for every test; a project that collects nothing is a failure. */
@@ -13,6 +16,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "apps/*/src/**/*.test.ts", "test/architecture/**/*.test.ts"],
+          exclude: [processTests],
           testTimeout: 5_000,
         },
       },
@@ -20,10 +24,12 @@ export default defineConfig({
         root,
         test: {
           name: "integration",
-          include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts"],
+          include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts", processTests],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          // Each file has folders and ports of its own, and mostly waits for its processes.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -34,6 +40,7 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
