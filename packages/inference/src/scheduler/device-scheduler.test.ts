@@ -56,6 +56,22 @@ async function open(
 }
 
 describe("the device's scheduler on ONNX Runtime", () => {
+  it("answers a client that is alone before it counts the run off, and others after", async () => {
+    const scheduler = toScheduler();
+    const model = await open(scheduler, "m");
+    await model.infer(heavyRow(), { ...normal, alone: true });
+    expect(model.busy).toEqual([true]);
+    expect(model.pending).toBe(1);
+    // What was asked meanwhile begins once it is counted off.
+    await model.infer(heavyRow(), normal);
+    expect(model.busy).toEqual([true, false]);
+    expect(model.pending).toBe(0);
+    // Called alone by mistake, with one behind it: nobody waits a turn longer than it must.
+    await Promise.all([model.infer(heavyRow(), { ...normal, alone: true }), model.infer(heavyRow(), normal)]);
+    await model.close();
+    expect(model.busy.at(-1)).toBe(false);
+  });
+
   it("joins requests into one run and gives each caller its own rows", async () => {
     const model = await open(toScheduler(), "m", {
       bytes: doubling(),

@@ -217,8 +217,11 @@ export class DeviceScheduler {
   }
 
   #end(entry: Entry, run: Run<Job>, result: InferResult): void {
-    this.#finish(entry, run, result.runUs);
     const { outputs, runUs } = result;
+    // Nobody waits for what a lone client's run held: its answer goes first.
+    const lone = run.tickets.every(({ payload }) => payload.alone) && this.#schedule.pending(run.modelId) === 1;
+    if (lone) setImmediate(() => this.#finish(entry, run, runUs));
+    else this.#finish(entry, run, runUs);
     for (const { payload } of run.tickets) {
       const queueUs = Math.max(0, (this.#nowMs() - payload.askedMs) * 1_000 - runUs);
       payload.resolve({ outputs, runUs, shareUs: runUs, queueUs, batchRows: run.rows, leads: true });
