@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 
 /** A bad repository must fail fast here; the agent waits longer. */
-const fetch = createHttpFetch({ connectTimeoutMs: 10_000, stallMs: 5_000 });
+const fetch = createHttpFetch({ answerTimeoutMs: 10_000, stallMs: 5_000 });
 
 function toOptions(args: readonly string[]) {
   const { values, positionals } = parseArgs({

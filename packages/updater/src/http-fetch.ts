@@ -6,14 +6,17 @@ import type { FetchResource } from "./updater.ts";
 export interface HttpFetchOptions {
   /** Carries the authority that is trusted and the certificate that is shown. */
   readonly agent?: Agent;
-  /** For the answer to begin. */
-  readonly connectTimeoutMs?: number;
+  /** For the answer to begin, its header whole; a header that drips keeps a connection awake and counts all the same. */
+  readonly answerTimeoutMs?: number;
+  /** For all of the answer: at the least speed alone the largest document would hold up every other question for hours. */
+  readonly totalTimeoutMs?: number;
   /** Each `stallMs` must bring `stallBytes`, so that a server that drips is left (slow retrieval attack). */
   readonly stallMs?: number;
   readonly stallBytes?: number;
 }
 
-const defaults = { connectTimeoutMs: 15_000, stallMs: 10_000, stallBytes: 1_024 };
+const defaults = { answerTimeoutMs: 15_000, totalTimeoutMs: 600_000, stallMs: 10_000, stallBytes: 1_024 };
+const maxHeaderBytes = 16_384;
 
 function unreachable(url: string, why: string): CodedError {
   return new CodedError("metadata_unreachable", `unreachable: ${new URL(url).host}: ${why}`);
@@ -26,13 +29,24 @@ function ask(url: string, options: HttpFetchOptions): Promise<IncomingMessage> {
       url,
       {
         headers: { accept: "application/json, application/octet-stream", "accept-encoding": "identity" },
-        timeout: options.connectTimeoutMs ?? defaults.connectTimeoutMs,
+        maxHeaderSize: maxHeaderBytes,
         ...(options.agent === undefined ? { agent: false } : { agent: options.agent }),
       },
-      resolve,
+      (response) => {
+        clearTimeout(late);
+        resolve(response);
+      },
     );
-    sent.on("timeout", () => sent.destroy(new Error("no answer in time")));
+    const late = setTimeout(
+      () => sent.destroy(new Error("no answer in time")),
+      options.answerTimeoutMs ?? defaults.answerTimeoutMs,
+    );
     sent.on("error", (error) => reject(unreachable(url, toErrorCode(error) ?? toErrorMessage(error))));
+    // Also an answer that wants to speak another protocol (101) ends here, without an error of its own.
+    sent.on("close", () => {
+      clearTimeout(late);
+      reject(unreachable(url, "the connection ended without an answer"));
+    });
     sent.end();
   });
 }
@@ -46,6 +60,10 @@ async function read(response: IncomingMessage, maxBytes: number, options: HttpFe
       response.destroy(new Error("less than the least speed"));
     seen = received;
   }, options.stallMs ?? defaults.stallMs);
+  const total = setTimeout(
+    () => response.destroy(new Error("the answer takes too long")),
+    options.totalTimeoutMs ?? defaults.totalTimeoutMs,
+  );
   try {
     for await (const chunk of response as AsyncIterable<Buffer>) {
       received += chunk.length;
@@ -54,6 +72,7 @@ async function read(response: IncomingMessage, maxBytes: number, options: HttpFe
     }
   } finally {
     clearInterval(stall);
+    clearTimeout(total);
     response.destroy();
   }
   return Buffer.concat(chunks);

@@ -1,3 +1,4 @@
+import { CodedError } from "@fairlead/kernel";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { checkStrictJson } from "./strict-json.ts";
@@ -24,6 +25,25 @@ it.each([
 it("A8 refuses bytes that are not UTF-8", () => {
   expect(() => checkStrictJson(Buffer.from([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x3a, 0x31, 0x7d]))).toThrow(/UTF-8/u);
 });
+
+it.each([
+  ["a text that is never closed", '"'.padEnd(5_000_000, "a")],
+  ["quotes behind backslashes, never closed", '\\"'.repeat(2_500_000)],
+  ["quotes behind backslashes up to a last backslash", `${'"'.padEnd(4_999_999, '\\"')}\\`],
+  ["a name that is no text", `{"${"\\q".repeat(100)}":1}`],
+  ["five million brackets", "[".repeat(5_000_000)],
+  ["five million digits", "1".repeat(5_000_000)],
+  ["five million signs", "-".repeat(5_000_000)],
+])(
+  "A7 is done with %s in time that grows with its length alone",
+  (_what, text) => {
+    const begunMs = performance.now();
+    expect(check(text)).toThrow(CodedError);
+    // A second for what takes a tenth of it here; the same bytes took hours when each quote was a new beginning.
+    expect(performance.now() - begunMs).toBeLessThan(1_000);
+  },
+  30_000,
+);
 
 it("admits every JSON of plain integers, texts and truths, whatever the texts hold", () => {
   const value = fc.letrec((tie) => ({

@@ -3,12 +3,22 @@ import { Metadata, MetadataKind, type TargetFile } from "@tufjs/models";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { Updater as TufClient, type Fetcher } from "tuf-js";
 import { DownloadHTTPError } from "tuf-js/dist/error.js";
 import { closeWorkFolder, commitWorkFolder, install, openWorkFolder } from "./durable-files.ts";
 import { toUpdaterError } from "./errors.ts";
 import { checkDistinctKeys, checkStrictJson } from "./strict-json.ts";
+
+/**
+ * What a document may weigh, whatever a snapshot or timestamp says of it: they are signed by the plane's own key, and who
+ * holds that key must not be able to fill a device's memory. The library's own caps are below this.
+ */
+const maxDocumentBytes = 5_000_000;
+/** Targets are documents too: releases, which name the files of models by digest and length. */
+const maxTargetBytes = 16_777_216;
+/** NAME_MAX of Linux is 255; `.part` is added to a name. */
+const maxFileNameBytes = 240;
 
 export type FetchResource = (
   url: string,
@@ -64,7 +74,7 @@ class StrictFetcher implements Fetcher {
   }
 
   async downloadBytes(url: string, maxLength: number): Promise<Buffer> {
-    const bytes = await this.#get(url, maxLength);
+    const bytes = await this.#get(url, Math.min(maxLength, maxDocumentBytes));
     checkStrictJson(bytes);
     checkDistinctKeys(bytes);
     return bytes;
@@ -75,7 +85,7 @@ class StrictFetcher implements Fetcher {
   ): Promise<Result> {
     const file = join(tmpdir(), `target-${randomUUID()}`);
     try {
-      await writeFile(file, await this.#get(url, maxLength), { mode: 0o600 });
+      await writeFile(file, await this.#get(url, Math.min(maxLength, maxTargetBytes)), { mode: 0o600 });
       return await handle(file);
     } finally {
       await rm(file, { force: true });
@@ -90,8 +100,30 @@ class StrictFetcher implements Fetcher {
   }
 }
 
+/**
+ * The library reads the system's clock once, when it is opened, and judges every document by that reading, a publisher's too.
+ * It is raised to the caller's floor, so that a clock that was set back brings no document to life again.
+ * @throws Error when the library keeps its reading elsewhere
+ */
+function raiseClock(client: TufClient, nowMs: number): void {
+  const { trustedSet } = client as unknown as { readonly trustedSet?: { readonly referenceTime?: unknown } };
+  const read = trustedSet?.referenceTime;
+  if (!(read instanceof Date)) throw new Error("the library's reading of the clock is not found");
+  if (read.getTime() < nowMs) read.setTime(nowMs);
+}
+
 function toTarget(target: TargetFile): TrustedTarget {
   return { path: target.path, lengthBytes: target.length, hashes: { ...target.hashes }, custom: { ...target.custom } };
+}
+
+/**
+ * One name per target, whatever the path holds: the encoding leaves no separator. What it leaves as it is (`.` and `..`), what
+ * it cannot encode and what is too long for a file's name is named by its digest.
+ */
+function toTargetFileName(path: string): string {
+  const name = encodeURIComponent(path.toWellFormed());
+  if (name.length <= maxFileNameBytes && path.isWellFormed() && !/^\.*$/u.test(name)) return name;
+  return `sha256:${createHash("sha256").update(Buffer.from(path, "utf16le")).digest("hex")}`;
 }
 
 const kinds = [
@@ -124,6 +156,7 @@ export async function openUpdater(options: UpdaterOptions): Promise<Updater> {
       metadataBaseUrl: metadataUrl,
       fetcher: new StrictFetcher(options.fetch),
     });
+    raiseClock(client, options.nowMs());
   } catch (error) {
     await closeWorkFolder(folder);
     throw new CodedError("root_invalid", `the trusted root in ${folder} cannot be used: ${toErrorMessage(error)}`, {
@@ -170,8 +203,7 @@ export async function openUpdater(options: UpdaterOptions): Promise<Updater> {
     download: async (path, place) => {
       const target = await find(path);
       if (target === undefined) throw new CodedError("target_refused", `nobody vouches for ${path}`);
-      // One name per target, whatever the path holds; the encoding leaves no separator.
-      const file = join(place.folder, encodeURIComponent(path));
+      const file = join(place.folder, toTargetFileName(path));
       if ((await client.findCachedTarget(target, file)) !== undefined) return file;
       const part = `${file}.part`;
       try {

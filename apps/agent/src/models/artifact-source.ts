@@ -26,24 +26,41 @@ export interface ArtifactSource {
   open(ask: ArtifactAsk): Promise<OpenedArtifact>;
 }
 
-const answerTimeoutMs = 30_000;
+export interface PlaneSourceOptions {
+  readonly agent: Agent;
+  /** From the question to the end of the answer's header. Default 30 s. */
+  readonly answerTimeoutMs?: number;
+}
 
 /** The control plane: its authority is trusted and the device's certificate is shown, here and to nobody else. */
-export function createPlaneSource(url: string, agent: Agent): ArtifactSource {
+export function createPlaneSource(
+  url: string,
+  { agent, answerTimeoutMs = 30_000 }: PlaneSourceOptions,
+): ArtifactSource {
   const { host, origin } = new URL(url);
   return {
     kind: "plane",
     name: origin,
     open: ({ headers, signal }) =>
       new Promise((resolve, reject) => {
-        const sent = request(url, { agent, headers, signal, timeout: answerTimeoutMs }, (response) =>
+        const sent = request(url, { agent, headers, signal }, (response) => {
+          clearTimeout(late);
           resolve({
             ...{ status: response.statusCode ?? 0, headers: response.headers, body: response },
             close: (reason) => void response.destroy(reason),
-          }),
+          });
+        });
+        // Counted to the end of the header: one that drips keeps the connection awake.
+        const late = setTimeout(
+          () => sent.destroy(new CodedError("download_stalled", `${host} does not answer`)),
+          answerTimeoutMs,
         );
-        sent.on("timeout", () => sent.destroy(new CodedError("download_stalled", `${host} does not answer`)));
         sent.on("error", reject);
+        // An answer that wants to speak another protocol ends without an error of its own.
+        sent.on("close", () => {
+          clearTimeout(late);
+          reject(new CodedError("download_refused", `${host} ended the connection without an answer`));
+        });
         sent.end();
       }),
   };

@@ -55,9 +55,9 @@ describe("the downloader", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const toUrl = () => `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
-  const dead = () => createPlaneSource("https://127.0.0.1:1/a", agent);
+  const dead = () => createPlaneSource("https://127.0.0.1:1/a", { agent });
   const toOptions = (rest: Partial<DownloadOptions> = {}): DownloadOptions => ({
-    sources: [createPlaneSource(toUrl(), agent)],
+    sources: [createPlaneSource(toUrl(), { agent })],
     artifact,
     partPath: join(folder, "a.part"),
     signal: new AbortController().signal,
@@ -101,6 +101,32 @@ describe("the downloader", () => {
       void response.writeHead(200, { "content-length": bytes.length, etag: '"a"' }).end(bytes);
     await download(toOptions());
     expect(ranges).toEqual([`bytes=10000-${bytes.length - 1}`]);
+    expect(part().equals(bytes)).toBe(true);
+  });
+
+  it.each<[string, string, string, string]>([
+    ["drips its header", "download_stalled", "HTTP/1.1 200 OK\r\nx: ", "y"],
+    ["sends one provisional answer after the other", "download_stalled", "", "HTTP/1.1 102 Processing\r\n\r\n"],
+    [
+      "changes to another protocol",
+      "download_refused",
+      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+      "y",
+    ],
+  ])("A7 leaves a plane that %s, and keeps what it had", async (_what, code, begin, more) => {
+    leave(10_000);
+    handler = (_request, { socket }) => {
+      socket?.write(begin);
+      const timer = setInterval(() => socket?.write(more), 20);
+      socket?.on("close", () => clearInterval(timer));
+    };
+    const sources = [createPlaneSource(toUrl(), { agent, answerTimeoutMs: 400 })];
+    const begunMs = performance.now();
+    await expect(download(toOptions({ sources }))).rejects.toMatchObject({ code });
+    expect(performance.now() - begunMs).toBeLessThan(3_000);
+    handler = good;
+    await download(toOptions());
+    expect(ranges.at(-1)).toBe(`bytes=10000-${bytes.length - 1}`);
     expect(part().equals(bytes)).toBe(true);
   });
 

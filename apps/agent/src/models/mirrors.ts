@@ -85,7 +85,7 @@ export class Mirrors {
     const sources = [
       ...this.#configured.map(({ url, egress }) => createMirrorSource(fill(url), egress)),
       ...named.map((pattern) => createMirrorSource(fill(pattern), this.#named)),
-      createPlaneSource(fill(plane.href), agent),
+      createPlaneSource(fill(plane.href), { agent }),
     ];
     return toUsable(sources, this.#health, clock.monotonicMs());
   }
