@@ -29,6 +29,16 @@ describe("the updater", () => {
     expect(site.kept()).toEqual(before);
   });
 
+  it("A1 takes no older timestamp that points at what it has", async () => {
+    const own = [await site.served("targets"), await site.served("publisher")];
+    await site.bind(own, 5);
+    expect(await site.refresh()).toBe("taken");
+    const before = site.kept();
+    await site.bind(own, 4, { snapshotVersion: 5 });
+    expect(await site.refresh()).toBe("metadata_rollback");
+    expect(site.kept()).toEqual(before);
+  });
+
   it.each(["snapshot", "targets", "publisher"] as const)(
     "A1 takes no older %s under a new timestamp, whoever holds the online key, and follows the next honest day",
     async (role) => {
@@ -141,6 +151,23 @@ describe("the updater", () => {
     }
     expect(await site.find("model/1.0.0/x.json")).toBe("taken");
     expect(versions()).toMatchObject({ "snapshot.json": 2, "targets.json": 2, "publisher.json": 2 });
+  });
+
+  it("A4 takes no other document of the same version than the one that the snapshot names", async () => {
+    const own = [await site.served("targets"), await site.served("publisher")];
+    await site.bind(own, 5);
+    // Signed by the publisher as well, on another day, under the same number.
+    const other = await toFile("publisher", createTargets({ version: 1, expiresAtMs: farMs }), [site.trust.publisher]);
+    site.trust.forged.set("1.publisher.json", other.text);
+    expect(await site.find("model/1.0.0/x.json")).toBe("metadata_refused");
+    await site.bind(own, 6);
+    const snapshot = site.trust.forged.get("6.snapshot.json") ?? "";
+    // And no other snapshot of that version, though the plane's own key signed both.
+    await site.bind([own[0] ?? other, other], 6);
+    site.trust.forged.set("6.snapshot.json", snapshot);
+    expect(await site.refresh()).toBe("metadata_refused");
+    await site.bind(own, 7);
+    expect(await site.find("model/1.0.0/x.json")).toBe("taken");
   });
 
   it("A9 asks a bounded number of publishers, and puts no name of one into a path", async () => {

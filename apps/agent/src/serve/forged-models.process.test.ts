@@ -9,7 +9,7 @@ import {
   squareRootModel,
   type WrittenModel,
 } from "@fairlead/inference/testing";
-import { linkSync, symlinkSync, writeFileSync } from "node:fs";
+import { linkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseServingConfig } from "./config.ts";
@@ -58,6 +58,18 @@ function toMade(op: "ConstantOfShape" | "Expand", elements: bigint): Uint8Array 
   const one = { name: "x", type: "float32" as const, shape: [1] };
   const graph = { inputs: [one], outputs: [scalar], initializers: [size] };
   return toModel({ nodes: [{ op, inputs, outputs: ["big"] }, largest], ...graph });
+}
+/** Expands to a size that it works out, so that nobody can foresee it. */
+function expandingModel(elements: bigint): Uint8Array {
+  const nodes = [
+    { op: "Shape", inputs: ["x"], outputs: ["rows"] },
+    { op: "Mul", inputs: ["rows", "count"], outputs: ["size"] },
+    { op: "Expand", inputs: ["x", "size"], outputs: ["big"] },
+    { op: "ReduceMax", inputs: ["big"], outputs: ["y"], attributes: [{ name: "keepdims", int: 0 }] },
+  ];
+  const count = { name: "count", type: "int64" as const, dims: [1], data: BigInt64Array.of(elements) };
+  const edges = { inputs: [{ ...x, shape: ["rows"] }], outputs: [{ ...y, shape: [] }] };
+  return toModel({ nodes, initializers: [count], ...edges });
 }
 const gelu = { ...relu, op: "QuickGelu", domain: "com.microsoft" };
 const half = [
@@ -169,16 +181,12 @@ describe("a forged model that only a run can show", () => {
   it("A18 expands to 64 GiB by a size that it works out: the run fails with a reason, and the neighbour goes on", async () => {
     await using serving = new ServingHarness();
     await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
-    const nodes = [
-      { op: "Shape", inputs: ["x"], outputs: ["rows"] },
-      { op: "Mul", inputs: ["rows", "count"], outputs: ["size"] },
-      { op: "Expand", inputs: ["x", "size"], outputs: ["big"] },
-      { op: "ReduceMax", inputs: ["big"], outputs: ["y"], attributes: [{ name: "keepdims", int: 0 }] },
-    ];
-    const count = { name: "count", type: "int64" as const, dims: [1], data: BigInt64Array.of(2n ** 34n) };
-    const edges = { inputs: [{ ...x, shape: ["rows"] }], outputs: [{ ...y, shape: [] }] };
-    await serving.serve(serving.toLoad("expands", toModel({ nodes, initializers: [count], ...edges }), forged));
-    expect((await infer(serving, toBody("FP32", [1], [1]))).status).toBe(500);
+    await serving.serve(serving.toLoad("expands", expandingModel(2n ** 34n), forged));
+    const answer = await infer(serving, toBody("FP32", [1], [1]));
+    expect(answer.status).toBe(500);
+    expect(json(answer.bytes)).toMatchObject({ error: expect.stringMatching(/\w{3}/u) });
+    const { loads } = await serving.must({ kind: "collect" });
+    expect(loads.find(({ loadId }) => loadId === "expands")).toMatchObject({ errors: { runtime: 1 } });
     expect(await isServing(serving)).toBe(true);
   });
 
@@ -192,30 +200,47 @@ describe("a forged model that only a run can show", () => {
     expect(await isServing(serving)).toBe(true);
   });
 
-  it("A18 fills 4 GiB: the process ends at its memory limit, with the neighbour, and the in-flight file names the model", async () => {
-    await using first = new ServingHarness();
-    await first.event("ready");
-    const { rssBytes } = await first.must({ kind: "ping" });
-    await using serving = new ServingHarness({ memoryLimitBytes: rssBytes + 300 * 1_048_576 });
-    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
-    await serving.serve(serving.toLoad("hungry", hungryModel(2n ** 30n), forged));
-    expect(await isServing(serving)).toBe(true);
-    await expect(infer(serving, toBody("FP32", [1], [1]))).rejects.toThrow(/socket hang up|ECONNRESET/u);
-    expect(await serving.exited).toBe("SIGKILL");
-    const exceeded = await serving.event("memory-exceeded");
-    expect(exceeded.rssBytes).toBeGreaterThan(exceeded.limitBytes);
-    expect(exceeded.rssBytes).toBeLessThan(exceeded.limitBytes + 2 * 1_073_741_824);
-    expect(readInflightLoads(serving.inflightPath).map(({ loadId }) => loadId)).toEqual(["hungry"]);
-  });
+  it.each([
+    ["a constant", hungryModel(2n ** 30n)],
+    ["an Expand", expandingModel(2n ** 30n)],
+  ])(
+    "A18 fills 4 GiB by %s: the process ends at its memory limit, and the in-flight file names the model",
+    async (_, bytes) => {
+      await using first = new ServingHarness();
+      await first.event("ready");
+      const { rssBytes } = await first.must({ kind: "ping" });
+      await using serving = new ServingHarness({ memoryLimitBytes: rssBytes + 300 * 1_048_576 });
+      await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+      await serving.serve(serving.toLoad("hungry", bytes, forged));
+      expect(await isServing(serving)).toBe(true);
+      await expect(infer(serving, toBody("FP32", [1], [1]))).rejects.toThrow(/socket hang up|ECONNRESET/u);
+      expect(await serving.exited).toBe("SIGKILL");
+      const exceeded = await serving.event("memory-exceeded");
+      expect(exceeded.rssBytes).toBeGreaterThan(exceeded.limitBytes);
+      expect(exceeded.rssBytes).toBeLessThan(exceeded.limitBytes + 2 * 1_073_741_824);
+      expect(readInflightLoads(serving.inflightPath).map(({ loadId }) => loadId)).toEqual(["hungry"]);
+    },
+  );
 
   it("A19 loops for ever where its condition decides: the deadline passes and names it", async () => {
     await using serving = new ServingHarness();
     await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
     await serving.serve(serving.toLoad("endless", endlessLoopModel(), { ...forged, deadlineMs: 200 }));
     expect(await isServing(serving)).toBe(true);
-    const answer = await infer(serving, toBody("FP32", [4], [1, 2, 3, 4]));
-    expect(answer.status).toBe(504);
+    const asked = infer(serving, toBody("FP32", [4], [1, 2, 3, 4]));
+    // While it loops the neighbour answers, one question after the other.
+    let answered = 0;
+    let isOver = false;
+    void asked.finally(() => (isOver = true));
+    while (!isOver) {
+      expect(await isServing(serving)).toBe(true);
+      answered += 1;
+    }
+    expect(answered).toBeGreaterThan(5);
+    expect((await asked).status).toBe(504);
     expect(await serving.event("hung")).toMatchObject({ loadId: "endless", model: "forged" });
+    const { loads } = await serving.must({ kind: "collect" });
+    expect(loads.find(({ loadId }) => loadId === "endless")).toMatchObject({ errors: { deadline: 1 } });
     // Until the supervisor ends the process, the neighbour answers from its own thread.
     expect(await isServing(serving)).toBe(true);
   });
@@ -239,30 +264,58 @@ describe("a forged model that only a run can show", () => {
     expect(await isServing(serving)).toBe(true);
   }, 20_000);
 
-  it("A14 never follows a link beside the model to a secret outside, symbolic or hard", async () => {
-    await using serving = new ServingHarness();
-    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
-    await using outside = new ServingHarness();
-    const secret = join(outside.folder, "secret");
-    // Long enough to be the weights that the model names: only the check keeps the runtime from reading it.
-    writeFileSync(secret, Buffer.alloc(4 * 2 * 4, 0x3f));
-    symlinkSync(secret, join(serving.folder, "symbolic"));
-    linkSync(secret, join(serving.folder, "hard"));
-    for (const location of ["symbolic", "hard"]) {
+  it.each(["symbolic", "hard"] as const)(
+    "A14 never follows a %s link beside the model to a secret outside",
+    async (location) => {
+      await using serving = new ServingHarness();
+      await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+      await using outside = new ServingHarness();
+      const secret = join(outside.folder, "secret");
+      // Long enough to be the weights that the model names: only the check keeps the runtime from reading it.
+      writeFileSync(secret, Buffer.alloc(4 * 2 * 4, 0x3f));
+      const link = join(serving.folder, location);
+      if (location === "symbolic") symlinkSync(secret, link);
+      else linkSync(secret, link);
+      expect(statSync(link).ino).toBe(statSync(secret).ino);
       const load = serving.toLoad(location, externalDataModel(location), forged);
       expect(dirname(load.path)).toBe(serving.folder);
-      expect(await serving.ask(load)).toMatchObject({ ok: false, error: { code: "external_data_refused" } });
-    }
-    expect(await isServing(serving)).toBe(true);
-  });
+      expect(await serving.ask(load)).toMatchObject({
+        ok: false,
+        error: { code: "external_data_refused", message: expect.stringContaining(location) },
+      });
+      expect(await isServing(serving)).toBe(true);
+    },
+  );
 
-  it("A22 megabytes of metadata with control characters are never shown whole", async () => {
+  it("A22 carries megabytes of metadata and names with control characters and HTML: none of it reaches an answer as it is", async () => {
     await using serving = new ServingHarness();
-    const metadata = { "k\u0000<script>": `\u001b]0;owned\u0007${"A".repeat(3_000_000)}` };
-    await serving.serve(serving.toLoad("loud", toModel({}, { metadata }), forged));
-    const answer = await serving.http({ path: "/v2/models/forged" });
-    expect(answer.bytes.length).toBeLessThan(1_000);
-    expect(answer.bytes.toString()).not.toContain("owned");
+    const escape = "\u001b]0;owned\u0007";
+    const metadata = { "k\u0000<script>": `${escape}${"A".repeat(3_000_000)}` };
+    const name = `<img src=x onerror=alert(1)>${escape}`;
+    const named = {
+      nodes: [{ ...relu, inputs: [name] }],
+      inputs: [{ ...x, name }],
+    };
+    await serving.serve(serving.toLoad("loud", toModel(named, { metadata }), forged));
+    for (const path of ["/v2/models/forged", "/v2/models/forged/config", "/v2/models/forged/stats"]) {
+      const answer = await serving.http({ path });
+      expect(answer.bytes.length, path).toBeLessThan(2_000);
+      // Nothing that a terminal would obey; what a browser would obey is JSON by its type.
+      expect(answer.bytes.toString(), path).not.toMatch(/[^\P{Cc}\t\n]/u);
+      expect(answer.headers["content-type"], path).toMatch(/^application\/json/u);
+      expect(answer.bytes.toString(), path).not.toContain("AAAA");
+    }
+    const inputs = [{ name: `${name}?`, datatype: "FP32", shape: [4], data: [1, 1, 1, 1] }];
+    const refused = await serving.http({ path: "/v2/models/forged/infer", body: JSON.stringify({ inputs }) });
+    expect(refused.status).toBe(400);
+    expect(refused.bytes.toString()).not.toMatch(/[^\P{Cc}\t\n]/u);
+    await using second = new ServingHarness();
+    const broken = toModel({ nodes: [{ ...relu, op: `${name}` }] });
+    const answer = await second.ask(second.toLoad("broken", broken, forged));
+    // What goes to the agent's log and the plane.
+    expect(answer).toMatchObject({ ok: false, error: { code: "unknown_operator" } });
+    expect(JSON.stringify(answer).length).toBeLessThan(2_000);
+    expect(answer.ok ? "" : answer.error.message).not.toMatch(/\p{Cc}/u);
   });
 
   it.each<[string, number[], string[]]>([
@@ -302,6 +355,13 @@ describe("a forged model that only a run can show", () => {
     });
     expect(wide.status).toBe(200);
     expect(wide.bytes.length).toBeGreaterThan(40_000_000);
+    expect(await isServing(serving)).toBe(true);
+    // As JSON they would be half a gigabyte of text, made on the thread that reads the neighbour's requests.
+    const text = await serving.http({ path: "/v2/models/wide/infer", body: JSON.stringify({ inputs }) });
+    expect(text.status).toBe(413);
+    expect(json(text.bytes)).toMatchObject({ error: expect.stringContaining("10000000 values") });
+    const after = (await serving.must({ kind: "collect" })).loads.find(({ loadId }) => loadId === "wide");
+    expect(after?.errors).toEqual({ input: 1 });
     expect(await isServing(serving)).toBe(true);
   });
 });

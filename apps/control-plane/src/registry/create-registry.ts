@@ -4,6 +4,7 @@ import type { PlaneContext, PlaneModule } from "../context.ts";
 import { createArtifactRoutes } from "../http/routes/artifacts.ts";
 import { createModelRoutes } from "../http/routes/models.ts";
 import { createReleaseRoutes } from "../http/routes/releases.ts";
+import { InspectionThreads } from "./inspection-threads.ts";
 import { createArtifactFiles, type ArtifactFilesOptions } from "./artifact-files.ts";
 
 export interface RegistryOptions extends Omit<ArtifactFilesOptions, "folder"> {
@@ -13,7 +14,8 @@ export interface RegistryOptions extends Omit<ArtifactFilesOptions, "folder"> {
 
 /** Artifacts, model versions and releases: upload, inspect, register, sign, serve. */
 export function createRegistry(plane: PlaneContext, { operators = {}, ...options }: RegistryOptions = {}): PlaneModule {
-  const context = { ...plane, operators };
+  const threads = new InspectionThreads();
+  const context = { ...plane, operators, inspect: threads.inspect };
   const files = createArtifactFiles({ ...options, folder: join(plane.dataFolder, "artifacts") });
   return {
     name: "registry",
@@ -26,6 +28,6 @@ export function createRegistry(plane: PlaneContext, { operators = {}, ...options
     start: async () => {
       await files.prepare(new Set(await context.store.read.artifacts.listDigests()));
     },
-    stop: async () => undefined,
+    stop: () => threads.stop(),
   };
 }

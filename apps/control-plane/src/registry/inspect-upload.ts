@@ -1,14 +1,24 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { inspectOnnxFile, type InspectionErrorCode, type OperatorPolicy } from "@fairlead/inference/inspect";
 import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import {
   goldenSetSchema,
   inspectionSchema,
-  type Artifact,
   type GoldenSet,
   type HttpErrorCode,
   type Inspection,
+  type ModelVersion,
 } from "@fairlead/protocol";
+import { requireFittingGolden } from "./check-version.ts";
+
+/** What is looked into, and for what. A file that others may name by now is read through its open descriptor. */
+export type InspectionJob =
+  | { readonly kind: "onnx"; readonly path: string; readonly operators: OperatorPolicy }
+  | { readonly kind: "golden"; readonly path: string }
+  | { readonly kind: "fitting-golden"; readonly fd: number; readonly version: Pick<ModelVersion, "builds"> };
+
+/** Null for golden sets. @throws CodedError: why the file is refused */
+export type InspectFile = (job: InspectionJob) => Promise<Inspection | null>;
 
 /** Codes of the inspection that the API spells otherwise. */
 const spelling: Partial<Record<InspectionErrorCode, HttpErrorCode>> = {
@@ -78,13 +88,13 @@ export function parseGoldenSet(text: string): GoldenSet {
   return parsed.data;
 }
 
-/** Looks into an upload before anyone can name it: what it is, or why it is refused. Null for golden sets. */
-export async function inspectUpload(
-  kind: Artifact["kind"],
-  path: string,
-  operators: OperatorPolicy,
-): Promise<Inspection | null> {
-  if (kind === "onnx") return await inspectModel(path, operators);
-  parseGoldenSet(await readFile(path, "utf8"));
+/**
+ * Looks into a file before anyone can name it: what it is, or why it is refused. Takes up to seconds of the thread that
+ * calls it; the plane's own thread asks `inspection-threads.ts`.
+ */
+export const inspectFile: InspectFile = async (job) => {
+  if (job.kind === "onnx") return await inspectModel(job.path, job.operators);
+  const golden = parseGoldenSet(readFileSync(job.kind === "golden" ? job.path : job.fd, "utf8"));
+  if (job.kind === "fitting-golden") requireFittingGolden(job.version, golden);
   return null;
-}
+};

@@ -2,9 +2,9 @@ import { toCanonicalJson } from "@fairlead/artifacts";
 import { CodedError } from "@fairlead/kernel";
 import {
   limits,
-  type GoldenSet,
   type HttpErrorCode,
   type ModelSummary,
+  type ModelVersion,
   type ModelVersionDetail,
   type RegisterVersionRequest,
 } from "@fairlead/protocol";
@@ -12,22 +12,23 @@ import type { ModelVersionRow, Repositories } from "@fairlead/store";
 import type { ArtifactFiles } from "./artifact-files.ts";
 import {
   requireDistinctTargets,
-  requireFittingGolden,
   requireMeasurableChoice,
   requireOneInterface,
   toModelVersion,
 } from "./check-version.ts";
-import { parseGoldenSet } from "./inspect-upload.ts";
 import type { RegistryContext } from "./store-artifact.ts";
 
-async function loadGolden(files: ArtifactFiles, artifact: { digest: string; sizeBytes: number }): Promise<GoldenSet> {
+/** Asks of the stored golden set what was asked of it at its upload, and that it fits the version. */
+async function checkGolden(context: RegistryContext, files: ArtifactFiles, version: ModelVersion): Promise<void> {
+  const artifact = version.selfTest.golden;
+  if (artifact === null) return;
   await using handle = await files.open(artifact.digest, artifact.sizeBytes);
   if (handle === undefined || artifact.sizeBytes > limits.goldenBytes) {
     throw new CodedError<HttpErrorCode>("artifact_unknown", `the file of ${artifact.digest} is missing`, {
       hint: "upload the golden set again",
     });
   }
-  return parseGoldenSet(await handle.readFile("utf8"));
+  await context.inspect({ kind: "fitting-golden", fd: handle.fd, version: { builds: version.builds } });
 }
 
 /** A version with what was read from its files and its newest release. */
@@ -83,8 +84,7 @@ export async function registerVersion(
   requireDistinctTargets(content);
   requireOneInterface(content);
   requireMeasurableChoice(content);
-  const { golden } = content.selfTest;
-  if (golden !== null) requireFittingGolden(content, await loadGolden(files, golden));
+  await checkGolden(context, files, content);
   const { version } = content;
   const subject = `${model}@${version}`;
   return await context.store.transaction(async (tx) => {

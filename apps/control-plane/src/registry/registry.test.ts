@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createId } from "../create-id.ts";
 import { mayDeviceFetch } from "./admit-device.ts";
 import { createArtifactFiles, type ArtifactFiles } from "./artifact-files.ts";
+import { inspectFile } from "./inspect-upload.ts";
 import { registerVersion } from "./register-version.ts";
 import { storeArtifact, type RegistryContext } from "./store-artifact.ts";
 
@@ -43,6 +44,7 @@ beforeEach(async () => {
     },
     stream: { emit: async () => undefined },
     operators: {},
+    inspect: inspectFile,
   };
 });
 afterEach(async () => {

@@ -4,7 +4,7 @@ import { limits, type Artifact, type HttpErrorCode } from "@fairlead/protocol";
 import type { ArtifactRow } from "@fairlead/store";
 import type { PlaneContext } from "../context.ts";
 import type { ArtifactFiles, ReceivedFile } from "./artifact-files.ts";
-import { inspectUpload } from "./inspect-upload.ts";
+import type { InspectFile, InspectionJob } from "./inspect-upload.ts";
 
 export type RegistryContext = Pick<
   PlaneContext,
@@ -12,6 +12,7 @@ export type RegistryContext = Pick<
 > & {
   /** Which operators the models of this plane may use. */
   readonly operators: OperatorPolicy;
+  readonly inspect: InspectFile;
 };
 
 export interface UploadRequest {
@@ -92,7 +93,11 @@ interface Keeping {
 
 async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { request, file }: Keeping) {
   const { digest, kind, actor } = request;
-  const inspection = file.path === null ? null : await inspectUpload(kind, file.path, context.operators);
+  const { operators } = context;
+  const { path } = file;
+  const toJob = (of: string): InspectionJob =>
+    kind === "onnx" ? { kind, path: of, operators } : { kind: "golden", path: of };
+  const inspection = path === null ? null : await context.inspect(toJob(path));
   const createdAtMs = context.clock.nowMs();
   const row: ArtifactRow = { digest, sizeBytes: file.sizeBytes, kind, inspection, createdAtMs, createdBy: actor };
   try {

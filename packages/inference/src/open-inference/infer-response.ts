@@ -1,4 +1,4 @@
-import type { Tensor } from "../tensor.ts";
+import { toElementCount, type Tensor } from "../tensor.ts";
 import type { InferRequest } from "./infer-request.ts";
 import { toJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -11,7 +11,26 @@ export interface InferResponse {
   readonly jsonBytes: number | null;
 }
 
-/** Serialises the answer in the form that the request asked for, output by output. Throws `response_not_json`. */
+/**
+ * Values of one answer as JSON. Text is made on the thread that reads everybody's requests: a million values take it half a
+ * second and 20 MB, ten million took it five seconds and most of a gigabyte.
+ */
+const maxJsonValues = 1_048_576;
+
+function requireFewValues(wanted: InferRequest["outputs"], outputs: readonly Tensor[]): void {
+  const asText = new Set(wanted.flatMap(({ name, binary }) => (binary ? [] : [name])));
+  const values = outputs.reduce((sum, { name, shape }) => sum + (asText.has(name) ? toElementCount(shape) : 0), 0);
+  if (values <= maxJsonValues) return;
+  throw new ProtocolError(
+    "request_too_large",
+    `the answer has ${values} values, at most ${maxJsonValues} are written as JSON; ask for binary outputs`,
+  );
+}
+
+/**
+ * Serialises the answer in the form that the request asked for, output by output.
+ * @throws ProtocolError `response_not_json` · `request_too_large`
+ */
 export function toInferResponse(
   model: { readonly name: string; readonly version: string },
   request: Pick<InferRequest, "id" | "outputs">,
@@ -20,6 +39,7 @@ export function toInferResponse(
   const heads: string[] = [];
   const binaries: Uint8Array[] = [];
   let totalBytes = 0;
+  requireFewValues(request.outputs, outputs);
   for (const wanted of request.outputs) {
     const output = outputs.find((candidate) => candidate.name === wanted.name);
     if (output === undefined) throw new ProtocolError("response_not_json", `the model gave no output '${wanted.name}'`);

@@ -27,6 +27,7 @@ export {
   type WrittenTensor,
   type WrittenValue,
 } from "./onnx-writer.ts";
+export { limitModel } from "./limit-model.ts";
 export { mutateModel, toModelMutation, type ModelMutation } from "./model-mutations.ts";
 export { ProtobufWriter } from "./protobuf-writer.ts";
 export { createFakeRuntime, type FakeModel } from "./fake-runtime.ts";
