@@ -1,6 +1,7 @@
-import { generateKeyPair, parseSigningKey, signDocument } from "@fairlead/artifacts";
-import { endlessLoopModel } from "@fairlead/inference/testing";
-import { writeFileSync } from "node:fs";
+import { generateKeyPair, parseSigningKey, signDocument, toCanonicalJson, toDigest } from "@fairlead/artifacts";
+import { endlessLoopModel, mlpModel } from "@fairlead/inference/testing";
+import { createPrivateKey, createPublicKey, sign } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { AgentHarness, device, toContent, toSlot } from "./agent-harness.ts";
@@ -20,7 +21,7 @@ const toDocument = (plane: MiniPlane, change: object) => ({
 });
 
 describe("an agent refuses", () => {
-  it("desired states and commands that are unsigned, foreign, stale, expired or malformed, and keeps serving", async () => {
+  it("A10 desired states and commands that are signed by the device's own key, unsigned, foreign, stale, expired or malformed, and keeps serving", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);
     await agent.enrol();
@@ -32,7 +33,7 @@ describe("an agent refuses", () => {
     const own = parseSigningKey(plane.signing.privateKeyPem);
     const foreign = parseSigningKey(generateKeyPair().privateKeyPem);
     const dayMs = 86_400_000;
-    const cases: readonly (readonly [string, unknown])[] = [
+    const cases: (readonly [string, unknown])[] = [
       ["signature_missing", signDocument(toDocument(plane, {}), foreign)],
       ["foreign_device", signDocument(toDocument(plane, { device: "cam-2" }), own)],
       ["foreign_tenant", signDocument(toDocument(plane, { tenant: "globex" }), own)],
@@ -47,6 +48,15 @@ describe("an agent refuses", () => {
       ["not_yet_valid", signDocument(toDocument(plane, { issuedAtMs: Date.now() + 3 * dayMs }), own)],
       ["envelope_malformed", { hello: "world" }],
     ];
+    // The device's own key is of another kind, and its signature has the same length.
+    const ownKey = createPrivateKey(readFileSync(join(agent.data, "identity", "device.key")));
+    const wish = toDocument(plane, {});
+    const sig = sign("sha256", Buffer.from(toCanonicalJson(wish)), { key: ownKey, dsaEncoding: "ieee-p1363" });
+    for (const keyId of [toDigest(createPublicKey(ownKey).export({ type: "spki", format: "der" })), own.keyId])
+      cases.push([
+        `signature_${keyId === own.keyId ? "invalid" : "missing"}`,
+        { signed: wish, signatures: [{ keyId, sig: sig.toString("base64") }] },
+      ]);
     for (const [expected, document] of cases) {
       const before = plane.reported.length;
       await plane.publishDesired(device, document);
@@ -80,7 +90,7 @@ describe("an agent refuses", () => {
     expect(await agent.accuracy(50)).toBeGreaterThan(0.7);
   });
 
-  it("builds that do not prove themselves: another version's golden set, no fit, wrong bytes, a hang on trial", async () => {
+  it("A5 builds that do not prove themselves: other tensors than the release states, another version's golden set, no fit, wrong bytes, a hang on trial", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);
     await agent.enrol();
@@ -119,12 +129,20 @@ describe("an agent refuses", () => {
     const text = { ...bad, builds: [{ ...build!, artifact: noModel }], selfTest: { ...bad.selfTest, golden: null } };
     expect(await offer(text, "rolled_back")).toMatchObject({ code: "load_failed" });
 
+    const tensor = (name: string) => ({ name, elementType: "float32", shape: [4] });
+    const swapped = plane.addArtifact(Buffer.from(mlpModel({ widths: [64, 10] })));
+    const other = { ...bad, builds: [{ ...build!, artifact: swapped }], selfTest: { ...bad.selfTest, golden: null } };
+    expect(await offer(other, "rolled_back")).toMatchObject({
+      code: "load_failed",
+      reason: expect.stringMatching(/states the inputs "image" float32, but the file has "x" float32/u),
+    });
+
     const endless = plane.addArtifact(Buffer.from(endlessLoopModel()));
     const hang = {
       ...bad,
       version: "1.3.0",
       classification: null,
-      builds: [{ ...build!, artifact: endless }],
+      builds: [{ ...build!, artifact: endless, inputs: [tensor("x")], outputs: [tensor("y")] }],
       selfTest: { golden: null, latencyP95Ms: null, repeats: 1 },
     };
     const release = plane.sign(hang);

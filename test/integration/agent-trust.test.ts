@@ -1,3 +1,6 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Release } from "@fairlead/protocol";
 import { describe, expect, it } from "vitest";
 import { AgentHarness, device, toContent, toSlot } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
@@ -10,6 +13,12 @@ async function start(plane: MiniPlane, agent: AgentHarness): Promise<void> {
   agent.run();
   await plane.desire(device, [toSlot(plane, "1.0.0")]);
   await agent.waitForVersion("1.0.0");
+}
+
+/** Of the timestamp that the device keeps. */
+function readVersion(agent: AgentHarness): number {
+  const text = readFileSync(join(agent.data, "state", "trust", "timestamp.json"), "utf8");
+  return (JSON.parse(text) as { signed: { version: number } }).signed.version;
 }
 
 function waitForRefusal(plane: MiniPlane, agent: AgentHarness, text: string): Promise<unknown> {
@@ -58,7 +67,7 @@ describe("an agent whose plane is in an attacker's hands", () => {
 });
 
 describe("an agent that is asked to run a release out of its time", () => {
-  it("A5 refuses before it fetches a byte what is not valid yet, is over, or needs other firmware, and serves on", async () => {
+  it("A5 refuses before it fetches a byte what is not valid yet, is over, needs other firmware, is for another device class or tenant, and serves on", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);
     await agent.enrol();
@@ -69,11 +78,14 @@ describe("an agent that is asked to run a release out of its time", () => {
     const other = toContent(plane, "1.0.0", { model: "digit-reader-1.0.0-int8.onnx", golden: "golden-1.0.0.json" });
     const served = plane.served;
     const [nowMs, dayMs] = [Date.now(), 86_400_000];
-    const refused = [
+    const refused: readonly (readonly [Partial<Release>, string])[] = [
       [{ notBeforeMs: nowMs + 3_600_000 }, "not_yet_valid"],
       [{ issuedAtMs: nowMs - 9 * dayMs, expiresAtMs: nowMs - 2 * dayMs }, "expired"],
       [{ audience: { firmware: { "os.kernel": "999" } } }, "os.kernel 999"],
-    ] as const;
+      [{ audience: { profiles: ["raspberry-pi-5"] } }, "for raspberry-pi-5"],
+      [{ audience: { minAgentVersion: "99.0.0" } }, "agent 99.0.0"],
+      [{ tenant: "globex" }, "foreign_tenant"],
+    ];
     for (const [more, text] of refused) {
       await plane.desire(device, [{ ...toSlot(plane, "1.0.0"), release: plane.sign(other, more) }]);
       await waitForRefusal(plane, agent, text);
@@ -107,6 +119,26 @@ describe("an agent that is asked to run a release out of its time", () => {
 });
 
 describe("an agent that is held back", () => {
+  it("A1 takes nothing of yesterday's documents, reports it, serves on, and goes on with the newest", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await start(plane, agent);
+    const yesterday = await plane.trust.serve();
+    plane.trust.renew();
+    await plane.desire(device, [toSlot(plane, "1.0.0", { attempt: 2 })]);
+    await agent.waitForVersion("1.0.0");
+    await agent.waitFor("the newest documents are kept", () => readVersion(agent) > 1);
+    const served = plane.served;
+    for (const [name, text] of yesterday) plane.trust.forged.set(name, text);
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await waitForRefusal(plane, agent, "metadata_rollback");
+    expect(plane.served).toBe(served);
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.0.0" } });
+    plane.trust.forged.clear();
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
+  });
+
   it("A2 takes nothing new once the statement of freshness has ended, serves on, and goes on when it is renewed", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);

@@ -113,7 +113,8 @@ describe("the downloader", () => {
       "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
       "y",
     ],
-  ])("A7 leaves a plane that %s, and keeps what it had", async (_what, code, begin, more) => {
+  ])("A7 leaves a plane that %s, and keeps what it had", async (...row) => {
+    const [, code, begin, more] = row;
     leave(10_000);
     handler = (_request, { socket }) => {
       socket?.write(begin);

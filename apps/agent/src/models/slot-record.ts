@@ -9,6 +9,7 @@ import {
   modelNameSchema,
   shadowTermsSchema,
   slotNameSchema,
+  tensorInfoSchema,
   versionSchema,
   type Build,
   type ModelVersion,
@@ -33,6 +34,10 @@ export const installedBuildSchema = z.strictObject({
   providers: z.array(executionProviderSchema).min(1).max(8),
   /** Least share of golden cases that the release's policy asks for; absent: all. */
   accuracyFloor: z.number().min(0).max(1).optional(),
+  /** The tensors that the release states; absent in what an older agent wrote. */
+  tensors: z
+    .strictObject({ inputs: z.array(tensorInfoSchema).max(64), outputs: z.array(tensorInfoSchema).max(64) })
+    .optional(),
 });
 
 /** The model life cycle between absent and active; a slot without a candidate has nothing on its way. */
@@ -110,6 +115,7 @@ export function toInstalledBuild(releaseId: string, content: ModelVersion, build
     repeats: content.selfTest.repeats,
     classification: content.classification,
     providers: build.target.executionProviders,
+    tensors: { inputs: build.inputs, outputs: build.outputs },
     ...(typeof content.choice?.accuracyFloor === "number" ? { accuracyFloor: content.choice.accuracyFloor } : {}),
   };
 }

@@ -98,6 +98,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         classification: build.classification,
         threads,
         deadlineMs,
+        ...(build.tensors === undefined ? {} : { tensors: build.tensors }),
         ...target,
         ...(scheduling === undefined ? {} : { scheduling }),
       },

@@ -57,6 +57,7 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   provider_unknown: 500,
   tensor_type_unsupported: 500,
   config_invalid: 500,
+  contract_mismatch: 500,
   file_unreadable: 500,
   length_mismatch: 500,
   digest_mismatch: 500,

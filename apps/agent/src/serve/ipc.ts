@@ -1,3 +1,4 @@
+import type { StatedTensors } from "./require-contract.ts";
 import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { SlotErrorKind, SlotWindow } from "@fairlead/protocol";
 
@@ -121,6 +122,8 @@ export interface LoadRequest {
   readonly model: string;
   readonly version: string;
   readonly classification: ClassificationTarget | null;
+  /** What the release says of the model's tensors; a file that has others is not loaded. Absent: nothing is said. */
+  readonly tensors?: StatedTensors;
   readonly threads: number;
   /** Longest time that one run may take; beyond it the process reports `hung` and must be killed. */
   readonly deadlineMs: number;

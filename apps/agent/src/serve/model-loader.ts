@@ -3,6 +3,7 @@ import { inspectOnnxBytes, type OperatorPolicy } from "@fairlead/inference/inspe
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
 import { LoadedInstances, PlacementChanges } from "./loaded-instances.ts";
+import { requireContract } from "./require-contract.ts";
 import { readVerifiedFile } from "./verified-file.ts";
 
 export interface ModelGate {
@@ -28,7 +29,8 @@ const maxModelBytes = 2 * 1024 ** 3 - 1;
 
 async function readChecked(request: LoadRequest, operators: OperatorPolicy): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await readVerifiedFile(request, maxModelBytes);
-  inspectOnnxBytes(bytes, { operators });
+  const found = inspectOnnxBytes(bytes, { operators });
+  if (request.tensors !== undefined) requireContract(request.tensors, found);
   return bytes;
 }
 

@@ -7,6 +7,7 @@ export type ServeErrorCode =
   | "file_unreadable"
   | "length_mismatch"
   | "digest_mismatch"
+  | "contract_mismatch"
   | "golden_invalid"
   | "load_unknown"
   | "load_exists"
@@ -34,6 +35,7 @@ const hints: Record<ServeErrorCode, string> = {
   file_unreadable: "Check that the file exists, is a regular file and is readable for this process.",
   length_mismatch: "The file is not the one that was verified: fetch and verify it again.",
   digest_mismatch: "The file is not the one that was verified: fetch and verify it again.",
+  contract_mismatch: "Release the file with the tensors that it has: register it anew, and sign that version.",
   golden_invalid: "Write the golden set again in the form that goldenSetSchema states.",
   load_unknown: "Load the build first.",
   load_exists: "Choose another load id, or unload the first.",
