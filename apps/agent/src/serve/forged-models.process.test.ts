@@ -164,6 +164,24 @@ describe("a device that narrows its operators", () => {
   });
 });
 
+describe("a good file under another release", () => {
+  it("A5 has other tensors than were signed: it is not loaded, and the neighbour goes on", async () => {
+    await using serving = new ServingHarness();
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    const tensor = (name: string, elementType = "float32") => ({ name, elementType });
+    const bytes = mlpModel({ widths: [4, 3] });
+    const toLoad = (loadId: string, output: string) =>
+      serving.toLoad(loadId, bytes, {
+        ...{ slot: "other", model: "other" },
+        tensors: { inputs: [tensor("x")], outputs: [tensor(output)] },
+      });
+    expect(await serving.ask(toLoad("other", "z"))).toMatchObject({ ok: false, error: { code: "contract_mismatch" } });
+    expect(await isServing(serving)).toBe(true);
+    const { outputs } = await serving.must(serving.toLoad("plain", bytes, { slot: "plain", model: "plain" }));
+    await serving.must(toLoad("own", outputs[0]?.name ?? ""));
+  });
+});
+
 describe("a good control", () => {
   it.each(["1.0.0-fp32", "1.1.0-int8"])("is admitted beside the forged ones, loaded and answers: %s", async (name) => {
     await using serving = new ServingHarness();
