@@ -11,34 +11,16 @@ import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
 import { execFileSync, spawn } from "node:child_process";
 import { webcrypto } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
+import { findFreePort, findMosquitto } from "../support/mosquitto.ts";
 import { AgentHarness } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
 
-function findMosquitto(): string | undefined {
-  for (const path of ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"])
-    try {
-      execFileSync(path, ["-h"], { stdio: "ignore" });
-      return path;
-    } catch (error) {
-      if ((error as { code?: string }).code !== "ENOENT") return path;
-    }
-  return undefined;
-}
 const mosquitto = findMosquitto();
-
-async function findPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Credentials {
   readonly key: string;
@@ -90,7 +72,7 @@ describe.skipIf(mosquitto === undefined)("Mosquitto with the generated configura
       ["server.key", server.keyPem],
     ] as const)
       writeFileSync(join(files, name), text, { mode: 0o644 });
-    const port = await findPort();
+    const port = await findFreePort();
     const paths = ["ca.pem", "server.pem", "server.key"].map((name) => join(files, name));
     const args = ["--authority", paths[0] ?? "", "--cert", paths[1] ?? "", "--key", paths[2] ?? ""];
     const written = await runCli(

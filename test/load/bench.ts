@@ -7,6 +7,7 @@ import { benchIngest } from "./ingest-bench.ts";
 import type { Row } from "./measure.ts";
 import { benchRecovery } from "./recovery-bench.ts";
 import { benchSharing } from "./runtime-bench.ts";
+import { benchShield } from "./shield-bench.ts";
 import { benchSmallInput } from "./small-input-bench.ts";
 import { benchTrust } from "./trust-bench.ts";
 
@@ -15,7 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   small: benchSmallInput,
   throughput: benchThroughput,
   ingest: benchIngest,
-  broker: benchBroker,
+  broker: async () => [...(await benchBroker()), ...(await benchShield())],
   runtime: benchSharing,
   recovery: benchRecovery,
   trust: benchTrust,

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
 import type { BrokerStats } from "@fairlead/bus/broker";
+import { forgetPeakRss, readPeakRssBytes, readRssBytes } from "./rss.ts";
 
 export interface BrokerSetup {
   /** The product behind TLS, the product in its conformance mode, the library alone behind TLS. */
@@ -18,8 +18,18 @@ export type BrokerQuestion =
   /** From the plane, quality 0, one after the other. */
   | { readonly kind: "publish"; readonly topic: string; readonly payloadBytes: number; readonly count: number };
 
+/** A broker whose memory is read from outside. */
+export interface MeasuredBroker extends AsyncDisposable {
+  readonly port: number;
+  /** Resident bytes, after a collection of garbage where there is one. */
+  settledBytes(): Promise<number>;
+  /** Forgets the peak of resident memory that was so far. */
+  resetPeak(): void;
+  readonly peakBytes: number;
+}
+
 /** A broker in a process of its own; disposing kills it. */
-export class BrokerProcess implements AsyncDisposable {
+export class BrokerProcess implements MeasuredBroker {
   readonly #child: ChildProcess;
   #port = 0;
 
@@ -49,19 +59,17 @@ export class BrokerProcess implements AsyncDisposable {
     return ((await this.#ask({ kind: "stats" })) as { stats: BrokerStats }).stats;
   }
 
-  /** Resident bytes after a collection of garbage. */
   async settledBytes(): Promise<number> {
     await this.#ask({ kind: "collect" });
-    return this.#readStatus("VmRSS");
+    return readRssBytes(this.pid);
   }
 
-  /** Forgets the peak of resident memory that was so far (proc_pid_clear_refs(5)). */
   resetPeak(): void {
-    writeFileSync(`/proc/${this.pid}/clear_refs`, "5");
+    forgetPeakRss(this.pid);
   }
 
   get peakBytes(): number {
-    return this.#readStatus("VmHWM");
+    return readPeakRssBytes(this.pid);
   }
 
   async publish(topic: string, payloadBytes: number, count: number): Promise<void> {
@@ -79,10 +87,5 @@ export class BrokerProcess implements AsyncDisposable {
     this.#child.send(question);
     const [message] = (await answer) as [unknown];
     return message;
-  }
-
-  #readStatus(field: string): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
-    return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "mu").exec(status)?.[1]) * 1_024;
   }
 }

@@ -12,7 +12,7 @@ export interface BrokerLimits {
   readonly connectTimeoutMs: number;
   /** Bytes that a client may send until its TLS handshake is complete. */
   readonly handshakeBytes: number;
-  /** TLS handshakes that may be under way at once; who is beyond that waits with a ClientHello. */
+  /** Strangers with TLS state, from the handshake to the accepted CONNECT; who is beyond that waits with a ClientHello. */
   readonly handshakes: number;
   readonly handshakesPerAddress: number;
   readonly connections: number;
@@ -46,7 +46,7 @@ export const defaultBrokerLimits: BrokerLimits = {
   packetBytes: limits.mqttPayloadBytes + 1_024,
   packetBytesBeforeConnect: 8_192,
   connectTimeoutMs: 15_000,
-  handshakeBytes: 16_384,
+  handshakeBytes: 8_192,
   handshakes: 256,
   handshakesPerAddress: 32,
   connections: 20_000,

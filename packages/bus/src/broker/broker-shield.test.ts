@@ -1,5 +1,5 @@
 import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { toDeviceFilters, toTopic } from "@fairlead/protocol";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { generate } from "mqtt-packet";
@@ -127,13 +127,35 @@ describe("the shield in front of the broker", () => {
     const half = openSocket(broker, Buffer.from([0x16, 3, 1, 1, 0, 1]));
     await waitFor(() => silent.state.closed && half.state.closed, "the silent ones are ended");
     expect(refusals.map((refusal) => refusal.what)).toEqual(Array.from({ length: 6 }, () => "connection"));
+    // Whoever is beyond the share waits until another has left.
     await Promise.all(
       [1, 2, 3, 4].map(async () => {
         const socket = connectTls({ host: "127.0.0.1", port: broker.port, ca: authority.ca, ...camera });
-        ends.push(async () => socket.destroy());
         await new Promise<void>((resolve, reject) => void socket.once("secureConnect", resolve).once("error", reject));
+        socket.destroy();
       }),
     );
+  });
+
+  it("A24 keeps the place of a stranger with TLS until its CONNECT is accepted", async () => {
+    const { broker } = await open({ handshakesPerAddress: 1 });
+    const openTls = (): { socket: TLSSocket; state: { secure: boolean } } => {
+      const socket = connectTls({ host: "127.0.0.1", port: broker.port, ca: authority.ca, ...camera });
+      const state = { secure: false };
+      socket.on("error", () => undefined).on("secureConnect", () => (state.secure = true));
+      ends.push(async () => socket.destroy());
+      return { socket, state };
+    };
+    const first = openTls();
+    await waitFor(() => first.state.secure, "the first has TLS");
+    const second = openTls();
+    await waitFor(() => broker.stats().connections === 2, "the second is there");
+    // What a neighbour does meanwhile takes several turns of the broker, in which the second gets no answer.
+    const third = openSocket(broker, Buffer.from([0x10]));
+    await waitFor(() => third.state.closed, "the third was judged");
+    expect(second.state.secure).toBe(false);
+    first.socket.write(generate({ cmd: "connect", clientId: "cam-1", clean: true, keepalive: 60, protocolVersion: 4 }));
+    await waitFor(() => second.state.secure, "the place is free");
   });
 
   it("A24 reads nothing more from a connection until its CONNECT is answered", async () => {

@@ -13,6 +13,8 @@ export interface DoorOptions<Kind extends Socket> {
   readonly limits: BrokerLimits;
   readonly onRefusal: (refusal: Refusal) => void;
   readonly onVisitor: (visitor: Visitor<Kind>) => void;
+  /** Bytes that a socket reads ahead of whoever takes them; Node.js has 64 kB by default. */
+  readonly readAheadBytes?: number;
 }
 
 export interface Door {
@@ -23,11 +25,13 @@ export interface Door {
 }
 
 /** Counts who is in, in all and per address, and how many of them are strangers still. */
-export function openCountedDoor({ limits, onRefusal, onVisitor }: DoorOptions<Socket>): Door {
+export function openCountedDoor({ limits, onRefusal, onVisitor, ...options }: DoorOptions<Socket>): Door {
   const places = createAddressCap({ inAll: limits.connections, perAddress: limits.connectionsPerAddress });
   const strangers = createAddressCap({ inAll: limits.strangers, perAddress: limits.strangersPerAddress });
   const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
+  const { readAheadBytes: highWaterMark } = options;
+  const reading = highWaterMark === undefined ? {} : { highWaterMark };
+  const server = createServer({ noDelay: true, ...reading }, (socket) => {
     const from = socket.remoteAddress ?? "";
     const leave = places.take(from);
     const admit = leave === undefined ? undefined : strangers.take(from);

@@ -14,7 +14,7 @@ export interface TlsDoorOptions extends DoorOptions<TLSSocket> {
 interface Shaking extends Visitor<Socket> {
   /** Since when it has been saying hello, waiting, or shaking hands: each has its own time. */
   sinceMs: number;
-  /** Gives back the place among those for whom TLS state exists. */
+  /** Gives back the place among the strangers for whom TLS state exists. */
   release: () => void;
 }
 
@@ -23,9 +23,10 @@ const sweepMs = 100;
 const doNothing = (): void => undefined;
 
 /**
- * Mutual TLS. A handshake costs this process 80 to 100 kB, so it is not begun for everybody at once: a whole ClientHello
- * of modest size must be there, and then a place must be free; those who wait cost their ClientHello. What a client
- * sends until its handshake is complete is bounded too: a certificate chain may otherwise announce 100 kB and never come.
+ * Mutual TLS. Its state costs this process 60 to 80 kB for each client, so it is not made for everybody at once: a whole
+ * ClientHello of modest size must be there, and then a place must be free, which is held until CONNECT is accepted or the
+ * connection ends; those who wait cost their ClientHello. What a client sends until its handshake is complete is bounded
+ * too: a certificate chain may otherwise announce 100 kB and never come.
  */
 export function openTlsDoor(options: TlsDoorOptions): Door {
   const { limits, onRefusal } = options;
@@ -41,7 +42,7 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
   /** By the far end's address and port. */
   const shaking = new Map<string, Shaking>();
   /** Those who have said hello and wait for a place, the first of them first. */
-  const waiting = new Map<Shaking, Uint8Array>();
+  const waiting = new Set<Shaking>();
   const toKey = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`;
   const end = (socket: Socket, why: string): void => {
     onRefusal({ what: "connection", why, from: socket.remoteAddress ?? "" });
@@ -49,7 +50,7 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
   };
 
   function beginNext(): void {
-    for (const [guest, hello] of waiting) {
+    for (const guest of waiting) {
       if (places.taken >= limits.handshakes) return;
       const release = places.take(guest.socket.remoteAddress ?? "");
       if (release === undefined) continue;
@@ -60,7 +61,6 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
         release();
         beginNext();
       };
-      guest.socket.unshift(hello);
       tls.emit("connection", guest.socket);
     }
   }
@@ -75,8 +75,10 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
       if ("reason" in hello) return end(socket, hello.reason);
       socket.off("data", onData).off("error", onError).pause();
       socket.once("error", onError);
+      // Laid back at once: what lies there is as much as the socket may read ahead, so it reads no more while it waits.
+      socket.unshift(hello);
       guest.sinceMs = performance.now();
-      waiting.set(guest, hello);
+      waiting.add(guest);
       beginNext();
     };
     socket.on("data", onData).on("error", onError);
@@ -101,18 +103,21 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
     const guest = shaking.get(key);
     shaking.delete(key);
     if (guest === undefined) return void socket.destroy();
-    guest.release();
     if (!socket.authorized) {
       const from = guest.socket.remoteAddress ?? "";
       const why = `TLS: the certificate is not accepted: ${String(socket.authorizationError)}`.slice(0, 200);
       onRefusal({ what: "connection", why, from });
       return void socket.destroy();
     }
-    options.onVisitor({ socket, admit: guest.admit });
+    const admit = (): void => {
+      guest.admit();
+      guest.release();
+    };
+    options.onVisitor({ socket, admit });
   });
 
   const door = openCountedDoor({
-    ...{ limits, onRefusal },
+    ...{ limits, onRefusal, readAheadBytes: 1 },
     onVisitor: ({ socket, admit }) => {
       const key = toKey(socket);
       const guest: Shaking = { socket, admit, sinceMs: performance.now(), release: doNothing };

@@ -12,6 +12,11 @@ export function toConnect(): Buffer {
   });
 }
 
+/** The remaining length of a fixed header (MQTT 3.1.1 §2.2.3). */
+export function toLength(bytes: number): number[] {
+  return bytes < 128 ? [bytes] : [(bytes % 128) + 128, ...toLength(Math.floor(bytes / 128))];
+}
+
 /** Length and bytes of a text. */
 export function toText(text: string | Uint8Array): Buffer {
   const bytes = Buffer.from(text as Uint8Array);
