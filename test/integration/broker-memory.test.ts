@@ -1,6 +1,8 @@
 import { createTestAuthority, type TestIdentity } from "@fairlead/bus/testing/certificates";
 import { toTopic } from "@fairlead/protocol";
+import { toConnect, toText } from "@fairlead/bus/testing/malformed-packets";
 import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BrokerProcess, type BrokerSetup } from "../support/broker-process.ts";
 import { eventually } from "../support/eventually.ts";
@@ -71,9 +73,33 @@ describe("the memory of the broker's process", () => {
   it("A32 stays bounded while a device reads nothing of 64 MB, which ends the device", async () => {
     await using broker = await start("product");
     const topic = toTopic({ kind: "down", tenant: "acme", device: "cam-1", channel: "ack" });
-    const publish = () => broker.publish(topic, 65_536, 1_000);
+    const publish = () => broker.publish(topic, { payloadBytes: 65_536, count: 1_000, qos: 0 });
     const bytes = await measureSlowReader(broker, { credentials: toCredentials(), topic, publish });
     expect(await broker.stats()).toMatchObject({ slowReaders: 1, outboundBytes: 0 });
     expect(bytes).toBeLessThan(48 * 1_048_576);
+  });
+
+  it("A30 keeps nothing for a device that acknowledges none of 65,535 messages", async () => {
+    await using broker = await start("product");
+    const topic = toTopic({ kind: "down", tenant: "acme", device: "cam-1", channel: "ack" });
+    const socket = connectTls({ host: "127.0.0.1", port: broker.port, ca: tls.ca, ...camera }).on(
+      "error",
+      () => undefined,
+    );
+    let heardBytes = 0;
+    socket.on("data", (chunk: Buffer) => (heardBytes += chunk.length));
+    const filter = Buffer.concat([Buffer.from([0, 7]), toText(topic), Buffer.from([1])]);
+    socket.write(Buffer.concat([toConnect(), Buffer.from([0x82, filter.length]), filter]));
+    await eventually("CONNACK and SUBACK", () => heardBytes === 4 + 5);
+    const messages = 65_535;
+    // As many before, so that what the process needs for its work is there.
+    await broker.publish(topic, { payloadBytes: 100, count: messages, qos: 1 });
+    const before = await broker.settledBytes();
+    await broker.publish(topic, { payloadBytes: 100, count: messages, qos: 1 });
+    await eventually("all are there", () => heardBytes >= 2 * messages * 100);
+    // Kept in numbers alone they would be more than this.
+    expect((await broker.settledBytes()) - before).toBeLessThan(messages * 32);
+    expect(await broker.stats()).toMatchObject({ devices: 1 });
+    socket.destroy();
   });
 });

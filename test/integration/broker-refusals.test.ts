@@ -1,5 +1,9 @@
+import { toLength, toText } from "@fairlead/bus/testing/malformed-packets";
 import type { AuditEntry } from "@fairlead/protocol";
 import { toTopic } from "@fairlead/protocol";
+import { connectAsync } from "mqtt";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually } from "../support/eventually.ts";
@@ -48,6 +52,54 @@ describe("what the plane's broker refuses", () => {
     expect(refused.some((entry) => entry.actor === "anonymous" && entry.reason.startsWith("TLS"))).toBe(true);
     // 60 at once, and what a minute gives while the test runs.
     expect(refused.length).toBeLessThan(90);
+  });
+
+  it("A56 ends a connection that has line ends in a name, and keeps them inside the text where text is free", async () => {
+    const evil = "a\r\nforged: owned=1\r\n\r\n<html>";
+    const identity = await enrol(harness, "lines");
+    const { mqttUrl, device: name } = identity.answer;
+    const credentials = { ca: harness.ca, key: identity.key, cert: identity.cert };
+    const toPacket = (header: number, ...body: readonly Uint8Array[]): Buffer => {
+      const bytes = Buffer.concat(body);
+      return Buffer.concat([Buffer.from([header, ...toLength(bytes.length)]), bytes]);
+    };
+    const toConnect = (flags: number, ...rest: readonly Uint8Array[]) =>
+      toPacket(0x10, toText("MQTT"), Buffer.from([4, flags, 0, 60]), ...rest);
+    const good = toConnect(2, toText(name));
+    const id = Buffer.from([0, 7]);
+    const packets: readonly (readonly [string, Buffer])[] = [
+      ["client identifier", toConnect(2, toText(evil))],
+      ["user name", toConnect(0x82, toText(name), toText(evil))],
+      ["topic of a will", toConnect(0x06, toText(name), toText(evil), toText("gone"))],
+      ["topic", Buffer.concat([good, toPacket(0x30, toText(evil))])],
+      ["filter", Buffer.concat([good, toPacket(0x82, id, toText(evil), Buffer.from([0]))])],
+    ];
+    for (const [what, bytes] of packets) {
+      const socket = connectTls({ host: "127.0.0.1", port: Number(new URL(mqttUrl).port), ...credentials })
+        .on("error", () => undefined)
+        .resume();
+      socket.write(bytes);
+      await eventually(`${what}: the connection is ended`, () => socket.closed);
+    }
+    // User properties are of MQTT 5, which is refused as a whole.
+    const properties = { userProperties: { [evil]: evil } };
+    const session = { ...credentials, clientId: name, protocolVersion: 5, properties, reconnectPeriod: 0 } as const;
+    await expect(connectAsync(mqttUrl, { ...session, connectTimeout: 5_000 })).rejects.toThrow(/./u);
+
+    await using device = await RawDevice.connect(harness, identity);
+    await device.birth({ agentVersion: "1.0\r\nforged: 2", inventory: { [evil]: evil } });
+    await device.send("reported", evil);
+    await device.send("event", { v: 1, code: evil });
+    await device.birth();
+    await eventually("the device is there", async () => (await harness.plane.device(name)).online);
+    const answer = await harness.call<{ items: AuditEntry[] }>("GET", "/api/v1/audit?limit=200");
+    expect(answer.headers["forged"]).toBeUndefined();
+    // What a packet said of itself is not repeated to whoever reads the record.
+    expect(JSON.stringify(answer.body.items)).not.toContain("owned");
+    const log = readFileSync(join(harness.dir, "plane.log"), "utf8");
+    expect(log).not.toMatch(/^\s*(?:forged|<html>)/mu);
+    for (const line of log.split("\n").filter((text) => text.startsWith("{")))
+      expect(() => JSON.parse(line) as unknown).not.toThrow();
   });
 
   it("A29 enrols no device whose name would be more than one level of a topic", async () => {

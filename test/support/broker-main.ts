@@ -12,14 +12,14 @@ import type { BrokerQuestion, BrokerSetup } from "./broker-process.ts";
 
 interface Served {
   readonly port: number;
-  publish(topic: string, payload: Buffer): Promise<void>;
+  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
   stats(): unknown;
 }
 
 function toServed(broker: Broker): Served {
   return {
     port: broker.port,
-    publish: (topic, payload) => broker.publish(topic, payload, { qos: 0 }),
+    publish: (topic, payload, qos) => broker.publish(topic, payload, { qos }),
     stats: () => broker.stats(),
   };
 }
@@ -33,9 +33,9 @@ async function openBare(tls: BrokerSetup["tls"]): Promise<Served> {
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    publish: (topic, payload) =>
+    publish: (topic, payload, qos) =>
       new Promise((resolve) =>
-        aedes.publish({ cmd: "publish", topic, payload, qos: 0, retain: false, dup: false }, () => resolve()),
+        aedes.publish({ cmd: "publish", topic, payload, qos, retain: false, dup: false }, () => resolve()),
       ),
     stats: () => ({ connections: aedes.connectedClients }),
   };
@@ -54,8 +54,9 @@ process.once("message", (setup: BrokerSetup) => {
       void (async () => {
         if (question.kind === "publish") {
           // Each message has bytes of its own: the same ones again and again would cost a broker that keeps them nothing.
-          for (let count = 0; count < question.count; count += 1)
-            await served.publish(question.topic, Buffer.alloc(question.payloadBytes, "x"));
+          const { topic, load } = question;
+          for (let count = 0; count < load.count; count += 1)
+            await served.publish(topic, Buffer.alloc(load.payloadBytes, "x"), load.qos);
         }
         if (question.kind === "collect") for (let turn = 0; turn < 3; turn += 1) globalThis.gc?.();
         process.send?.({ stats: served.stats(), heapUsed: process.memoryUsage().heapUsed });

@@ -15,8 +15,14 @@ export type BrokerQuestion =
   | { readonly kind: "stats" }
   /** Collects garbage. */
   | { readonly kind: "collect" }
-  /** From the plane, quality 0, one after the other. */
-  | { readonly kind: "publish"; readonly topic: string; readonly payloadBytes: number; readonly count: number };
+  /** From the plane, one after the other. */
+  | { readonly kind: "publish"; readonly topic: string; readonly load: Publishing };
+
+export interface Publishing {
+  readonly payloadBytes: number;
+  readonly count: number;
+  readonly qos: 0 | 1;
+}
 
 /** A broker whose memory is read from outside. */
 export interface MeasuredBroker extends AsyncDisposable {
@@ -72,8 +78,8 @@ export class BrokerProcess implements MeasuredBroker {
     return readPeakRssBytes(this.pid);
   }
 
-  async publish(topic: string, payloadBytes: number, count: number): Promise<void> {
-    await this.#ask({ kind: "publish", topic, payloadBytes, count });
+  async publish(topic: string, load: Publishing): Promise<void> {
+    await this.#ask({ kind: "publish", topic, load });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -56,7 +56,7 @@ export class BrokerRivals {
   async measureSlowReader(broker: MeasuredBroker, from: "plane" | "client"): Promise<number> {
     const publish =
       from === "plane" && broker instanceof BrokerProcess
-        ? () => broker.publish(topic, messageBytes, messages)
+        ? () => broker.publish(topic, { payloadBytes: messageBytes, count: messages, qos: 0 })
         : () => this.#publish(broker.port);
     return await measureSlowReader(broker, { credentials: this.credentials, topic, publish });
   }

@@ -80,7 +80,9 @@ export function toDevicePatterns(
   name: string,
 ): { readonly publish: string[]; readonly subscribe: string[] } {
   const stand = "x";
-  const replace = (topic: string) => topic.replace(`/${stand}/`, `/${name}/`);
+  // A tenant may be called like the stand-in, so the whole beginning is replaced.
+  const [before, after] = [`${root}/${tenant}/${stand}/`, `${root}/${tenant}/${name}/`];
+  const replace = (topic: string) => (topic.startsWith(before) ? after + topic.slice(before.length) : topic);
   const up = upKinds.map((channel) => toTopic({ kind: "up", tenant, device: stand, channel }));
   return {
     publish: [...up, `${root}/${tenant}/${stand}/up/reply/+`].map(replace),
