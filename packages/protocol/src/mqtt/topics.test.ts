@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mayDevicePublish, parseTopic, toDeviceFilters, toTopic, type Topic } from "./topics.ts";
+import { mayDevicePublish, parseTopic, toDeviceFilters, toDevicePatterns, toTopic, type Topic } from "./topics.ts";
 
 const name = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/u);
 const commandId = fc.stringMatching(/^[0-9a-hjkmnp-tv-z]{26}$/u).map((tail) => `cmd-${tail}`);
@@ -41,6 +41,19 @@ describe("topics", () => {
     for (const text of ["fairlead/v1/t/d/up/reply/+", "fairlead/v1/t/#", "$SYS/x", "fairlead/v1/t/d/up/birth/extra"]) {
       expect(parseTopic(text)).toBeUndefined();
     }
+  });
+
+  it("give another broker the patterns that say what a device may do, whatever tenant and device are called", () => {
+    const some = fc.oneof(name, fc.constant("x"));
+    fc.assert(
+      fc.property(some, some, commandId, (tenant, device, id) => {
+        const { publish, subscribe } = toDevicePatterns(tenant, device);
+        expect(subscribe).toEqual(toDeviceFilters(tenant, device));
+        for (const pattern of publish)
+          expect(mayDevicePublish({ tenant, device }, pattern.replace("+", id)), pattern).toBe(true);
+      }),
+    );
+    expect(toDevicePatterns("x", "%u").publish).toContain("fairlead/v1/x/%u/up/birth");
   });
 
   it("refuse names that hold separators or wildcards", () => {
