@@ -20,6 +20,7 @@ import { createId } from "./create-id.ts";
 import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
 import { createDeviceIdentity } from "./devices/device-identity.ts";
+import { createMirrorAudit } from "./devices/mirror-audit.ts";
 import { createRelease } from "./devices/release.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
@@ -151,7 +152,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     link: publishing,
     announcements: outbox,
   };
-  watches.push(createForkWatch(context));
+  watches.push(createForkWatch(context), createMirrorAudit(context));
   const trust = createTrustModule(context);
   const { commands, ...controllers } = createModules(context, trust, config.models);
   modules.push(...controllers.modules);

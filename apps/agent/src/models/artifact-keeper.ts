@@ -45,7 +45,7 @@ export class ArtifactKeeper {
   }
 
   async #fetchNow(artifact: ArtifactReference, { signal, onProgress }: FetchOptions): Promise<void> {
-    const { store, mirrors, emit } = this.#options;
+    const { store, mirrors, emit, logger } = this.#options;
     if (signal.aborted) throw new CodedError("download_canceled", "the download was called off");
     if (await store.isIntact(artifact)) return;
     const partPath = store.toPartPath(artifact.digest);
@@ -55,7 +55,10 @@ export class ArtifactKeeper {
         artifact,
         partPath,
         accept: () => store.install(artifact),
-        onServed: (source) => mirrors.onServed(source),
+        onServed: (source) => {
+          logger.info("an artifact was fetched", { digest: artifact.digest, source: source.name });
+          mirrors.onServed(source);
+        },
         onFailed: (source, error) => mirrors.onFailed(source, error),
         signal,
         onProgress: (received) => onProgress(received / artifact.sizeBytes),
