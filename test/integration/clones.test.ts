@@ -97,6 +97,60 @@ describe("a device whose data folder is copied and started twice", () => {
   }, 150_000);
 });
 
+/** What a thief takes along while the device is off, and how that shows when the device is back. */
+const thefts = [
+  ["its key alone", "identity", ["chain_forked"]],
+  // The thief's agent goes on where the device stopped, in every count.
+  ["its whole folder", "", ["sequence_forked", "chain_forked"]],
+] as const;
+
+describe("a device of which a copy is used only while it is off", () => {
+  it.each(thefts)(
+    "is quarantined at its next session when %s was copied, and the alert ends with the device",
+    async (_what, part, codes) => {
+      const name = part === "" ? "cam-4" : "cam-3";
+      await using device = toDevice(name);
+      await device.enrol(plane, token);
+      device.run();
+      const before = await eventually("it is well", () => isWell(name));
+      await device.process.kill("SIGTERM");
+      await using thief = toDevice(name, `thief-of-${name}`);
+      cpSync(join(device.dataDir, part), join(thief.dataDir, part), { recursive: true });
+      thief.run();
+      const { birth, telemetry } = await eventually("the thief is heard", async () => {
+        const seen = await plane.device(name);
+        const since = seen.birth?.epoch === before.birth?.epoch ? before.telemetry.storedUpTo : 0;
+        const isHeard = seen.telemetry.epoch === seen.birth?.epoch && seen.telemetry.storedUpTo > since + 3;
+        // A chain that begins again fails its appraisal: that is how its first link shows.
+        const isAppraised = part === "" || seen.integrity === "failed";
+        return seen.birth?.instance !== before.birth?.instance && isHeard && isAppraised && seen;
+      });
+      await thief.process.kill("SIGTERM");
+      // As long as nobody else speaks, nothing says that it was not the device: a lost disk looks like this.
+      expect(await plane.device(name)).toMatchObject({ cloned: null, birth: { instance: birth?.instance } });
+      expect(telemetry.epoch === before.telemetry.epoch).toBe(part === "");
+
+      device.run();
+      const found = await eventually("the device is back, and two were there", async () => {
+        const seen = await plane.device(name);
+        return seen.lifecycle === "quarantined" && seen.cloned !== null && seen;
+      });
+      expect(codes).toContain(found.cloned?.code);
+      const firing = () => listAlerts("firing").then((alerts) => alerts.filter(({ device: of }) => of === name));
+      const [alert] = await firing();
+      const refused = await runCli(
+        ["alerts", "resolve", alert?.alertId ?? "", "--reason", "it annoys", "--yes"],
+        plane.cliEnv,
+      );
+      expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining("devices release") });
+      await runCliJson(["devices", "decommission", name, "--force", "--yes"], plane.cliEnv);
+      expect(await firing()).toEqual([]);
+      expect([await askAs(device), await askAs(thief)]).toEqual([401, 401]);
+    },
+    150_000,
+  );
+});
+
 async function countRefusals(device: string): Promise<number> {
   const { items } = await plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=1000");
   return items.filter(({ action, actor }) => action === "broker.refuse" && actor === `device:${device}`).length;

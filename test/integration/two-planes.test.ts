@@ -1,8 +1,9 @@
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Alert } from "@fairlead/protocol";
+import type { Alert, AuditEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { runCli } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
@@ -58,4 +59,33 @@ it("says so on either plane when a device meets the plane and a copy of its data
   await eventually("and so does the first one", async () => (await listForks(plane)).length === 1);
   const audit = await plane.get<{ items: { action: string }[] }>("/api/v1/audit?subject=cam-1&limit=200");
   expect(audit.items.some(({ action }) => action === "plane.forked")).toBe(true);
-}, 150_000);
+
+  // Only a person can know that the other one is gone: an administrator says so, with the reason.
+  const [fork] = await listForks(plane);
+  const id = fork?.alertId ?? "";
+  const resolve = (env: Record<string, string>, ...more: string[]) =>
+    runCli(["alerts", "resolve", id, "--reason", "the copy was a restored backup, and is destroyed", ...more], env);
+  const operator = await runCli(["tokens", "create", "--role", "operator", "-o", "json"], plane.cliEnv);
+  const { token } = JSON.parse(operator.stdout) as { token: string };
+  expect(await resolve({ ...plane.cliEnv, FAIRLEAD_TOKEN: token }, "--yes")).toMatchObject({ code: 4 });
+  expect((await listForks(plane))[0]?.state).toBe("firing");
+  expect(await resolve(plane.cliEnv, "--yes")).toMatchObject({ code: 0 });
+  expect(await listForks(plane)).toMatchObject([{ state: "resolved", resolvedAtMs: expect.any(Number) }]);
+  expect(await resolve(plane.cliEnv, "--yes")).toMatchObject({ code: 0 });
+  const said = (await plane.get<{ items: AuditEntry[] }>(`/api/v1/audit?subject=${id}&limit=10`)).items;
+  expect(said).toMatchObject([
+    {
+      action: "alert.resolve",
+      reason: "the copy was a restored backup, and is destroyed",
+      details: { kind: "plane-forked", device: null, before: "firing", after: "resolved" },
+    },
+  ]);
+
+  // The next fork is another alert.
+  await plane.process.kill("SIGKILL");
+  await copy.start();
+  await eventually("it meets the copy again", isOnline(copy));
+  await copy.process.kill("SIGKILL");
+  await plane.start();
+  await eventually("a new one fires", async () => (await listForks(plane)).some(({ state }) => state === "firing"));
+}, 240_000);

@@ -12,6 +12,7 @@ import type {
   WebhookEvent,
 } from "@fairlead/protocol";
 import type { Store, Transaction } from "@fairlead/store";
+import type { Alerts } from "./alerts/alerts.ts";
 import type { AnyRoute } from "./http/route.ts";
 
 /** What every part of the plane may use. Parts know each other through this and through hooks, nothing else. */
@@ -34,6 +35,7 @@ export interface PlaneContext {
   readonly desired: DesiredStates;
   readonly link: DeviceLink;
   readonly announcements: Announcements;
+  readonly alerts: Alerts;
 }
 
 export interface AuditRecord {

@@ -4,6 +4,8 @@ import { signDocument } from "@fairlead/artifacts";
 import { isInNetworks } from "@fairlead/egress";
 import { Lifecycle, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { openStore, type Store } from "@fairlead/store";
+import { createAlerts } from "./alerts/alerts.ts";
+import { createResolve } from "./alerts/resolve.ts";
 import { createAuditLog } from "./audit/audit-log.ts";
 import { createRefusalAudit } from "./audit/refusal-audit.ts";
 import { saveFile } from "./authority/files.ts";
@@ -29,6 +31,7 @@ import { createDeviceConnections } from "./http/device-connections.ts";
 import { toClientAddress } from "./http/client-address.ts";
 import { toMetrics } from "./http/metrics.ts";
 import type { AnyRoute } from "./http/route.ts";
+import { createAlertRoutes } from "./http/routes/alerts.ts";
 import { createAuditRoutes } from "./http/routes/audit.ts";
 import { createDecommissionRoutes } from "./http/routes/decommission.ts";
 import { createDeviceRoutes } from "./http/routes/devices.ts";
@@ -105,7 +108,9 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     apiUrl: endpoints.apiUrl,
     sign,
   });
-  const services = { audit, stream, desired, hooks, isConnected, createId: newId };
+  const outbox = createWebhookOutbox({ clock, createId: newId });
+  const alerts = createAlerts({ clock, createId: newId, stream, announcements: outbox });
+  const services = { audit, stream, desired, hooks, isConnected, alerts };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
   const connections = createDeviceConnections();
   const identity = createDeviceIdentity({
@@ -135,7 +140,6 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   parts.link = link;
 
-  const outbox = createWebhookOutbox({ clock, createId: newId });
   const context: PlaneContext = {
     tenant,
     dataFolder,
@@ -151,6 +155,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     desired,
     link: publishing,
     announcements: outbox,
+    alerts,
   };
   watches.push(createForkWatch(context), createMirrorAudit(context));
   const trust = createTrustModule(context);
@@ -185,6 +190,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),
     ...createSessionRoutes({ store, clock, audit }),
+    ...createAlertRoutes(store, createResolve(context)),
     ...createAuditRoutes(store),
     ...createEventRoutes(store, stream),
     ...modules.flatMap((module) => module.routes),

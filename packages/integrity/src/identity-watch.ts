@@ -47,7 +47,7 @@ export type IdentitySighting =
       readonly what: string;
       readonly atMs: number;
     }
-  /** A link was put in the place of `replaced`, which had been accepted. */
+  /** A link was put in the place of `replaced`, which had been accepted; or the chain began again and left it behind. */
   | { readonly kind: "chain-fork"; readonly replaced: ChainHead; readonly atMs: number }
   /** Any link, by the head that it continues. */
   | { readonly kind: "chain-link"; readonly index: number; readonly previous: string; readonly atMs: number };

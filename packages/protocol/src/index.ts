@@ -249,6 +249,7 @@ export {
   symptomKindSchema,
   remediationSchema,
   alertSchema,
+  resolveAlertRequestSchema,
   type RemediationState,
   type SymptomKind,
   type Remediation,

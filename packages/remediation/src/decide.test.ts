@@ -74,6 +74,21 @@ test("another tampered file puts the device on hold with an alert, and nothing i
   expect(kinds(plane.settle())).toEqual(["close-case", "release-quarantine", "resolve-alert"]);
 });
 
+test("the alert about a device that is decommissioned ends with it, whatever was wrong", () => {
+  const plane = createPlane(five);
+  const agentFile = failing({ kind: "agent", name: "agent/src/main.ts", slot: null, sizeBytes: null });
+  plane.change("a", tampered(plane.nowMs, agentFile));
+  plane.change("b", { online: false });
+  plane.advance(defaultRemediationConfig.silentAfterMs + 1);
+  plane.settle();
+  const ofTwo = () => plane.cases.filter(({ device }) => device === "a" || device === "b");
+  expect(new Set(ofTwo().map(({ alert }) => alert))).toEqual(new Set(["firing"]));
+  for (const device of ["a", "b"]) plane.change(device, { lifecycle: "decommissioned" });
+  plane.settle();
+  expect(ofTwo().every(({ alert, endedAtMs }) => alert === "resolved" && endedAtMs !== null)).toBe(true);
+  expect(plane.settle()).toEqual([]);
+});
+
 test("many tampered devices at once: one of five is touched, the others are suppressed with the reason, then have their turn", () => {
   const plane = createPlane(five);
   for (const { device } of five) plane.change(device, tampered(plane.nowMs));

@@ -31,7 +31,7 @@ export function decide(options: DecideOptions): readonly Action[] {
     const seen = seenBy.get(current.device);
     const rule = config.rules.find(({ name }) => name === current.rule);
     if (!isActive(current)) return seen === undefined ? [] : letGo(current, seen, options);
-    const gone = seen === undefined || seen.lifecycle.startsWith("decommission");
+    const gone = seen === undefined || isGone(seen);
     if (gone || rule === undefined) return abandon(current, gone ? "device_gone" : "rule_gone");
     return workCase({ current, rule, seen, config, nowMs });
   });
@@ -42,6 +42,10 @@ function abandon(current: RemediationCase, code: string): readonly Action[] {
   const { remediationId, device } = current;
   const reason = `case of ${device} ends: ${code.replaceAll("_", " ")}`;
   return [{ kind: "close-case", remediationId, device, state: "failed", code, reason, numbers: {} }];
+}
+
+function isGone({ lifecycle }: DeviceObservation): boolean {
+  return lifecycle.startsWith("decommission");
 }
 
 /** An ended case lets its quarantine and its alert go once nothing is wrong any more, however long that took. */
@@ -58,7 +62,17 @@ function letGo(current: RemediationCase, seen: DeviceObservation, options: Decid
   // Only verified evidence opens the door; unknown and stale do not.
   if (current.quarantine === "held" && seen.integrity.state === "verified" && !busy)
     actions.push({ kind: "release-quarantine", remediationId, device, ...because });
-  const well = current.symptom !== "integrity-failed" || seen.integrity.state === "verified";
+  // A device that was let go proves nothing any more, and nobody waits for it.
+  if (current.alert === "firing" && isGone(seen))
+    actions.push({
+      kind: "resolve-alert",
+      remediationId,
+      device,
+      code: "device_gone",
+      reason: `${device} was let go`,
+      numbers: {},
+    });
+  const well = !isGone(seen) && (current.symptom !== "integrity-failed" || seen.integrity.state === "verified");
   if (current.alert === "firing" && well && !symptoms.some(({ kind }) => kind === current.symptom))
     actions.push({ kind: "resolve-alert", remediationId, device, ...because });
   return actions;

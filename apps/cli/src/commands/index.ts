@@ -1,5 +1,6 @@
 import type { Command } from "../command.ts";
 import { listAlerts } from "./alerts/list.ts";
+import { resolveAlert } from "./alerts/resolve.ts";
 import { applyFile } from "./apply/apply.ts";
 import { listAudit } from "./audit/list.ts";
 import { addContext, currentContext, listContexts, removeContext, useContext } from "./contexts/contexts.ts";
@@ -45,7 +46,7 @@ export const commands: readonly Command[] = [
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],
   ...[brokerConfig],
-  ...[listAlerts, listAudit, applyFile],
+  ...[listAlerts, resolveAlert, listAudit, applyFile],
   ...[login, logout],
   ...[addContext, listContexts, useContext, currentContext, removeContext],
 ];

@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { maxPlaneStarts, planeStartSchema } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
+import { forkedAlert } from "../alerts/kinds.ts";
 import type { DeviceHooks, PlaneContext } from "../context.ts";
 
 const savedSchema = z.array(planeStartSchema).max(maxPlaneStarts);
 const settingName = "starts";
-export const forkedAlert = "plane-forked";
 
 /** Adds this start to those that the data folder remembers, on the disk before any device hears of it; the newest first. */
 export async function noteStart(store: Store): Promise<readonly string[]> {
@@ -21,7 +21,7 @@ export async function noteStart(store: Store): Promise<readonly string[]> {
 
 /** Raises the alarm when a device has met a start of this plane that its data does not remember. */
 export function createForkWatch(context: PlaneContext): DeviceHooks {
-  const { audit, clock, createId, stream } = context;
+  const { alerts, audit } = context;
   return {
     onEvent: async (tx, device, event) => {
       if (event.kind !== "plane-forked") return;
@@ -32,16 +32,8 @@ export function createForkWatch(context: PlaneContext): DeviceHooks {
         details: { known, seen },
       });
       // One alert for the plane, however many devices say it.
-      const isFiring = (await tx.alerts.list(1_000)).some(
-        ({ kind, state }) => kind === forkedAlert && state === "firing",
-      );
-      if (isFiring) return;
-      const alertId = createId("alr");
-      await tx.alerts.add({
-        ...{ alertId, remediationId: null, device: null, kind: forkedAlert, state: "firing", summary },
-        ...{ firedAtMs: clock.nowMs(), resolvedAtMs: null },
-      });
-      await stream.emit(tx, "alert", alertId);
+      if ((await tx.alerts.listFiring({ kind: forkedAlert })).length > 0) return;
+      await alerts.fire(tx, { kind: forkedAlert, device: null, summary, remediationId: null });
     },
   };
 }

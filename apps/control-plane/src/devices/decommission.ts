@@ -2,6 +2,8 @@ import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/k
 import type { Decommission, HttpErrorCode, Topic } from "@fairlead/protocol";
 import type { Device, Store, Transaction } from "@fairlead/store";
 import { wholeFleet, type Scope } from "../authority/scope.ts";
+import type { Alerts } from "../alerts/alerts.ts";
+import { clonedAlert } from "../alerts/kinds.ts";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
 import type { AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
@@ -17,6 +19,7 @@ export interface DecommissionOptions {
   readonly logger: Logger;
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
+  readonly alerts: Pick<Alerts, "resolveOfDevice">;
   readonly commands: Pick<CommandOutbox, "issue">;
   readonly link: Pick<DeviceLink, "clearRetained">;
   readonly hooks: () => readonly DeviceHooks[];
@@ -99,6 +102,8 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
     });
     await endCommands(tx, name, by.wipe);
     await denyWaiting(tx, name);
+    // With the identity its doubles end too.
+    await options.alerts.resolveOfDevice(tx, name, clonedAlert);
     await tx.devices.removeDesired(name);
     await audit.append(tx, {
       actor,

@@ -1,17 +1,19 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
+import type { Alerts } from "../alerts/alerts.ts";
+import { clonedAlert } from "../alerts/kinds.ts";
 import type { Scope } from "../authority/scope.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { requireDevice } from "./require-device.ts";
-import { clonedAlert } from "../ingest/identity-guard.ts";
 
 export interface ReleaseOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly audit: AuditLog;
   readonly stream: StreamFeed;
+  readonly alerts: Pick<Alerts, "resolveOfDevice">;
   readonly hooks: () => readonly DeviceHooks[];
   readonly endSessions: (device: string) => void;
 }
@@ -50,13 +52,12 @@ export function createRelease(options: ReleaseOptions): (device: string, request
         ...{ lifecycle: "pending", online: false, releasedAtMs: clock.nowMs(), revision: device.revision + 1 },
         ...{ certificateFingerprint: null, pendingCertificate: null },
       });
-      await tx.alerts.resolveOfDevice(name, clonedAlert, clock.nowMs());
+      await options.alerts.resolveOfDevice(tx, name, clonedAlert);
       await audit.append(tx, {
         ...{ actor, action: "device.release", subject: name, reason },
         details: { found: finding.code, serial: device.certificateSerial },
       });
       await stream.emit(tx, "device", name);
-      await stream.emit(tx, "alert", name);
       for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, name);
       tx.afterCommit(() => options.endSessions(name));
     });

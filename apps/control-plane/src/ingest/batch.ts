@@ -1,4 +1,5 @@
 import type { Device, HostWindowRow, SlotWindowRow, Transaction } from "@fairlead/store";
+import type { Alerts } from "../alerts/alerts.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import type { OpenDesiredStates } from "../devices/desired-states.ts";
 
@@ -8,7 +9,7 @@ export interface HandlerServices {
   readonly desired: Pick<OpenDesiredStates, "converge">;
   readonly hooks: () => readonly DeviceHooks[];
   readonly isConnected: (device: string) => boolean;
-  readonly createId: (prefix: string) => string;
+  readonly alerts: Pick<Alerts, "fire">;
 }
 
 /** The work of one transaction: rows gathered for one insert, devices read once. */

@@ -2,12 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import { noSightings, verifyChain, watchIdentity, type CloneFinding, type IdentitySighting } from "@fairlead/integrity";
 import type { Evidence } from "@fairlead/protocol";
 import type { Device } from "@fairlead/store";
+import { clonedAlert } from "../alerts/kinds.ts";
 import { announce, changeDevice, type Batch } from "./batch.ts";
 import type { Received } from "./parse-message.ts";
 import type { Position } from "./sequence.ts";
-
-/** Kind of the alert that an identity is used in two places. */
-export const clonedAlert = "identity-cloned";
 
 /** Takes the device out of rollouts; what was found stays until an operator has it enrolled with another key. */
 async function quarantine(batch: Batch, device: Device, finding: CloneFinding): Promise<void> {
@@ -16,11 +14,7 @@ async function quarantine(batch: Batch, device: Device, finding: CloneFinding): 
   const summary = `${finding.reason}: ${finding.evidence.join("; ")}`;
   if (device.lifecycle === "enrolled")
     await changeDevice(batch, name, { lifecycle: "quarantined", revision: device.revision + 1 });
-  const alertId = services.createId("alr");
-  await tx.alerts.add({
-    ...{ alertId, remediationId: null, device: name, kind: clonedAlert, state: "firing", summary },
-    ...{ firedAtMs: finding.foundAtMs, resolvedAtMs: null },
-  });
+  await services.alerts.fire(tx, { kind: clonedAlert, device: name, summary, remediationId: null });
   await services.audit.append(tx, {
     actor: "plane:integrity",
     action: "device.clone-detected",
@@ -28,7 +22,6 @@ async function quarantine(batch: Batch, device: Device, finding: CloneFinding): 
     reason: finding.reason,
     details: { code: finding.code, evidence: finding.evidence, before: device.lifecycle },
   });
-  await services.stream.emit(tx, "alert", alertId);
   await announce(batch, name);
 }
 
@@ -52,8 +45,8 @@ export function toChainSightings(device: Device, evidence: Evidence, atMs: numbe
   if (verdict.kind === "altered" || verdict.kind === "replay") return [];
   const { index, previous } = evidence;
   const link: IdentitySighting = { kind: "chain-link", index, previous, atMs };
-  // A chain that begins again at nothing has lost its past; it does not compete with it.
-  return verdict.kind === "fork" && !verdict.restarted ? [link, { kind: "chain-fork", replaced, atMs }] : [link];
+  // One that begins again at nothing has lost its past, and will not go on from it: whoever does has not lost it.
+  return verdict.kind === "fork" ? [link, { kind: "chain-fork", replaced, atMs }] : [link];
 }
 
 /** How the message differs from what is stored in its place; null when it does not, or when that is not known any more. */

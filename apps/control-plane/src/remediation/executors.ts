@@ -59,23 +59,11 @@ export const executors: Executors = {
   "record-outcome": inCaseOnly,
   "start-verifying": inCaseOnly,
   "fire-alert": async ({ device, alertKind, remediationId, reason }, { tx, ports }) => {
-    const alertId = ports.createId("alr");
-    const firedAtMs = ports.clock.nowMs();
-    const alert = { alertId, device, kind: alertKind, state: "firing", summary: reason, firedAtMs } as const;
-    await tx.alerts.add({ ...alert, remediationId, resolvedAtMs: null });
-    await ports.stream.emit(tx, "alert", alertId);
-    const data = { ...alert, summary: reason.slice(0, 1_000), remediationId };
-    await ports.announcements.announce(tx, { type: "alert.firing", subject: alertId, data });
+    await ports.alerts.fire(tx, { kind: alertKind, device, summary: reason, remediationId });
     return {};
   },
   "resolve-alert": async ({ remediationId }, { tx, ports }) => {
-    const resolvedAtMs = ports.clock.nowMs();
-    for (const { alertId, device, kind } of await tx.alerts.listFiringOf(remediationId)) {
-      const data = { alertId, device, kind, state: "resolved", resolvedAtMs, remediationId };
-      await ports.announcements.announce(tx, { type: "alert.resolved", subject: alertId, data });
-    }
-    await tx.alerts.resolveOf(remediationId, resolvedAtMs);
-    await ports.stream.emit(tx, "alert", remediationId);
+    for (const { alertId } of await tx.alerts.listFiring({ remediationId })) await ports.alerts.resolve(tx, alertId);
     return {};
   },
   "release-quarantine": async ({ device }, options) => {

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from "@fairlead/kernel";
 import type { RemediationConfig } from "@fairlead/remediation";
 import type { Store } from "@fairlead/store";
+import type { Alerts } from "../alerts/alerts.ts";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
 import type { Announcements, AuditLog, DesiredStates, StreamFeed } from "../context.ts";
 
@@ -13,6 +14,7 @@ export interface RemediationPorts {
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
   readonly announcements: Announcements;
+  readonly alerts: Pick<Alerts, "fire" | "resolve">;
   readonly commands: Pick<CommandOutbox, "issue">;
   readonly config: RemediationConfig;
   readonly createId: (prefix: string) => string;

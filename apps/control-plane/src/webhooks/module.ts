@@ -33,7 +33,7 @@ export function createWebhookModule(
   });
   const seal = openSecretSeal(context.dataFolder);
   const policy = { ...defaultDeliveryPolicy, giveUpMs: config.giveUpMs };
-  const record = createOutcomeRecorder({ ...context, outbox, policy, random: () => Math.random() });
+  const record = createOutcomeRecorder({ ...context, policy, random: () => Math.random() });
   const courier = createCourier({ ...context, egress, seal, record });
   outbox.onQueued(() => courier.wake());
   return {

@@ -1,17 +1,16 @@
 import type { Clock, Logger } from "@fairlead/kernel";
 import type { Store, Transaction, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
-import type { AuditLog, StreamFeed } from "../context.ts";
+import type { Alerts } from "../alerts/alerts.ts";
+import { disabledWebhookAlert } from "../alerts/kinds.ts";
+import type { AuditLog } from "../context.ts";
 import { decideDelivery, type DeliveryPolicy, type Outcome } from "./decide-delivery.ts";
-import type { WebhookOutbox } from "./outbox.ts";
 
 export interface RecordOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly audit: AuditLog;
-  readonly stream: StreamFeed;
-  readonly outbox: WebhookOutbox;
-  readonly createId: (prefix: string) => string;
+  readonly alerts: Pick<Alerts, "fire" | "resolve">;
   /** In [0, 1). */
   readonly random: () => number;
   readonly policy: DeliveryPolicy;
@@ -23,30 +22,22 @@ const actor = "plane:webhooks";
 async function disable(tx: Transaction, webhook: WebhookRow, options: RecordOptions & { readonly why: string }) {
   const { webhookId, url } = webhook;
   const nowMs = options.clock.nowMs();
-  const alertId = options.createId("alr");
   const host = new URL(url).host;
   const reason = `gave up after nothing was taken: ${options.why}`;
   const summary = `webhook ${webhookId} (${host}) is disabled: ${reason}`;
-  await tx.webhooks.update(webhookId, { state: "disabled", reason, alertId });
+  // First of all, so that it is not told of its own end.
+  await tx.webhooks.update(webhookId, { state: "disabled", reason });
   await tx.webhookDeliveries.discardPending(webhookId, { reason: "webhook_disabled", endedAtMs: nowMs });
-  const alert = { alertId, device: null, kind: "webhook-disabled", state: "firing", summary } as const;
-  await tx.alerts.add({ ...alert, remediationId: null, firedAtMs: nowMs, resolvedAtMs: null });
-  await options.stream.emit(tx, "alert", alertId);
+  const alert = { kind: disabledWebhookAlert, device: null, summary, remediationId: null };
+  await tx.webhooks.update(webhookId, { alertId: await options.alerts.fire(tx, alert) });
   await options.audit.append(tx, { actor, action: "webhook.disable", subject: webhookId, reason, details: { host } });
-  await options.outbox.announce(tx, { type: "alert.firing", subject: alertId, data: { ...alert, firedAtMs: nowMs } });
 }
 
 /** A test that was taken proves that the receiver is back. */
 async function enable(tx: Transaction, webhook: WebhookRow, options: RecordOptions): Promise<void> {
   const { webhookId, alertId } = webhook;
-  const nowMs = options.clock.nowMs();
   await tx.webhooks.update(webhookId, { state: "active", reason: null, alertId: null });
-  if (alertId !== null) {
-    await tx.alerts.resolve(alertId, nowMs);
-    await options.stream.emit(tx, "alert", alertId);
-    const data = { alertId, device: null, kind: "webhook-disabled", state: "resolved", resolvedAtMs: nowMs };
-    await options.outbox.announce(tx, { type: "alert.resolved", subject: alertId, data });
-  }
+  if (alertId !== null) await options.alerts.resolve(tx, alertId);
   const reason = "it took a test";
   await options.audit.append(tx, { actor, action: "webhook.enable", subject: webhookId, reason });
 }

@@ -10,6 +10,7 @@ import type {
 } from "@fairlead/protocol";
 import type { Repositories, Store, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
 import type { AuditLog } from "../context.ts";
+import type { Alerts } from "../alerts/alerts.ts";
 import type { WebhookOutbox } from "./outbox.ts";
 import type { SecretSeal } from "./secret-seal.ts";
 import { createWebhookSecret } from "./signature.ts";
@@ -25,6 +26,7 @@ export interface WebhookServiceOptions {
   readonly egress: Egress;
   readonly seal: SecretSeal;
   readonly outbox: WebhookOutbox;
+  readonly alerts: Pick<Alerts, "resolve">;
   readonly createId: (prefix: string) => string;
 }
 
@@ -103,7 +105,7 @@ export function createWebhookService(options: WebhookServiceOptions): WebhookSer
       store.transaction(async (tx) => {
         const { alertId, url, events, description } = await requireRow(tx, webhookId);
         await tx.webhooks.remove(webhookId);
-        if (alertId !== null) await tx.alerts.resolve(alertId, clock.nowMs());
+        if (alertId !== null) await options.alerts.resolve(tx, alertId);
         const details = { before: { origin: new URL(url).origin, events, description }, after: null };
         await audit.append(tx, { actor, action: "webhook.delete", subject: webhookId, reason: "asked for", details });
       }),

@@ -14,6 +14,8 @@ export interface ObservationsClient {
   listRemediations(options?: ListOptions): Promise<Remediation[]>;
   getRemediation(remediationId: string): Promise<Remediation>;
   listAlerts(options?: ListOptions): Promise<Alert[]>;
+  /** @throws ClientError `conflict` for an alert that ends with its cause */
+  resolveAlert(alertId: string, reason: string): Promise<Alert>;
   listAudit(options?: ListOptions): Promise<AuditEntry[]>;
   readAuditPage(options: ListOptions): Promise<Page<AuditEntry>>;
 }
@@ -24,6 +26,8 @@ export function createObservationsClient(transport: Transport): ObservationsClie
     listRemediations: (options) => readAll(transport, { path: ["remediations"], item: remediationSchema }, options),
     getRemediation: (id) => transport.read(remediationSchema, { method: "GET", path: ["remediations", id] }),
     listAlerts: (options) => readAll(transport, { path: ["alerts"], item: alertSchema }, options),
+    resolveAlert: (id, reason) =>
+      transport.read(alertSchema, { method: "POST", path: ["alerts", id, "resolve"], json: { reason } }),
     listAudit: (options) => readAll(transport, audit, options),
     readAuditPage: (options) => readPage(transport, audit, options),
   };

@@ -47,6 +47,9 @@ export const alertSchema = z.object({
   resolvedAtMs: timestampMsSchema.nullable(),
 });
 
+/** Why it is over, for the audit log. */
+export const resolveAlertRequestSchema = z.strictObject({ reason: z.string().min(1).max(256) });
+
 export type RemediationState = z.infer<typeof remediationStateSchema>;
 export type SymptomKind = z.infer<typeof symptomKindSchema>;
 export type Remediation = z.infer<typeof remediationSchema>;

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, inArray, lt, or } from "drizzle-orm";
+import { and, desc, eq, gte, inArray, isNull, lt, or } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import {
   alerts,
@@ -78,15 +78,21 @@ export function createRemediationRepository(db: Database): RemediationRepository
   };
 }
 
+export interface AlertQuery {
+  readonly kind?: string;
+  /** null: about no device. */
+  readonly device?: string | null;
+  readonly remediationId?: string;
+}
+
 export interface AlertRepository {
   get(alertId: string): Promise<AlertRow | undefined>;
   add(row: AlertRow): Promise<void>;
-  resolveOf(remediationId: string, resolvedAtMs: number): Promise<void>;
   /** Newest first, beginning after the first `offset`. */
   list(limit: number, offset?: number): Promise<AlertRow[]>;
-  resolveOfDevice(device: string, kind: string, resolvedAtMs: number): Promise<void>;
   resolve(alertId: string, resolvedAtMs: number): Promise<void>;
-  listFiringOf(remediationId: string): Promise<AlertRow[]>;
+  /** Those that fire and agree with every field that is given. */
+  listFiring(query: AlertQuery): Promise<AlertRow[]>;
 }
 
 export function createAlertRepository(db: Database): AlertRepository {
@@ -95,28 +101,23 @@ export function createAlertRepository(db: Database): AlertRepository {
     add: async (row) => {
       await db.insert(alerts).values(row);
     },
-    resolveOf: async (remediationId, resolvedAtMs) => {
-      await db
-        .update(alerts)
-        .set({ state: "resolved", resolvedAtMs })
-        .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing")));
-    },
     list: async (limit, offset = 0) =>
       await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit).offset(offset),
-    resolveOfDevice: async (device, kind, resolvedAtMs) => {
-      await db
-        .update(alerts)
-        .set({ state: "resolved", resolvedAtMs })
-        .where(and(eq(alerts.device, device), eq(alerts.kind, kind), eq(alerts.state, "firing")));
-    },
     resolve: async (alertId, resolvedAtMs) => {
       const firing = and(eq(alerts.alertId, alertId), eq(alerts.state, "firing"));
       await db.update(alerts).set({ state: "resolved", resolvedAtMs }).where(firing);
     },
-    listFiringOf: async (remediationId) =>
+    listFiring: async ({ kind, device, remediationId }) =>
       await db
         .select()
         .from(alerts)
-        .where(and(eq(alerts.remediationId, remediationId), eq(alerts.state, "firing"))),
+        .where(
+          and(
+            eq(alerts.state, "firing"),
+            kind === undefined ? undefined : eq(alerts.kind, kind),
+            device === undefined ? undefined : device === null ? isNull(alerts.device) : eq(alerts.device, device),
+            remediationId === undefined ? undefined : eq(alerts.remediationId, remediationId),
+          ),
+        ),
   };
 }

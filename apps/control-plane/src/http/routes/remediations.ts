@@ -1,14 +1,7 @@
-import {
-  alertSchema,
-  idSchema,
-  listQuerySchema,
-  remediationSchema,
-  toListSchema,
-  type Remediation,
-} from "@fairlead/protocol";
+import { idSchema, listQuerySchema, remediationSchema, toListSchema, type Remediation } from "@fairlead/protocol";
 import { CodedError } from "@fairlead/kernel";
 import type { RemediationCase } from "@fairlead/remediation";
-import type { AlertRow, Store } from "@fairlead/store";
+import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
@@ -51,20 +44,6 @@ export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
         const isThere = row !== undefined && (await createScopeView(store.read, scope).hasDevice(row.device));
         if (!isThere) throw new CodedError("not_found", `there is no remediation ${remediation}`);
         return { body: toRemediation(row.caseData) };
-      },
-    }),
-    defineRoute({
-      ...{ method: "GET", path: "/api/v1/alerts", permission: "read", reach: "narrowed" },
-      summary: "Alerts, newest first",
-      request: { query: listQuerySchema },
-      response: toListSchema(alertSchema),
-      handle: async ({ query, scope }) => {
-        const view = createScopeView(store.read, scope);
-        // An alert about no device is about the plane.
-        const isKept = async ({ device }: AlertRow) =>
-          device === null ? scope.kind === "fleet" : await view.hasDevice(device);
-        const rows = await listKept(query.limit, (limit, offset) => store.read.alerts.list(limit, offset), isKept);
-        return { body: { items: rows.map(({ remediationId: _case, ...alert }) => alert), nextCursor: null } };
       },
     }),
   ];

@@ -1,0 +1,46 @@
+import {
+  alertSchema,
+  idSchema,
+  listQuerySchema,
+  resolveAlertRequestSchema,
+  toListSchema,
+  type Alert,
+} from "@fairlead/protocol";
+import type { AlertRow, Store } from "@fairlead/store";
+import { z } from "zod";
+import type { createResolve } from "../../alerts/resolve.ts";
+import { createScopeView, listKept } from "../../authority/scope-view.ts";
+import { defineRoute, type AnyRoute } from "../route.ts";
+
+function toAlert({ remediationId: _case, ...alert }: AlertRow): Alert {
+  return alert;
+}
+
+export function createAlertRoutes(store: Store, resolve: ReturnType<typeof createResolve>): readonly AnyRoute[] {
+  return [
+    defineRoute({
+      ...{ method: "GET", path: "/api/v1/alerts", permission: "read", reach: "narrowed" },
+      summary: "Alerts, newest first",
+      request: { query: listQuerySchema },
+      response: toListSchema(alertSchema),
+      handle: async ({ query, scope }) => {
+        const view = createScopeView(store.read, scope);
+        // An alert about no device is about the plane.
+        const isKept = async ({ device }: AlertRow) =>
+          device === null ? scope.kind === "fleet" : await view.hasDevice(device);
+        const rows = await listKept(query.limit, (limit, offset) => store.read.alerts.list(limit, offset), isKept);
+        return { body: { items: rows.map(toAlert), nextCursor: null } };
+      },
+    }),
+    defineRoute({
+      ...{ method: "POST", path: "/api/v1/alerts/:alert/resolve", permission: "administer" },
+      summary: "End an alert that nothing but a person's word ends; every other kind ends with its cause.",
+      request: { params: z.strictObject({ alert: idSchema }), body: resolveAlertRequestSchema },
+      response: alertSchema,
+      errors: ["not_found", "conflict"],
+      handle: async ({ params: { alert }, body, actor }) => ({
+        body: toAlert(await resolve(alert, { reason: body.reason, actor })),
+      }),
+    }),
+  ];
+}
