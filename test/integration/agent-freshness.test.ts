@@ -18,6 +18,7 @@ describe("an agent that nobody tells what is newest", () => {
     agent.run();
     await plane.desire(device, [toSlot(plane, "1.1.0")]);
     await agent.waitForVersion("1.1.0");
+    expect(plane.births.at(-1)?.inventory).toMatchObject({ "trust.maxStaleServeMs": 1_000, "trust.onStale": "stop" });
     plane.trust.timestampLifeMs = 1_000;
     plane.trust.renew();
     const held = await agent.waitFor("it does not serve any more", () => agent.slot?.serving === false && agent.slot);

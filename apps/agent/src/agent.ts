@@ -232,7 +232,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       link.report();
     };
   const nowMs = () => time.nowMs();
-  const { admit, freshness } = await openTrust({
+  const { admit, freshness, policyFacts } = await openTrust({
     ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl, config: config.trust },
     ...{ agent: httpsAgent, mirrors, nowMs, random, emit, logger },
     onChange: () => slots.onHeld(),
@@ -291,7 +291,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       agentVersion,
       ...capabilities,
       memoryTotalBytes: memoryBytes,
-      inventory: identity.inventory,
+      inventory: { ...identity.inventory, ...policyFacts },
       epoch: outbox.epoch,
       lastSeq: outbox.lastSeq,
       generation: desired.generation,

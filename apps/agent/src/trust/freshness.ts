@@ -15,6 +15,11 @@ export interface Freshness {
   readonly held: string | null;
 }
 
+/** The policy under its names in the configuration, for the birth: the plane shows what each device would do. */
+export function toPolicyFacts({ maxStaleServeMs, onStale }: FreshnessPolicy): Record<string, string | number | null> {
+  return { "trust.maxStaleServeMs": maxStaleServeMs, "trust.onStale": onStale };
+}
+
 const dayMs = 86_400_000;
 const toDays = (ms: number): string => `${(ms / dayMs).toFixed(ms % dayMs === 0 ? 0 : 2)} days`;
 

@@ -1,6 +1,7 @@
 import type { Release } from "@fairlead/protocol";
 import type { AgentConfig } from "../config.ts";
 import type { Mirrors } from "../models/mirrors.ts";
+import { toPolicyFacts } from "./freshness.ts";
 import { FreshnessWatch, type FreshnessWatchOptions } from "./freshness-watch.ts";
 import { ReleaseAdmission, type AdmissionVerdict, type ReleaseAdmissionOptions } from "./release-admission.ts";
 
@@ -16,6 +17,8 @@ export interface AgentTrust {
   /** Does a publisher who may do so vouch for these releases, and is that said freshly? */
   readonly admit: (releases: readonly Release[]) => Promise<AdmissionVerdict>;
   readonly freshness: FreshnessWatch;
+  /** What the birth tells of the policy. */
+  readonly policyFacts: ReturnType<typeof toPolicyFacts>;
 }
 
 /** Who is asked before anything new is taken, and who watches for how long nobody could be asked. */
@@ -34,6 +37,7 @@ export async function openTrust(options: OpenTrustOptions): Promise<AgentTrust> 
   });
   return {
     freshness,
+    policyFacts: toPolicyFacts(policy),
     admit: async (releases) => {
       const verdict = await admission.admit(releases);
       await freshness.judge();

@@ -1,4 +1,5 @@
 import type {
+  Birth,
   DeviceDetail,
   DeviceSummary,
   ExponentialHistogramData,
@@ -9,6 +10,7 @@ import type {
 } from "@fairlead/protocol";
 import { toQuantile } from "@fairlead/telemetry";
 import type { ListView, Output } from "../../output/output.ts";
+import { toDurationText } from "../../parse-duration.ts";
 
 export const toLabelText = (labels: Labels): string =>
   Object.entries(labels)
@@ -67,6 +69,15 @@ function toKeyText({ assurance, endorsement }: DeviceDetail): string {
   }
 }
 
+/** What the device does by its own policy when nobody tells it any more what is newest. */
+export function toFreshnessText(inventory: Birth["inventory"] | undefined): string {
+  const limitMs = inventory?.["trust.maxStaleServeMs"];
+  if (limitMs === undefined) return "its policy is not known: the agent does not say it";
+  if (typeof limitMs !== "number") return "serves on for ever when nobody says what is newest";
+  const then = inventory?.["trust.onStale"] === "alarm" ? "serves on and says so" : "stops serving";
+  return `serves on for ${toDurationText(limitMs)} after the last statement of what is newest has ended, then ${then}`;
+}
+
 export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   const lines = [
     `device       ${detail.device}`,
@@ -78,6 +89,7 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     `certificate  ${detail.certificateNotAfterMs === null ? "none" : `valid until ${new Date(detail.certificateNotAfterMs).toISOString()}`}`,
     `key          ${toKeyText(detail)}`,
     `agent        ${detail.birth?.agentVersion ?? "not heard of yet"}`,
+    `freshness    ${toFreshnessText(detail.birth?.inventory)}`,
     `clock        ${detail.clockSkewMs === null ? "not compared yet" : `${detail.clockSkewMs} ms from the plane's`}`,
     `temperature  ${toCelsius(detail)}`,
     `inference    ${detail.reported?.inferenceEndpoint ?? "no endpoint reported"}`,
