@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callPlane } from "../support/call-plane.ts";
 import { OidcPlane } from "../support/oidc-plane.ts";
 import { eventually } from "../support/eventually.ts";
+import { publishDigitReader } from "../support/publish.ts";
 import { createProviderKey, type OidcProvider } from "../support/oidc-provider.ts";
 
-const site = new OidcPlane();
+const site = new OidcPlane(["--four-eyes"]);
 const { plane } = site;
 let provider: OidcProvider;
 
@@ -56,6 +57,24 @@ describe("a person whom the issuer signed in", () => {
     expect((await callPlane(plane, { ...change, token: watch })).body["code"]).toBe("forbidden");
     const both = await provider.sign({ ...admin, groups: ["fleet-watch", "fleet-admins"] });
     expect((await get(both, "/api/v1/tokens")).status).toBe(200);
+  });
+
+  it("A63 is the same person with a token that she made herself, and with one that was made for her", async () => {
+    await publishDigitReader(plane, "1.0.0");
+    const token = await provider.sign(admin);
+    const post = (path: string, as: string, json: object) =>
+      callPlane(plane, { method: "POST", path, token: as, json, from: "127.0.9.1" });
+    const spec = { slot: "reader", model: "digit-reader", version: "1.0.0", selector: "site=berlin" };
+    const stages = [{ name: "all", target: { kind: "percent", percent: 100 } }];
+    const { body } = await post("/api/v1/rollouts", token, { ...spec, stages });
+    const promote = (as: string) =>
+      post(`/api/v1/rollouts/${String(body["rolloutId"])}/actions`, as, { action: "promote" });
+    const own = await post("/api/v1/tokens", token, { role: "approver" });
+    const given = await plane.post("/api/v1/tokens", { role: "approver", person: `oidc:${provider.issuer}#ada` });
+    expect(own.body["person"]).toBe(given["person"]);
+    for (const as of [token, String(own.body["token"]), String(given["token"])])
+      expect((await promote(as)).body["code"]).toBe("forbidden");
+    expect((await promote(await provider.sign({ ...admin, sub: "bob" }))).status).toBe(200);
   });
 
   it("reaches the part of the fleet that the claims are mapped to", async () => {

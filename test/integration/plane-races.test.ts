@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RolloutStatus } from "@fairlead/protocol";
+import type { AuditEntry, RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callPlane, type PlaneAnswer } from "../support/call-plane.ts";
 import { eventually } from "../support/eventually.ts";
@@ -120,7 +120,11 @@ describe("A63 at the same moment", () => {
 });
 
 describe("A63 where a rollout needs four eyes", () => {
-  const person = async () => String((await careful.post("/api/v1/tokens", { role: "admin" }))["token"]);
+  let people = 0;
+  const tokenOf = async (person: string) =>
+    String((await careful.post("/api/v1/tokens", { role: "admin", person }))["token"]);
+  /** A token of somebody who has no other one. */
+  const person = () => tokenOf(`person-${(people += 1)}`);
 
   it("nobody approves or promotes what they created themselves, by their token or by its session", async () => {
     const own = await person();
@@ -138,6 +142,35 @@ describe("A63 where a rollout needs four eyes", () => {
     expect(slots).toEqual([]);
     // What makes less happen needs one person.
     expect(codes([await act(careful, id, { json: { action: "abort" }, token: own })])).toEqual(["200"]);
+  });
+
+  it("two tokens of one person are one person: however they were made, spelled, and whatever their roles", async () => {
+    const made = async (token: string, json: object) =>
+      String((await callPlane(careful, { method: "POST", path: "/api/v1/tokens", token, json })).body["token"]);
+    const ada = await tokenOf("ada");
+    const id = await create(careful, "twice", ada);
+    const others = [
+      await tokenOf("ada"),
+      await tokenOf("Ada"),
+      // What she makes without a word of whose it is, is hers, and so is what is made with that.
+      await made(ada, { role: "approver" }),
+      await made(await made(ada, { role: "admin" }), { role: "approver" }),
+    ];
+    for (const token of others)
+      expect(codes([await act(careful, id, { json: { action: "promote" }, token })])).toEqual(["403 forbidden"]);
+    expect(await stateOf(careful, id)).toBe("pending_approval");
+    const { items } = await careful.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=1000");
+    expect(items.filter(({ action, subject }) => action === "request.refuse" && subject.includes(id))).toHaveLength(4);
+    const bob = await tokenOf("bob");
+    expect(codes([await act(careful, id, { json: { action: "promote" }, token: bob })])).toEqual(["200"]);
+  });
+
+  it("whoever owns the machine is one person with every token that names nobody", async () => {
+    const id = await create(careful, "owned");
+    const unnamed = String((await careful.post("/api/v1/tokens", { role: "approver" }))["token"]);
+    expect(codes([await act(careful, id, { json: { action: "promote" }, token: unnamed })])).toEqual(["403 forbidden"]);
+    const blank = await careful.post("/api/v1/tokens", { role: "approver", person: "ada " });
+    expect([blank.status, blank["code"]]).toEqual([422, "validation_failed"]);
   });
 
   it("another one approves it, once, and it begins", async () => {

@@ -79,7 +79,7 @@ beforeAll(async () => {
     ["eve", "admin"],
   ] as const) {
     const made = await runCliJson<{ token: string }>(
-      ["tokens", "create", "--role", role, "--description", name],
+      ["tokens", "create", "--role", role, "--person", name, "--description", name],
       harness.plane.cliEnv,
     );
     tokens.set(name, { ...harness.plane.cliEnv, FAIRLEAD_TOKEN: made.token });
@@ -114,6 +114,13 @@ describe("a version that failed for cause", () => {
     // Who accepts it may approve, and still cannot roll it out alone.
     expect(await accept("eve")).toMatchObject({ code: 0 });
     expect(await as("eve", ...rollout("1.1.0"))).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining("cannot be the one who rolls it out"),
+    });
+    // Another token of hers is no other person.
+    const spare = await runCliJson<{ token: string }>(["tokens", "create", "--role", "admin"], tokens.get("eve") ?? {});
+    tokens.set("eve again", { ...harness.plane.cliEnv, FAIRLEAD_TOKEN: spare.token });
+    expect(await as("eve again", ...rollout("1.1.0"))).toMatchObject({
       code: 5,
       stderr: expect.stringContaining("cannot be the one who rolls it out"),
     });

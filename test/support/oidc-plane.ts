@@ -8,8 +8,12 @@ import { seedFleet } from "./seed-fleet.ts";
 /** A plane whose people sign in at a provider of the test's own, with a fleet at two sites. */
 export class OidcPlane implements AsyncDisposable {
   readonly dir = mkdtempSync(join(tmpdir(), "oidc-"));
-  readonly plane = new TestPlane({ dir: this.dir, args: ["--oidc", join(this.dir, "oidc.yaml")] });
+  readonly plane: TestPlane;
   #provider: OidcProvider | undefined;
+
+  constructor(args: readonly string[] = []) {
+    this.plane = new TestPlane({ dir: this.dir, args: ["--oidc", join(this.dir, "oidc.yaml"), ...args] });
+  }
 
   get provider(): OidcProvider {
     if (this.#provider === undefined) throw new Error("the provider was not started");

@@ -1,4 +1,5 @@
 import type { Store } from "@fairlead/store";
+import { machineOwner } from "./person.ts";
 import { createToken, toTokenHash } from "./tokens.ts";
 
 export interface AdminTokenOptions {
@@ -28,6 +29,7 @@ export async function ensureAdminToken(options: AdminTokenOptions): Promise<void
       expiresAtMs: null,
       revokedAtMs: null,
       selector: null,
+      person: machineOwner,
     });
     await options.print(token);
   });

@@ -2,6 +2,7 @@ import { CodedError } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import { isForCause, isTouched, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { KnownBadVersionRow, Repositories, Transaction } from "@fairlead/store";
+import { areTwoPeople, findPerson } from "../authority/person.ts";
 import type { RolloutPorts } from "./ports.ts";
 
 const dayMs = 86_400_000;
@@ -28,10 +29,15 @@ export async function noteVerdict(
   });
 }
 
-/** Accepted in time, by somebody else than who asks now. */
-function isAccepted({ acceptedBy, acceptedAtMs }: KnownBadVersionRow, { actor, nowMs }: Asker): boolean {
-  if (acceptedBy === null || acceptedAtMs === null || acceptedBy === actor) return false;
-  return nowMs - acceptedAtMs <= acceptanceLifeMs;
+/** Whether it was accepted in time, and by somebody else than who asks now. */
+async function judgeAcceptance(
+  from: Repositories,
+  { acceptedBy, acceptedAtMs }: KnownBadVersionRow,
+  { actor, nowMs }: Asker,
+): Promise<"accepted" | "own" | "none"> {
+  if (acceptedBy === null || acceptedAtMs === null) return "none";
+  if (!areTwoPeople(await findPerson(from, acceptedBy), await findPerson(from, actor))) return "own";
+  return nowMs - acceptedAtMs <= acceptanceLifeMs ? "accepted" : "none";
 }
 
 /** @throws CodedError `release_known_bad` */
@@ -41,9 +47,11 @@ export async function requireNotKnownBad(
   asker: Asker,
 ): Promise<void> {
   const verdict = await from.knownBad.get(model, version);
-  if (verdict === undefined || isAccepted(verdict, asker)) return;
-  const { code, reason, rolloutId, judgedAtMs, acceptedBy } = verdict;
-  const own = acceptedBy === asker.actor ? "; who accepts it cannot be the one who rolls it out" : "";
+  if (verdict === undefined) return;
+  const acceptance = await judgeAcceptance(from, verdict, asker);
+  if (acceptance === "accepted") return;
+  const { code, reason, rolloutId, judgedAtMs } = verdict;
+  const own = acceptance === "own" ? "; who accepts it cannot be the one who rolls it out" : "";
   throw new CodedError<HttpErrorCode>(
     "release_known_bad",
     `${model} ${version} failed in rollout ${rolloutId}: ${reason}${own}`.slice(0, 500),

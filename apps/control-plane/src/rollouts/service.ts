@@ -10,6 +10,7 @@ import {
 } from "@fairlead/protocol";
 import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
+import { areTwoPeople, findPerson } from "../authority/person.ts";
 import { narrowSelector, type Scope } from "../authority/scope.ts";
 import { createScopeView, listKept } from "../authority/scope-view.ts";
 import { announceRollout } from "./announce.ts";
@@ -89,12 +90,17 @@ async function requireVouched(ports: RolloutPorts, tx: Transaction, release: Rel
 
 const begun: readonly RolloutState[] = ["running", "paused"];
 
-/** @throws CodedError `transition_refused` · `forbidden` */
-function requirePromotable(row: RolloutRow, { actor, stage, ifMatch }: ActOptions, fourEyes: boolean): void {
-  if (fourEyes && row.createdBy === actor)
-    throw new CodedError<HttpErrorCode>("forbidden", "whoever creates a rollout does not approve or promote it", {
-      hint: "ask somebody else; you may pause or abort it",
-    });
+/** Another token of the same person is no second person. @throws CodedError `forbidden` */
+async function requireSecondPerson(tx: Transaction, { createdBy }: RolloutRow, actor: string): Promise<void> {
+  if (areTwoPeople(await findPerson(tx, createdBy), await findPerson(tx, actor))) return;
+  throw new CodedError<HttpErrorCode>("forbidden", "whoever creates a rollout does not approve or promote it", {
+    hint: "ask somebody else; you may pause or abort it; a token names whose it is: fairlead tokens create --person NAME",
+    details: { actor },
+  });
+}
+
+/** @throws CodedError `transition_refused` */
+function requirePromotable(row: RolloutRow, { stage, ifMatch }: ActOptions): void {
   if (begun.includes(row.state) && stage === undefined && ifMatch === null)
     throw new CodedError<HttpErrorCode>("transition_refused", "a promotion must say which stage it is meant for", {
       hint: "send the stage's name, or the entity tag that you saw",
@@ -153,7 +159,10 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         if (action === "resume" || action === "promote" || action === "retry")
           await requireVouched(ports, tx, await tx.releases.get(row.record.releaseId));
         if (action === "undo" || action === "abort") await requireGoodWayBack(tx, row.record, { actor, nowMs });
-        if (action === "promote") requirePromotable(row, request, ports.fourEyes);
+        if (action === "promote") {
+          if (ports.fourEyes) await requireSecondPerson(tx, row, actor);
+          requirePromotable(row, request);
+        }
         const record = applyRolloutAction(row.record, { action, actor, reason, stage }, nowMs);
         // While it waited for approval, another one may have begun.
         if (row.state === "pending_approval" && record.state === "ready") await assertNoOverlap(tx, row.record.spec);

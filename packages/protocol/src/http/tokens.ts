@@ -8,10 +8,17 @@ export const roleSchema = z.enum(["viewer", "operator", "publisher", "approver",
 /** The part of the fleet that a token reaches: null is all of it, and an empty selector, which would be too, is refused. */
 const scopeSelectorSchema = selectorSchema.refine((text) => text.trim() !== "", "name a part of the fleet").nullable();
 
+/** Who has a token: a name, or `oidc:<issuer>#<subject>` for somebody whom the issuer knows. Shown as it is, so no blanks. */
+export const personSchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,512}$/u, "a name of visible ASCII characters without blanks");
+
 export const createApiTokenRequestSchema = z
   .strictObject({
     role: roleSchema,
     selector: scopeSelectorSchema.default(null),
+    /** Left out: whoever makes it has it too, so it is no second person's. */
+    person: personSchema.optional(),
     description: z.string().max(200).default(""),
     ttlMs: z
       .int()
@@ -29,12 +36,14 @@ export const createApiTokenResponseSchema = z.object({
   token: z.string(),
   role: roleSchema,
   selector: z.string().nullable(),
+  person: z.string(),
   expiresAtMs: timestampMsSchema,
 });
 export const apiTokenSchema = z.object({
   tokenId: idSchema,
   role: roleSchema,
   selector: z.string().nullable(),
+  person: z.string(),
   description: z.string(),
   createdAtMs: timestampMsSchema,
   expiresAtMs: timestampMsSchema.nullable(),

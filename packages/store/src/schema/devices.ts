@@ -136,5 +136,7 @@ export const adminTokens = defineTable("admin_tokens", (column) => ({
   revokedAtMs: column.timeMs(),
   /** The part of the fleet that it reaches; null: all of it. */
   selector: column.text(),
+  /** Who has it; `owner`: whoever owns the plane's machine. */
+  person: column.text().notNull(),
 }));
 export type AdminToken = typeof adminTokens.$inferSelect;

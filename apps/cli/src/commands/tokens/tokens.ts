@@ -20,6 +20,10 @@ export const createApiToken: Command = {
       flags: "--selector <selector>",
       description: "the part of the fleet that it reaches: site=berlin,!canary; without one, all of it",
     },
+    {
+      flags: "--person <name>",
+      description: "whose it is, where two people are asked for; without one, yours",
+    },
     { flags: "--description <text>", description: "who has it and what for", default: "" },
     { flags: "--ttl <duration>", description: "how long it is valid", default: "90d" },
   ],
@@ -27,6 +31,7 @@ export const createApiToken: Command = {
     const parsed = createApiTokenRequestSchema.safeParse({
       role: input.required("role"),
       selector: input.text("selector") ?? null,
+      ...(input.text("person") === undefined ? {} : { person: input.text("person") }),
       description: input.required("description"),
       ttlMs: parseDuration(input.required("ttl")),
     });
@@ -56,6 +61,7 @@ export const listApiTokens: Command = {
         { title: "TOKEN", cell: (token) => token.tokenId },
         { title: "ROLE", cell: (token) => token.role },
         { title: "REACH", cell: (token) => token.selector ?? "fleet" },
+        { title: "PERSON", cell: (token) => token.person },
         { title: "STATE", cell: toState },
         { title: "CREATED", cell: (token) => out.toAge(token.createdAtMs) },
         { title: "DESCRIPTION", cell: (token) => token.description },

@@ -10,6 +10,7 @@ import {
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
+import { findPerson } from "../../authority/person.ts";
 import { createToken, toTokenHash } from "../../authority/tokens.ts";
 import type { AuditLog } from "../../context.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
@@ -35,27 +36,31 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
       response: createApiTokenResponseSchema,
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body: { role, selector, description, ttlMs }, actor }) => {
+      handle: async ({ body: { role, selector, description, ttlMs, person: named }, actor }) => {
         const token = createToken("fla", options.fingerprint);
         const tokenId = options.createId("adm");
         const createdAtMs = clock.nowMs();
         const expiresAtMs = createdAtMs + ttlMs;
-        await store.transaction(async (tx) => {
+        const person = await store.transaction(async (tx) => {
+          const has = named ?? (await findPerson(tx, actor));
+          if (has === undefined) throw new CodedError<HttpErrorCode>("unauthenticated", "the token is not valid here");
           const row = {
             tokenId,
             hash: toTokenHash(token),
             description,
             role,
             selector,
+            person: has,
             createdAtMs,
             expiresAtMs,
             revokedAtMs: null,
           };
           await tx.adminTokens.add(row);
-          const details = { before: null, after: { role, selector, description, expiresAtMs } };
+          const details = { before: null, after: { role, selector, person: has, description, expiresAtMs } };
           await audit.append(tx, { actor, action: "token.create", subject: tokenId, reason: "asked for", details });
+          return has;
         });
-        return { status: 201, body: { tokenId, token, role, selector, expiresAtMs } };
+        return { status: 201, body: { tokenId, token, role, selector, person, expiresAtMs } };
       },
     }),
     defineRoute({
