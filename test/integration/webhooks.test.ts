@@ -1,7 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { RequestListener } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, CreateWebhookResponse, Webhook, WebhookDetail } from "@fairlead/protocol";
@@ -11,48 +9,17 @@ import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { readRssBytes } from "../support/rss.ts";
 import { publishDigitReader } from "../support/publish.ts";
+import { isGenuine, WebhookReceivers } from "../support/webhook-receiver.ts";
 import { enrol, startPlane } from "./plane-harness.ts";
 
 const root = mkdtempSync(join(tmpdir(), "webhooks-"));
 /** What an operator writes who has receivers in networks of their own. */
 const listed = ["--webhook-networks", "127.0.0.1/32", "--webhook-plain-http", "--webhook-give-up", "600"];
 const plane = new TestPlane({ dir: join(root, "plane"), args: listed });
-const servers: Server[] = [];
+const receivers = new WebhookReceivers();
 
-interface Received {
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/in`;
-}
-
-/** Keeps what it gets and answers with the statuses in their order, the last one for ever. */
-async function receive(...statuses: number[]) {
-  const received: Received[] = [];
-  const url = await serve((request, response) => {
-    void request.toArray().then((chunks) => {
-      received.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
-      response.writeHead(statuses[Math.min(received.length, statuses.length) - 1] ?? 204).end();
-    });
-  });
-  return { url, received };
-}
-
-/** As a receiver does it that has never seen Fairlead: Standard Webhooks 1.0. */
-function isGenuine(secret: string, { headers, body }: Received): boolean {
-  const signed = [headers["webhook-id"], headers["webhook-timestamp"], body].join(".");
-  const expected = createHmac("sha256", Buffer.from(secret.slice("whsec_".length), "base64"))
-    .update(signed)
-    .digest();
-  const given = Buffer.from(String(headers["webhook-signature"]).replace("v1,", ""), "base64");
-  const isYoung = Math.abs(Date.now() / 1_000 - Number(headers["webhook-timestamp"])) < 300;
-  return isYoung && given.length === expected.length && timingSafeEqual(given, expected);
-}
+const serve = async (listener: RequestListener) => `http://127.0.0.1:${await receivers.listen(listener)}/in`;
+const receive = (...statuses: number[]) => receivers.receive(statuses);
 
 const create = (url: string, ...more: string[]) =>
   runCliJson<CreateWebhookResponse>(["webhooks", "create", url, ...more], plane.cliEnv);
@@ -66,10 +33,7 @@ const remove = (id: string) => runCli(["webhooks", "delete", id, "--yes"], plane
 beforeAll(() => plane.start());
 afterAll(async () => {
   await plane[Symbol.asyncDispose]();
-  for (const server of servers) {
-    server.closeAllConnections();
-    server.close();
-  }
+  receivers[Symbol.dispose]();
   rmSync(root, { recursive: true, force: true });
 });
 
