@@ -8,6 +8,9 @@ export interface StartOptions {
   readonly entry: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Command with which the process is started and which then becomes it: `prlimit --core=unlimited`. */
+  readonly through?: readonly string[];
+  readonly cwd?: string;
   /** Everything that the process prints is appended here. */
   readonly logFile?: string;
 }
@@ -21,7 +24,12 @@ export class OwnedProcess implements AsyncDisposable {
   constructor(options: StartOptions) {
     this.name = options.name;
     const root = new URL("../../", import.meta.url);
-    this.child = spawn(process.execPath, [new URL(options.entry, root).pathname, ...options.args], {
+    const [command = "", ...args] = [
+      ...(options.through ?? []),
+      ...[process.execPath, new URL(options.entry, root).pathname, ...options.args],
+    ];
+    this.child = spawn(command, args, {
+      cwd: options.cwd,
       env: { ...process.env, NO_COLOR: "1", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -1,4 +1,4 @@
-import { toErrorMessage, type LogFields, type Logger } from "@fairlead/kernel";
+import { toErrorMessage, withoutSecrets, type LogFields, type Logger } from "@fairlead/kernel";
 
 const levels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof levels)[number];
@@ -18,6 +18,7 @@ function toPlain(value: unknown): unknown {
 /** One line per message. Written here and not by a library: a logger must not be the largest thing in the supervisor. */
 export function createLogger(options: LogOptions, context: LogFields = {}): Logger {
   const lowest = levels.indexOf(options.level);
+  const write = (line: string): void => options.write(withoutSecrets(line));
   const log =
     (level: LogLevel) =>
     (message: string, fields: LogFields = {}) => {
@@ -26,8 +27,8 @@ export function createLogger(options: LogOptions, context: LogFields = {}): Logg
       const all = Object.entries({ ...context, ...fields }).map(([key, value]) => [key, toPlain(value)] as const);
       if (options.pretty) {
         const text = all.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join(" ");
-        options.write(`${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${message} ${text}\n`);
-      } else options.write(`${JSON.stringify({ time, level, message, ...Object.fromEntries(all) })}\n`);
+        write(`${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${message} ${text}\n`);
+      } else write(`${JSON.stringify({ time, level, message, ...Object.fromEntries(all) })}\n`);
     };
   return {
     debug: log("debug"),

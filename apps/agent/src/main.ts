@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { CodedError, keepMemoryOutOfCoreFiles, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
+import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -121,11 +122,16 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+keepMemoryOutOfCoreFiles(writeFileSync);
+const args = process.argv.slice(2);
+// Arguments may hold a token: in the process list this stands in their place.
+if (args.includes("enrol")) process.title = "fairlead-agent enrol";
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = await main(args);
 } catch (error) {
   const hint = error instanceof CodedError && error.hint !== undefined ? `\n  → ${error.hint}` : "";
-  process.stderr.write(`fairlead-agent: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})${hint}\n`);
+  const message = `fairlead-agent: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})${hint}\n`;
+  process.stderr.write(withoutSecrets(message));
   const code = toErrorCode(error) ?? "";
   process.exitCode = code === "usage" || code.startsWith("ERR_PARSE_ARGS") ? 2 : 1;
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { keepMemoryOutOfCoreFiles } from "@fairlead/kernel";
 import { run } from "./run.ts";
 
+keepMemoryOutOfCoreFiles(writeFileSync);
 const interrupt = new AbortController();
 // The first interrupt ends what waits; the second ends the process as usual.
 process.once("SIGINT", () => interrupt.abort());

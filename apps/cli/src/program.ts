@@ -1,8 +1,10 @@
+import { withoutSecrets } from "@fairlead/kernel";
 import { Argument, Command as Program, Option } from "commander";
 import type { Command, GlobalOptions, Input, OptionSpec } from "./command.ts";
 import { toCompletionScript, toCompletionTree } from "./completion.ts";
 import { createInput } from "./input.ts";
 import { formats, type Streams } from "./output/output.ts";
+import { sanitizeLines } from "./output/sanitize.ts";
 
 const nounSummaries: Readonly<Record<string, string>> = {
   devices: "Devices: health, labels, approval",
@@ -102,7 +104,11 @@ export function createProgram(options: {
     .description("Rolls models out to edge devices, watches how they behave and keeps them honest.")
     .version(options.version, "-V, --cli-version", "version of this command")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => streams.out.write(text), writeErr: (text) => streams.err.write(text) })
+    .configureOutput({
+      writeOut: (text) => streams.out.write(text),
+      // It repeats what it did not understand, and that may be a token.
+      writeErr: (text) => streams.err.write(sanitizeLines(withoutSecrets(text))),
+    })
     .showSuggestionAfterError()
     .addHelpText(
       "after",

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { createClient, type Client } from "@fairlead/client";
-import { hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { hasErrorCode, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
 import { CommanderError } from "commander";
 import type { CommandContext, GlobalOptions } from "./command.ts";
 import { commands } from "./commands/index.ts";
@@ -102,7 +102,7 @@ export function toErrorText(error: unknown): string {
         lines.push(`  ${field.path}: ${field.message}`);
     if ("hint" in error && typeof error.hint === "string") lines.push(`hint: ${error.hint}`);
   }
-  return sanitizeLines(lines.join("\n"));
+  return sanitizeLines(withoutSecrets(lines.join("\n")));
 }
 
 /** Runs one command line and answers its exit code. Never throws. */

@@ -1,4 +1,4 @@
-import type { Logger } from "@fairlead/kernel";
+import { withoutSecrets, type Logger } from "@fairlead/kernel";
 import { destination, pino, type Logger as Pino } from "pino";
 
 function wrap(logger: Pino): Logger {
@@ -11,7 +11,9 @@ function wrap(logger: Pino): Logger {
   };
 }
 
-/** JSON lines on standard error; standard output is for what the operator must read. */
+/** JSON lines on standard error, without secrets wherever one got into; standard output is for what the operator must read. */
 export function createLogger(level: "debug" | "info" | "warn" | "error" | "silent"): Logger {
-  return wrap(pino({ level, base: null }, destination({ dest: 2, sync: true })));
+  return wrap(
+    pino({ level, base: null, hooks: { streamWrite: withoutSecrets } }, destination({ dest: 2, sync: true })),
+  );
 }

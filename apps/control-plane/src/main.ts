@@ -1,4 +1,5 @@
-import { toErrorCode, toErrorMessage, type Clock } from "@fairlead/kernel";
+import { writeFileSync } from "node:fs";
+import { keepMemoryOutOfCoreFiles, toErrorCode, toErrorMessage, withoutSecrets, type Clock } from "@fairlead/kernel";
 import { ensureAdminToken } from "./authority/admin-token.ts";
 import { parseConfig, usage } from "./config.ts";
 import { createId } from "./create-id.ts";
@@ -54,12 +55,13 @@ async function run(): Promise<void> {
 function fail(error: unknown): never {
   const hint = typeof error === "object" && error !== null && "hint" in error ? error.hint : undefined;
   const code = toErrorCode(error);
-  process.stderr.write(`error: ${toErrorMessage(error)}${code === undefined ? "" : ` (${code})`}\n`);
+  process.stderr.write(`error: ${withoutSecrets(toErrorMessage(error))}${code === undefined ? "" : ` (${code})`}\n`);
   if (typeof hint === "string") process.stderr.write(`hint: ${hint}\n`);
-  if (code === undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (code === undefined && error instanceof Error) process.stderr.write(`${withoutSecrets(error.stack ?? "")}\n`);
   process.exit(1);
 }
 
+keepMemoryOutOfCoreFiles(writeFileSync);
 // A state that nobody foresaw is not served from: the process ends, and a restart plans anew from disk.
 process.on("unhandledRejection", fail);
 process.on("uncaughtException", fail);

@@ -1,7 +1,6 @@
-import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { CodedError, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
 import { httpStatusByCode, isHttpErrorCode } from "@fairlead/protocol";
 import type { NoteRefusal } from "../../audit/refusal-audit.ts";
-import { withoutTokens } from "../../authority/tokens.ts";
 
 export interface Refused {
   readonly actor: string;
@@ -29,9 +28,9 @@ export function createRefusalLog(note: NoteRefusal) {
     await note(refused.from, {
       actor: typeof named === "string" ? named : refused.actor,
       action: "request.refuse",
-      subject: withoutTokens(`${refused.method} ${refused.path}`),
+      subject: withoutSecrets(`${refused.method} ${refused.path}`),
       reason: code,
-      details: { message: withoutTokens(toErrorMessage(error)).slice(0, 500), ...toPlace(known) },
+      details: { message: withoutSecrets(toErrorMessage(error)).slice(0, 500), ...toPlace(known) },
     });
   };
 }
