@@ -38,6 +38,54 @@ describe("what the plane's broker refuses", () => {
     });
   });
 
+  it("A26 A27 A28 lets a device write, leave behind and hear nothing that is another's or the broker's own", async () => {
+    const [identity, victim] = [await enrol(harness, "mallory"), await enrol(harness, "alice")];
+    await using alice = await RawDevice.connect(harness, victim);
+    await alice.birth();
+    const { tenant } = harness.plane;
+    const forged = JSON.stringify({ forged: true });
+    const up = (channel: "status" | "birth" | "telemetry", device = "alice") =>
+      toTopic({ kind: "up", tenant, device, channel });
+    const down = toTopic({ kind: "down", tenant, device: "alice", channel: "desired" });
+    const writes = [
+      ...[up("telemetry"), up("status"), down, toTopic({ kind: "host", tenant }), "$SYS/x", "$share/g/x"].flatMap(
+        (topic) => [
+          { topic, retain: false },
+          { topic, retain: true },
+        ],
+      ),
+      // Its own, but nothing that may stay when it is gone.
+      { topic: up("telemetry", "mallory"), retain: true },
+    ];
+    for (const { topic, retain } of writes) {
+      await using device = await RawDevice.connect(harness, identity);
+      const ended = new Promise<void>((resolve) => device.client.once("close", () => resolve()));
+      device.client.on("error", () => undefined).publish(topic, forged, { qos: 1, retain });
+      await ended;
+    }
+    const wills = [up("status"), down, "$SYS/x", up("telemetry", "mallory")];
+    for (const topic of wills) {
+      const { key, cert } = identity;
+      const will = { topic, payload: Buffer.from(forged), qos: 1 as const, retain: true };
+      const options = { ca: harness.ca, key, cert, clientId: "mallory", reconnectPeriod: 0, will };
+      await expect(connectAsync(harness.plane.mqttUrl, options, false), topic).rejects.toThrow(/authorized/iu);
+    }
+    await using device = await RawDevice.connect(harness, identity);
+    const filters = ["#", "+/+/#", "$SYS/#", "$share/g/#", down, down.replace("alice", "+"), up("status")];
+    for (const filter of filters) await expect(device.client.subscribeAsync(filter), filter).rejects.toThrow(/./u);
+    // What the plane says to her stays hers, and nothing that was forged lies anywhere.
+    await using again = await RawDevice.connect(harness, victim, 2);
+    await again.birth({ session: 2 });
+    expect([...alice.received, ...again.received, ...device.received].filter(({ body }) => "forged" in body)).toEqual(
+      [],
+    );
+    await eventually("she is online", async () => (await harness.plane.device("alice")).online);
+    expect((await harness.plane.device("alice")).telemetry.deadLetters).toBe(0);
+    expect(device.received.filter(({ topic }) => topic.includes("alice"))).toEqual([]);
+    const told = (await refusals()).filter(({ actor }) => actor === "device:mallory").length;
+    expect(told).toBe(writes.length + wills.length + filters.length);
+  });
+
   it("A58 bounds the entries of one address, through both doors together", async () => {
     const port = Number(new URL(harness.plane.mqttUrl).port);
     for (let count = 0; count < 100; count += 1) {

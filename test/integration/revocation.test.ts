@@ -1,9 +1,10 @@
-import { webcrypto } from "node:crypto";
+import { createHash, webcrypto } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { request, type RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { createTestAuthority } from "@fairlead/bus/testing";
+import type { AuditEntry } from "@fairlead/protocol";
 import { mlpModel } from "@fairlead/inference/testing";
 import {
   ExtendedKeyUsage,
@@ -13,6 +14,7 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import Database from "better-sqlite3";
 import { connect, type IClientOptions } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runCliJson } from "../support/cli.ts";
@@ -92,6 +94,34 @@ describe("A33 who a device is", () => {
     await tryMqtt(b, "a33-a");
     await tryMqtt(foreign, "a33-a");
     expect(session.client.connected).toBe(true);
+  });
+
+  it("A33 needs its time too: one that the plane holds for the device's own is refused before it begins and after its end", async () => {
+    await enrol(harness, "a33-d");
+    const database = new Database(join(harness.dir, "data", "plane.db"));
+    const adopt = async (nowMs: number): Promise<Shown> => {
+      const own = await issueAt("a33-d", nowMs);
+      const digest = createHash("sha256").update(new Uint8Array(new X509Certificate(own.cert).rawData));
+      database
+        .prepare("UPDATE devices SET certificateFingerprint = ? WHERE device = 'a33-d'")
+        .run(`sha256:${digest.digest("hex")}`);
+      return own;
+    };
+    const why = async (reason: RegExp): Promise<boolean> => {
+      const { items } = await harness.plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=100");
+      return items.some((entry) => entry.action === "broker.refuse" && reason.test(entry.reason));
+    };
+    const refused = expect.stringContaining("refused");
+    const over = await adopt(Date.now() - 10 * dayMs);
+    expect([await tryMqtt(over, "a33-d"), await tryHttp(over)]).toEqual([refused, 401]);
+    await eventually("the reason is told", () => why(/CERT_HAS_EXPIRED/u));
+    const early = await adopt(Date.now() + 10 * dayMs);
+    expect([await tryMqtt(early, "a33-d"), await tryHttp(early)]).toEqual([refused, 401]);
+    await eventually("the reason is told", () => why(/CERT_NOT_YET_VALID/u));
+    // Only its time was wrong.
+    const good = await adopt(Date.now() - dayMs / 2);
+    expect([await tryMqtt(good, "a33-d"), await tryHttp(good)]).toEqual(["admitted", 200]);
+    database.close();
   });
 
   it("A33 counts no more when it is revoked: session and download end within two seconds", async () => {
