@@ -1,3 +1,4 @@
+export { toAddressBlock } from "./address-block.ts";
 export { assertNever } from "./assert-never.ts";
 export { toBackoffDelayMs, type BackoffPolicy } from "./backoff.ts";
 export type { Clock } from "./clock.ts";

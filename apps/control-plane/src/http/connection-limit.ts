@@ -1,3 +1,4 @@
+import { toAddressBlock } from "@fairlead/kernel";
 import type { Socket } from "node:net";
 
 export interface ConnectionLimitOptions {
@@ -12,16 +13,17 @@ export function createConnectionLimit({ maxPerAddress, isExempt }: ConnectionLim
   return (socket) => {
     const address = socket.remoteAddress ?? "";
     if (isExempt(address)) return;
-    const before = open.get(address) ?? 0;
+    const block = toAddressBlock(address);
+    const before = open.get(block) ?? 0;
     if (before >= maxPerAddress) {
       socket.destroy();
       return;
     }
-    open.set(address, before + 1);
+    open.set(block, before + 1);
     socket.once("close", () => {
-      const now = (open.get(address) ?? 1) - 1;
-      if (now > 0) open.set(address, now);
-      else open.delete(address);
+      const now = (open.get(block) ?? 1) - 1;
+      if (now > 0) open.set(block, now);
+      else open.delete(block);
     });
   };
 }

@@ -1,3 +1,5 @@
+import { toAddressBlock } from "@fairlead/kernel";
+
 export interface AddressCap {
   /** A function that gives the place back, or undefined when the address, or everybody together, has all that there is. */
   take(address: string): (() => void) | undefined;
@@ -12,18 +14,19 @@ export function createAddressCap(options: { readonly inAll: number; readonly per
       return taken;
     },
     take(address) {
-      const count = counts.get(address) ?? 0;
+      const block = toAddressBlock(address);
+      const count = counts.get(block) ?? 0;
       if (count >= options.perAddress || taken >= options.inAll) return undefined;
-      counts.set(address, count + 1);
+      counts.set(block, count + 1);
       taken += 1;
       let released = false;
       return () => {
         if (released) return;
         released = true;
         taken -= 1;
-        const left = (counts.get(address) ?? 1) - 1;
-        if (left === 0) counts.delete(address);
-        else counts.set(address, left);
+        const left = (counts.get(block) ?? 1) - 1;
+        if (left === 0) counts.delete(block);
+        else counts.set(block, left);
       };
     },
   };

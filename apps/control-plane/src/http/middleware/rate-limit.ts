@@ -1,4 +1,4 @@
-import { CodedError, type Clock } from "@fairlead/kernel";
+import { CodedError, toAddressBlock, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 
 export interface RateLimit {
@@ -14,19 +14,20 @@ interface Bucket {
 }
 const maxAddresses = 10_000;
 
-/** Token bucket per address: `burst` at once, refilled evenly over a minute. Memory is bounded. */
+/** Token bucket per address (`toAddressBlock`): `burst` at once, refilled evenly over a minute. Memory is bounded. */
 export function createRateLimit(
   clock: Clock,
   options: { readonly burst: number; readonly perMinute: number },
 ): RateLimit {
   const buckets = new Map<string, Bucket>();
   const refill = (address: string): Bucket => {
+    const block = toAddressBlock(address);
     const nowMs = clock.monotonicMs();
-    const bucket = buckets.get(address) ?? { tokens: options.burst, atMs: nowMs };
+    const bucket = buckets.get(block) ?? { tokens: options.burst, atMs: nowMs };
     const gained = ((nowMs - bucket.atMs) / 60_000) * options.perMinute;
     const filled = { tokens: Math.min(options.burst, bucket.tokens + gained), atMs: nowMs };
-    buckets.delete(address);
-    buckets.set(address, filled);
+    buckets.delete(block);
+    buckets.set(block, filled);
     const [oldest] = buckets.keys();
     if (buckets.size > maxAddresses && oldest !== undefined) buckets.delete(oldest);
     return filled;
