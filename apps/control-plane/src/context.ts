@@ -13,6 +13,7 @@ import type {
 } from "@fairlead/protocol";
 import type { Store, Transaction } from "@fairlead/store";
 import type { Alerts } from "./alerts/alerts.ts";
+import type { RefusalAudit } from "./audit/refusal-audit.ts";
 import type { AnyRoute } from "./http/route.ts";
 
 /** What every part of the plane may use. Parts know each other through this and through hooks, nothing else. */
@@ -31,6 +32,7 @@ export interface PlaneContext {
   /** PEM of the Ed25519 keys that devices trust. */
   readonly signingKeys: readonly string[];
   readonly audit: AuditLog;
+  readonly refusals: Pick<RefusalAudit, "append" | "note">;
   readonly stream: StreamFeed;
   readonly desired: DesiredStates;
   readonly link: DeviceLink;
@@ -38,17 +40,28 @@ export interface PlaneContext {
   readonly alerts: Alerts;
 }
 
-export interface AuditRecord {
-  /** `admin:<token id>`, `oidc:<issuer>#<subject>`, `device:<id>`, `plane:<controller>`. */
+/** Who asks, and from where. */
+export interface Asker {
+  /** `<role>:<token id>`, `oidc:<issuer>#<subject>`, `device:<id>`, `plane:<controller>`, `anonymous`. */
   readonly actor: string;
+  /** Address of the socket behind trusted proxies; `plane` for what the plane decides by itself. */
+  readonly from: string;
+}
+
+export interface AuditRecord extends Asker {
   /** `<noun>.<verb>`, for instance `rollout.advance-stage`. */
   readonly action: string;
   readonly subject: string;
   readonly reason: string;
+  /** What it was and what it is now, null where there was or is nothing; `change` is null for what was refused or only seen. */
+  readonly change: { readonly before: unknown; readonly after: unknown } | null;
   readonly details?: AuditEntry["details"];
 }
 export interface AuditLog {
-  /** Seals the entry into the hash chain, in the transaction of the change that it tells. */
+  /**
+   * Seals the entry into the hash chain, in the transaction of the change that it tells. Its `details` are the record's,
+   * with `before` and `after` of a change, and `from`.
+   */
   append(tx: Transaction, record: AuditRecord): Promise<void>;
 }
 
@@ -88,6 +101,12 @@ export interface DeviceLink {
   clearRetained(topic: Topic): Promise<void>;
 }
 
+/** Whose message it is, and from which address it came. */
+export interface Sender {
+  readonly device: string;
+  readonly from: string;
+}
+
 /**
  * Called by ingest inside the transaction that stores the message, once per message (redelivery calls nothing).
  * Keep them short: store what is needed, wake a controller in `tx.afterCommit`.
@@ -96,8 +115,8 @@ export interface DeviceHooks {
   readonly onBirth?: (tx: Transaction, device: string) => Promise<void>;
   readonly onReported?: (tx: Transaction, device: string, reported: Reported) => Promise<void>;
   readonly onEvidence?: (tx: Transaction, device: string, evidence: Evidence) => Promise<void>;
-  readonly onEvent?: (tx: Transaction, device: string, event: EventData) => Promise<void>;
-  readonly onReply?: (tx: Transaction, device: string, reply: ReplyMessage) => Promise<void>;
+  readonly onEvent?: (tx: Transaction, sender: Sender, event: EventData) => Promise<void>;
+  readonly onReply?: (tx: Transaction, sender: Sender, reply: ReplyMessage) => Promise<void>;
   /** Online, offline, enrolled, quarantined, labels changed, integrity changed. */
   readonly onDeviceChanged?: (tx: Transaction, device: string) => Promise<void>;
 }

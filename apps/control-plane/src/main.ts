@@ -33,6 +33,7 @@ async function run(): Promise<void> {
 
   await ensureAdminToken({
     store: plane.store,
+    audit: plane.audit,
     authorityFingerprint: plane.authority.fingerprint,
     createId: (prefix) => createId(prefix, clock.nowMs()),
     nowMs: clock.nowMs(),

@@ -17,7 +17,7 @@ import { createBrokerRefusals } from "./broker/refusals.ts";
 import { createEndpoints } from "./broker/endpoints.ts";
 import { createForkWatch, noteStart } from "./broker/plane-starts.ts";
 import type { PlaneConfig } from "./config.ts";
-import type { DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
+import type { AuditLog, DeviceHooks, PlaneContext, PlaneModule } from "./context.ts";
 import { createId } from "./create-id.ts";
 import { createDecommissions } from "./devices/decommission.ts";
 import { createDesiredStates } from "./devices/desired-states.ts";
@@ -50,6 +50,7 @@ import { createWebhookOutbox } from "./webhooks/outbox.ts";
 
 export interface OpenPlane extends Service {
   readonly store: Store;
+  readonly audit: AuditLog;
   readonly authority: OpenAuthority;
   readonly apiUrl: () => string;
   readonly mqttUrl: () => string;
@@ -83,7 +84,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
 
   const endpoints = createEndpoints(config.publicHost);
   const audit = createAuditLog(clock);
-  const noteRefusal = createRefusalAudit({ audit, store, clock, logger });
+  const refusals = createRefusalAudit({ audit, store, clock, logger });
   const stream = createStreamFeed(clock);
   const newId = (prefix: string) => createId(prefix, clock.nowMs());
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
@@ -110,7 +111,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   });
   const outbox = createWebhookOutbox({ clock, createId: newId });
   const alerts = createAlerts({ clock, createId: newId, stream, announcements: outbox });
-  const services = { audit, stream, desired, hooks, isConnected, alerts };
+  const services = { audit, refusals, stream, desired, hooks, isConnected, alerts };
   const ingest = createIngest({ tenant, store, clock, logger, link: publishing, services });
   const connections = createDeviceConnections();
   const identity = createDeviceIdentity({
@@ -129,13 +130,14 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     host: config.host,
     port: config.mqttPort,
     tls: () => tls,
-    isInForce: async (device, fingerprint) => (await isInForce(device, fingerprint)) && !(await isContended(device)),
+    isInForce: async (device, fingerprint, fromAddress) =>
+      (await isInForce(device, fingerprint, fromAddress)) && !(await isContended(device)),
     starts: await noteStart(store),
     clock,
     logger,
     endpoints,
     onMessage: (topic, payload, identity) => ingest.receive(topic, payload, identity),
-    onRefusal: createBrokerRefusals(noteRefusal),
+    onRefusal: createBrokerRefusals(refusals),
     onOpen: () => desired.publishAll(),
   });
   parts.link = link;
@@ -151,6 +153,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     sign,
     signingKeys: authority.signingKeys,
     audit,
+    refusals,
     stream,
     desired,
     link: publishing,
@@ -197,7 +200,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   ];
   const toAddress: AppOptions["toAddress"] = (incoming) => toClientAddress(incoming, config.trustedProxies);
   const links = { isInForce, connections, toAddress };
-  const app = createApp({ ...links, noteRefusal, tenant, store, verifyToken, clock, logger, routes });
+  const app = createApp({ ...links, refusals, tenant, store, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
     port: config.httpPort,
@@ -212,6 +215,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     clock,
     logger,
     stream,
+    audit,
+    refusals,
     hooks,
     offlineAfterMs: config.offlineAfterMs,
     keepTelemetryMs: config.keepTelemetryMs,
@@ -230,12 +235,23 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
       rmSync(join(dataFolder, "ready.json"), { force: true });
     },
   };
-  const life = new Lifecycle("plane", [closing, liveness, desired, http, ...modules, ingest, link, readiness]);
+  const life = new Lifecycle("plane", [
+    closing,
+    refusals,
+    liveness,
+    desired,
+    http,
+    ...modules,
+    ingest,
+    link,
+    readiness,
+  ]);
   return {
     name: life.name,
     start: () => life.start(),
     stop: () => life.stop(),
     store,
+    audit,
     authority,
     apiUrl: endpoints.apiUrl,
     mqttUrl: endpoints.mqttUrl,

@@ -1,13 +1,12 @@
 import { CodedError } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { AlertRow, Store } from "@fairlead/store";
-import type { AuditLog } from "../context.ts";
+import type { Asker, AuditLog } from "../context.ts";
 import type { Alerts } from "./alerts.ts";
 import { judgeResolve } from "./judge-resolve.ts";
 
-export interface ResolveRequest {
+export interface ResolveRequest extends Asker {
   readonly reason: string;
-  readonly actor: string;
 }
 
 /**
@@ -20,7 +19,7 @@ export function createResolve(options: {
   readonly alerts: Alerts;
 }): (alertId: string, request: ResolveRequest) => Promise<AlertRow> {
   const { store, audit, alerts } = options;
-  return (alertId, { reason, actor }) =>
+  return (alertId, { reason, actor, from }) =>
     store.transaction(async (tx) => {
       const alert = await tx.alerts.get(alertId);
       if (alert === undefined)
@@ -36,8 +35,9 @@ export function createResolve(options: {
         case "resolve": {
           await alerts.resolve(tx, alertId);
           await audit.append(tx, {
-            ...{ actor, action: "alert.resolve", subject: alertId, reason },
-            details: { kind: alert.kind, device: alert.device, before: alert.state, after: "resolved" },
+            ...{ actor, from, action: "alert.resolve", subject: alertId, reason },
+            change: { before: alert.state, after: "resolved" },
+            details: { kind: alert.kind, device: alert.device },
           });
           return (await tx.alerts.get(alertId)) ?? alert;
         }

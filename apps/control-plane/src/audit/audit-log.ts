@@ -6,7 +6,8 @@ import type { AuditLog } from "../context.ts";
 export function createAuditLog(clock: Clock): AuditLog {
   return {
     append: async (tx, record) => {
-      const statement = { ...record, tsMs: clock.nowMs(), details: record.details ?? {} };
+      const { change, from, ...told } = record;
+      const statement = { ...told, tsMs: clock.nowMs(), details: { ...record.details, ...change, from } };
       await tx.audit.add(sealAuditEntry((await tx.audit.getLast()) ?? null, statement));
     },
   };

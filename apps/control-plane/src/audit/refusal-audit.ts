@@ -1,35 +1,110 @@
-import { toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
-import type { Store } from "@fairlead/store";
+import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import type { Store, Transaction } from "@fairlead/store";
 import type { AuditLog, AuditRecord } from "../context.ts";
-import { createRateLimit } from "../http/middleware/rate-limit.ts";
+import { createRefusalShares } from "./refusal-share.ts";
+import { toOwnDecision } from "./own-decision.ts";
 
-/** `from` is the address of the socket, whatever the way in. */
-export type NoteRefusal = (from: string, record: AuditRecord) => Promise<void>;
+export interface Refusal extends Omit<AuditRecord, "change"> {
+  readonly isLockOut?: boolean;
+}
 
-/**
- * Audit entries for what was refused, over HTTP or MQTT. One bound per address and one for all addresses, so that nobody
- * fills the log by asking for what is refused, through whichever door; what is beyond is counted where it is refused.
- */
-export function createRefusalAudit(options: {
+/** Audit entries for what was refused, whatever the way in. */
+export interface RefusalAudit extends Service {
+  note(refusal: Refusal): Promise<void>;
+  /** The same within a transaction that tells of more. */
+  append(tx: Transaction, refusal: Refusal): Promise<void>;
+  /** One entry for all that got none of their own since the last one. */
+  condense(): Promise<void>;
+}
+
+export interface RefusalAuditOptions {
   readonly audit: AuditLog;
-  readonly store: Store;
+  readonly store: Pick<Store, "transaction">;
   readonly clock: Clock;
   readonly logger: Logger;
-}): NoteRefusal {
-  const perAddress = createRateLimit(options.clock, { burst: 60, perMinute: 30 });
-  const inAll = createRateLimit(options.clock, { burst: 600, perMinute: 300 });
-  return async (from, record) => {
+}
+
+const condenseEveryMs = 60_000;
+const maxReasons = 16;
+const maxAddresses = 1_000;
+
+interface Condensed {
+  readonly sinceMs: number;
+  count: number;
+  readonly byReason: Map<string, number>;
+  readonly addresses: Set<string>;
+}
+
+/**
+ * Nobody fills the log by asking for what is refused: see `refusal-share.ts`. What goes beyond is counted and told by one
+ * entry a minute, `refusals.condense`, so that no refusal is without a trace.
+ */
+export function createRefusalAudit({ audit, store, clock, logger }: RefusalAuditOptions): RefusalAudit {
+  const takeShare = createRefusalShares(clock);
+  let condensed: Condensed | null = null;
+  let timer: NodeJS.Timeout | undefined;
+
+  const count = ({ reason, from }: Refusal): void => {
+    condensed ??= { sinceMs: clock.nowMs(), count: 0, byReason: new Map(), addresses: new Set() };
+    const { byReason, addresses } = condensed;
+    const shown = reason.slice(0, 64);
+    const key = byReason.has(shown) || byReason.size < maxReasons ? shown : "other";
+    condensed.count += 1;
+    byReason.set(key, (byReason.get(key) ?? 0) + 1);
+    if (addresses.size < maxAddresses) addresses.add(from);
+  };
+  const write = (tx: Transaction, { isLockOut: _lockOut, ...refusal }: Refusal): Promise<void> =>
+    audit.append(tx, { ...refusal, subject: refusal.subject.slice(0, 200), change: null });
+  const take = (refusal: Refusal): boolean => {
+    const isTaken = takeShare({ ...refusal, isLockOut: refusal.isLockOut === true });
+    if (!isTaken) count(refusal);
+    return isTaken;
+  };
+  const tryToStore = async (run: (tx: Transaction) => Promise<void>): Promise<boolean> => {
     try {
-      perAddress.take(from);
-      inAll.take("");
-    } catch {
-      return;
+      await store.transaction(run);
+      return true;
+    } catch (failure) {
+      logger.error("a refusal was not written to the audit log", { error: toErrorMessage(failure) });
+      return false;
     }
-    const details = { ...record.details, from };
-    await options.store
-      .transaction((tx) => options.audit.append(tx, { ...record, subject: record.subject.slice(0, 200), details }))
-      .catch((failure: unknown) =>
-        options.logger.error("a refusal was not written to the audit log", { error: toErrorMessage(failure) }),
-      );
+  };
+
+  const condense = async (): Promise<void> => {
+    const told = condensed;
+    if (told === null) return;
+    condensed = null;
+    const { sinceMs, byReason, addresses } = told;
+    const isWritten = await tryToStore((tx) =>
+      audit.append(tx, {
+        ...toOwnDecision("audit"),
+        ...{ action: "refusals.condense", subject: "refusals", change: null },
+        reason: "more was refused than gets an entry each",
+        details: {
+          ...{ count: told.count, sinceMs, untilMs: clock.nowMs(), byReason: Object.fromEntries(byReason) },
+          addresses: addresses.size,
+        },
+      }),
+    );
+    if (!isWritten) condensed ??= told;
+  };
+
+  return {
+    name: "refusal-audit",
+    note: async (refusal) => {
+      if (take(refusal) && !(await tryToStore((tx) => write(tx, refusal)))) count(refusal);
+    },
+    append: async (tx, refusal) => {
+      if (take(refusal)) await write(tx, refusal);
+    },
+    condense,
+    start: async () => {
+      timer = setInterval(() => void condense(), condenseEveryMs);
+      timer.unref();
+    },
+    stop: async () => {
+      clearInterval(timer);
+      await condense();
+    },
   };
 }

@@ -1,10 +1,13 @@
 import type { Store } from "@fairlead/store";
 import { machineOwner } from "./person.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
+import type { AuditLog } from "../context.ts";
 import { createToken, toTokenHash } from "./tokens.ts";
 
 export interface AdminTokenOptions {
   readonly store: Store;
   readonly authorityFingerprint: string;
+  readonly audit: AuditLog;
   readonly createId: (prefix: string) => string;
   readonly nowMs: number;
   /** Another one although there is one. */
@@ -20,7 +23,8 @@ export interface AdminTokenOptions {
 export async function ensureAdminToken(options: AdminTokenOptions): Promise<void> {
   if (!options.isForced && (await options.store.read.adminTokens.count()) > 0) return;
   const token = createToken("fla", options.authorityFingerprint);
-  const row = { tokenId: options.createId("adm"), hash: toTokenHash(token), description: "made at start" };
+  const description = "made at start";
+  const row = { tokenId: options.createId("adm"), hash: toTokenHash(token), description };
   await options.store.transaction(async (tx) => {
     await tx.adminTokens.add({
       ...row,
@@ -30,6 +34,11 @@ export async function ensureAdminToken(options: AdminTokenOptions): Promise<void
       revokedAtMs: null,
       selector: null,
       person: machineOwner,
+    });
+    await options.audit.append(tx, {
+      ...{ ...toOwnDecision("start"), action: "token.create", subject: row.tokenId },
+      reason: options.isForced ? "whoever owns the machine asked for another one" : "there was none",
+      change: { before: null, after: { role: "admin", selector: null, description, expiresAtMs: null } },
     });
     await options.print(token);
   });

@@ -7,6 +7,7 @@ import {
 } from "@fairlead/bus/broker";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
+import { unknownAddress } from "../audit/own-decision.ts";
 import type { DeviceLink } from "../context.ts";
 import type { Endpoints } from "./endpoints.ts";
 
@@ -16,7 +17,7 @@ export interface DeviceLinkOptions {
   readonly port: number;
   readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
   /** Is this certificate of this device in force? */
-  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   /** What the data folder remembers of this plane's starts, the newest first. */
   readonly starts: readonly string[];
   readonly clock: Clock;
@@ -50,7 +51,8 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
         port: options.port,
         tenant: options.tenant,
         logger: options.logger,
-        authenticate: ({ device, fingerprint }) => options.isInForce(device, fingerprint),
+        authenticate: ({ device, fingerprint, address }) =>
+          options.isInForce(device, fingerprint, address ?? unknownAddress),
         onMessage: options.onMessage,
         onRefusal: options.onRefusal,
       });

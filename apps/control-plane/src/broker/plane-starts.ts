@@ -21,14 +21,15 @@ export async function noteStart(store: Store): Promise<readonly string[]> {
 
 /** Raises the alarm when a device has met a start of this plane that its data does not remember. */
 export function createForkWatch(context: PlaneContext): DeviceHooks {
-  const { alerts, audit } = context;
+  const { alerts, refusals } = context;
   return {
-    onEvent: async (tx, device, event) => {
+    onEvent: async (tx, { device, from }, event) => {
       if (event.kind !== "plane-forked") return;
       const { known, seen } = event;
       const summary = `${device} knows a start of this plane (${known}) that this data folder does not remember: it was copied, or restored from a backup`;
-      await audit.append(tx, {
-        ...{ actor: `device:${device}`, action: "plane.forked", subject: device, reason: summary },
+      // Within the device's share: it may say so as often as it likes.
+      await refusals.append(tx, {
+        ...{ actor: `device:${device}`, from, action: "plane.forked", subject: device, reason: summary },
         details: { known, seen },
       });
       // One alert for the plane, however many devices say it.

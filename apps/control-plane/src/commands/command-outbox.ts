@@ -1,6 +1,7 @@
 import { toErrorMessage } from "@fairlead/kernel";
 import type { CommandAction, ReplyMessage, SignedCommand } from "@fairlead/protocol";
 import type { Transaction } from "@fairlead/store";
+import { toOwnDecision } from "../audit/own-decision.ts";
 import type { DeviceHooks, PlaneContext, PlaneModule } from "../context.ts";
 
 export interface IssueOptions {
@@ -36,10 +37,11 @@ export function createCommandOutbox(context: PlaneContext): CommandOutbox {
         const reason = "the device did not answer before the deadline";
         await tx.commands.end(row.commandId, { state: "expired", code: "expired", reason, endedAtMs: nowMs });
         await context.audit.append(tx, {
-          actor: "plane:commands",
+          ...toOwnDecision("commands"),
           action: "command.expire",
           subject: row.device,
           reason,
+          change: { before: { state: row.state }, after: { state: "expired" } },
           details: { commandId: row.commandId, deadlineAtMs: row.deadlineAtMs },
         });
       }
@@ -50,7 +52,7 @@ export function createCommandOutbox(context: PlaneContext): CommandOutbox {
       const pending = await tx.commands.listPending(device);
       tx.afterCommit(() => pending.forEach((row) => publish(row.document)));
     },
-    onReply: async (tx, device, reply: ReplyMessage) => {
+    onReply: async (tx, { device, from }, reply: ReplyMessage) => {
       const row = await tx.commands.get(reply.commandId);
       if (row?.device !== device) return;
       const { outcome, code, reason } = reply;
@@ -62,11 +64,12 @@ export function createCommandOutbox(context: PlaneContext): CommandOutbox {
       });
       if (!ended) return;
       await context.audit.append(tx, {
-        actor: `device:${device}`,
+        ...{ actor: `device:${device}`, from },
         action: "command.reply",
         subject: device,
         reason: reason ?? outcome,
-        details: { commandId: reply.commandId, kind: row.document.signed.action.kind, outcome, code },
+        change: { before: { state: row.state }, after: { state: outcome, code } },
+        details: { commandId: reply.commandId, kind: row.document.signed.action.kind },
       });
     },
   };
@@ -93,11 +96,12 @@ export function createCommandOutbox(context: PlaneContext): CommandOutbox {
         ...{ issuedAtMs, deadlineAtMs, endedAtMs: null },
       });
       await context.audit.append(tx, {
-        actor: remediationId === null ? "plane:commands" : "plane:remediation",
+        ...toOwnDecision(remediationId === null ? "commands" : "remediation"),
         action: "command.issue",
         subject: device,
         reason: `${action.kind} for ${device}`,
-        details: { commandId, kind: action.kind, deadlineAtMs, remediationId },
+        change: { before: null, after: { state: "pending", kind: action.kind } },
+        details: { commandId, deadlineAtMs, remediationId },
       });
       tx.afterCommit(() => publish(document));
       return commandId;

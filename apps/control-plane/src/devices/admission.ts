@@ -4,7 +4,7 @@ import type { Device, EnrolmentRow, Transaction } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type DeviceCertificate } from "../authority/certificates.ts";
 import type { OpenAuthority } from "../authority/open-authority.ts";
 import type { Endpoints } from "../broker/endpoints.ts";
-import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { bindEndorsement } from "./endorsement-list.ts";
 
 const pollAfterMs = 2_000;
@@ -22,14 +22,13 @@ export interface AdmissionOptions {
   readonly hooks: () => readonly DeviceHooks[];
 }
 
-export interface Decision {
+export interface Decision extends Asker {
   readonly certificate: DeviceCertificate;
-  readonly actor: string;
 }
 
 type Owner =
   | { readonly kind: "new" }
-  | { readonly kind: "again"; readonly revision: number; readonly labels: Labels }
+  | { readonly kind: "again"; readonly existing: Device; readonly labels: Labels }
   | { readonly kind: "renewal"; readonly existing: Device };
 
 /** From a request to a device with a certificate: who may have the name, what the device is then, what it is told. */
@@ -56,15 +55,19 @@ function toKeyFacts(row: EnrolmentRow, existing: Device | undefined) {
   return { assurance, identityKey, endorsement };
 }
 
+/** What the name stood for before, in the terms of the audit log. */
+function toHeld({ lifecycle, certificateSerial, certificateFingerprint, assurance, endorsement }: Device) {
+  return { lifecycle, serial: certificateSerial, fingerprint: certificateFingerprint, assurance, endorsement };
+}
+
 export function createAdmission(options: AdmissionOptions): Admission {
   const { audit, authority, clock, stream } = options;
 
   const requireOwner: Admission["requireOwner"] = async (tx, { device, csrFingerprint, endorsement }) => {
     const existing = await tx.devices.get(device);
     if (existing === undefined) return { kind: "new" };
-    if (existing.lifecycle === "decommissioned") return { kind: "again", revision: existing.revision, labels: {} };
-    if (existing.lifecycle === "pending")
-      return { kind: "again", revision: existing.revision, labels: existing.labels };
+    if (existing.lifecycle === "decommissioned") return { kind: "again", existing, labels: {} };
+    if (existing.lifecycle === "pending") return { kind: "again", existing, labels: existing.labels };
     const approved = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "approved");
     const present = approved.toSorted((left, right) => (right.decidedAtMs ?? 0) - (left.decidedAtMs ?? 0))[0];
     const known = existing.lifecycle === "enrolled" || existing.lifecycle === "quarantined";
@@ -106,7 +109,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         apiUrl: options.endpoints.apiUrl(),
       };
     },
-    admit: async (tx, row, { certificate, actor }) => {
+    admit: async (tx, row, { certificate, actor, from }) => {
       const owner = await requireOwner(tx, row);
       const issued = {
         certificateSerial: certificate.serial,
@@ -128,7 +131,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         await tx.devices.update(row.device, { ...issued, ...facts, fileBaseline: null, revision });
       } else {
         // Another device under an old name begins anew: none of what the old one proved counts.
-        const revision = (owner.kind === "again" ? owner.revision : 0) + 1;
+        const revision = (owner.kind === "again" ? owner.existing.revision : 0) + 1;
         const { device, profile } = row;
         // A device that was let go from a quarantine stays in its fleet.
         const labels = { ...(owner.kind === "again" ? owner.labels : {}), ...row.labels };
@@ -141,11 +144,18 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const { assurance, endorsement } = facts;
       const { serial, fingerprint } = certificate;
       await audit.append(tx, {
-        actor,
+        ...{ actor, from },
         action: owner.kind === "renewal" ? "device.renew-certificate" : "device.enrol",
         subject: row.device,
         reason: owner.kind === "renewal" ? "enrolled again with the same key" : "certificate issued",
-        details: { enrolmentId: row.enrolmentId, serial, fingerprint, assurance, endorsement },
+        change: {
+          before: owner.kind === "new" ? null : toHeld(owner.existing),
+          after: {
+            lifecycle: owner.kind === "renewal" ? owner.existing.lifecycle : "enrolled",
+            ...{ serial, fingerprint, assurance, endorsement },
+          },
+        },
+        details: { enrolmentId: row.enrolmentId },
       });
       await stream.emit(tx, "enrolment", row.enrolmentId);
       await stream.emit(tx, "device", row.device);

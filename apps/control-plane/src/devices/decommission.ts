@@ -5,7 +5,7 @@ import { wholeFleet, type Scope } from "../authority/scope.ts";
 import type { Alerts } from "../alerts/alerts.ts";
 import { clonedAlert } from "../alerts/kinds.ts";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
-import type { AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
+import type { Asker, AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { requireDevice } from "./require-device.ts";
 
@@ -27,11 +27,10 @@ export interface DecommissionOptions {
   readonly endSessions: (device: string) => void;
 }
 
-export interface DecommissionRequest {
+export interface DecommissionRequest extends Asker {
   /** End it now: nobody waits for the device to say that it is empty. */
   readonly force: boolean;
   readonly reason: string;
-  readonly actor: string;
   /** `If-Match` holds for the request. */
   readonly headers: Headers;
   /** Which devices the caller may touch. */
@@ -42,7 +41,7 @@ export interface Decommissions {
   /** Repeated, it changes nothing but this: a wait may be ended by force. @throws CodedError `not_found` · `conflict` */
   begin(device: string, request: DecommissionRequest): Promise<void>;
   /** The device says that it holds nothing more. @throws CodedError `not_found` · `conflict` when nobody asked it */
-  confirm(device: string): Promise<void>;
+  confirm(device: string, by: Asker): Promise<void>;
 }
 
 function refuse(code: HttpErrorCode, message: string, hint: string): never {
@@ -72,48 +71,55 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
         );
   };
 
-  const endCommands = async (tx: Transaction, device: string, wipe: Decommission["wipe"]): Promise<void> => {
-    for (const { commandId, document } of await tx.commands.listPending(device)) {
+  const endCommands = async (tx: Transaction, device: string, wipe: Decommission["wipe"]): Promise<string[]> => {
+    const pending = await tx.commands.listPending(device);
+    for (const { commandId, document } of pending) {
       const isDone = document.signed.action.kind === "decommission" && wipe === "confirmed";
       const end = isDone
         ? ({ state: "done", code: null, reason: "the device holds nothing more" } as const)
         : ({ state: "expired", code: "decommissioned", reason: "the device was decommissioned" } as const);
       await tx.commands.end(commandId, { ...end, endedAtMs: clock.nowMs() });
     }
+    return pending.map(({ commandId }) => commandId);
   };
 
   /** Who still waits under the name asked for it as the old device. */
-  const denyWaiting = async (tx: Transaction, device: string): Promise<void> => {
-    for (const { enrolmentId, state } of await tx.enrolments.listOfDevice(device)) {
-      if (state !== "pending") continue;
+  const denyWaiting = async (tx: Transaction, device: string): Promise<string[]> => {
+    const waiting = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "pending");
+    for (const { enrolmentId } of waiting) {
       const reason = "the device was decommissioned";
       await tx.enrolments.update(enrolmentId, { state: "denied", reason, decidedAtMs: clock.nowMs() });
       await stream.emit(tx, "enrolment", enrolmentId);
     }
+    return waiting.map(({ enrolmentId }) => enrolmentId);
   };
 
-  const end = async (tx: Transaction, device: Device, told: { readonly actor: string; readonly by: Decommission }) => {
-    const { actor, by } = told;
+  const end = async (tx: Transaction, device: Device, told: { readonly asker: Asker; readonly by: Decommission }) => {
+    const { asker, by } = told;
     const name = device.device;
     const decommission: Decommission = { ...by, endedAtMs: clock.nowMs() };
     await tx.devices.update(name, {
       ...{ lifecycle: "decommissioned", online: false, decommission, revision: device.revision + 1 },
       ...{ certificateFingerprint: null, pendingCertificate: null },
     });
-    await endCommands(tx, name, by.wipe);
-    await denyWaiting(tx, name);
+    const endedCommands = await endCommands(tx, name, by.wipe);
+    const deniedEnrolments = await denyWaiting(tx, name);
     // With the identity its doubles end too.
     await options.alerts.resolveOfDevice(tx, name, clonedAlert);
     await tx.devices.removeDesired(name);
     await audit.append(tx, {
-      actor,
+      ...asker,
       action: "device.decommission",
       subject: name,
       reason:
         by.wipe === "confirmed"
           ? "the device removed everything and said so"
           : `${by.reason}; what lies on the device was not removed, or nobody knows`,
-      details: { before: device.lifecycle, serial: device.certificateSerial, wipe: by.wipe, forced: by.forced },
+      change: {
+        before: { lifecycle: device.lifecycle, serial: device.certificateSerial },
+        after: { lifecycle: "decommissioned", serial: null },
+      },
+      details: { wipe: by.wipe, forced: by.forced, endedCommands, deniedEnrolments },
     });
     await announce(tx, name);
     tx.afterCommit(() => {
@@ -122,7 +128,7 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
     });
   };
 
-  const ask = async (tx: Transaction, device: Device, asked: { readonly actor: string; readonly by: Decommission }) => {
+  const ask = async (tx: Transaction, device: Device, asked: { readonly asker: Asker; readonly by: Decommission }) => {
     const name = device.device;
     await tx.devices.update(name, {
       lifecycle: "decommissioning",
@@ -130,11 +136,11 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
       revision: device.revision + 1,
     });
     await audit.append(tx, {
-      actor: asked.actor,
+      ...asked.asker,
       action: "device.decommission-begin",
       subject: name,
       reason: asked.by.reason,
-      details: { before: device.lifecycle },
+      change: { before: { lifecycle: device.lifecycle }, after: { lifecycle: "decommissioning" } },
     });
     await options.commands.issue(tx, {
       device: name,
@@ -146,7 +152,7 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
   };
 
   return {
-    begin: (name, { force, reason, actor, headers, scope }) =>
+    begin: (name, { force, reason, actor, from, headers, scope }) =>
       store.transaction(async (tx) => {
         const device = await requireDevice(tx, name, scope);
         requireMatch(headers, String(device.revision));
@@ -155,19 +161,20 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
           ...{ requestedAtMs: clock.nowMs(), requestedBy: actor, reason, forced: force, endedAtMs: null },
           wipe: force ? "unconfirmed" : "pending",
         };
-        if (force) return await end(tx, device, { actor, by });
+        const asker = { actor, from };
+        if (force) return await end(tx, device, { asker, by });
         if (device.lifecycle === "decommissioning") return;
         if (device.certificateFingerprint === null)
           return refuse("conflict", `${name} has no certificate and cannot be asked`, "end it with force");
-        await ask(tx, device, { actor, by });
+        await ask(tx, device, { asker, by });
       }),
-    confirm: (name) =>
+    confirm: (name, asker) =>
       store.transaction(async (tx) => {
         const device = await requireDevice(tx, name, wholeFleet);
         const by = device.decommission;
         if (device.lifecycle !== "decommissioning" || by === null)
           return refuse("conflict", `nobody asked ${name} to leave`, "decommission it again; it is empty already");
-        await end(tx, device, { actor: `device:${name}`, by: { ...by, wipe: "confirmed" } });
+        await end(tx, device, { asker, by: { ...by, wipe: "confirmed" } });
       }),
   };
 }

@@ -33,7 +33,7 @@ export interface DeviceIdentityOptions {
 }
 
 export interface DeviceIdentity {
-  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   readonly routes: readonly AnyRoute[];
 }
 
@@ -53,7 +53,7 @@ export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIden
   });
   const waiting = (prefix: string) => ({ clock, createId: () => createId(prefix), ttlMs: 120_000, capacity: 1_000 });
   const endorsed = createEndorsedEnrolments({
-    ...{ store, clock, enrolments, challenges: createChallenges(waiting("chl")) },
+    ...{ store, clock, audit, enrolments, challenges: createChallenges(waiting("chl")) },
     makers: loadTpmMakers(config.endorsementCaFile),
   });
   const sessions = createSessions({
@@ -63,7 +63,7 @@ export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIden
   const limit = createRateLimit(clock, { burst: 600, perMinute: 600 });
   const list = createEndorsementList({ store, clock, audit });
   return {
-    isInForce: (device, fingerprint) => renewals.admit(device, fingerprint),
+    isInForce: (device, fingerprint, fromAddress) => renewals.admit(device, fingerprint, fromAddress),
     routes: [
       ...createEnrolmentRoutes({ store, enrolments, limit }),
       ...createEndorsementRoutes({ store, list, enrolments: endorsed, sessions, limit }),

@@ -9,9 +9,11 @@ import {
   toPublicKey,
 } from "@fairlead/integrity/tpm";
 import type { CredentialChallenge, EndorsedEnrolRequest, EnrolResponse, HttpErrorCode } from "@fairlead/protocol";
-import type { EndorsementRow, Store } from "@fairlead/store";
+import type { EndorsementRow, Store, Transaction } from "@fairlead/store";
+import { toOwnDecision } from "../audit/own-decision.ts";
 import { parseCertificateRequest, toKeyObject } from "../authority/certificates.ts";
 import { toTokenHash } from "../authority/tokens.ts";
+import type { AuditLog } from "../context.ts";
 import type { Challenges } from "./challenges.ts";
 import { requireUnbound } from "./endorsement-list.ts";
 import type { Enrolments } from "./enrolment.ts";
@@ -33,6 +35,7 @@ export interface PendingActivation {
 export interface EndorsedEnrolmentOptions {
   readonly store: Store;
   readonly clock: Clock;
+  readonly audit: AuditLog;
   readonly challenges: Challenges<PendingActivation>;
   readonly enrolments: Pick<Enrolments, "ask">;
   /** Certificates of TPM makers that the operator trusts; none: only keys of the list enrol. */
@@ -48,7 +51,7 @@ export interface EndorsedEnrolments {
 
 /** TPM's endorsement key → credential that only this TPM opens → request, as if with a token that fits this TPM alone. */
 export function createEndorsedEnrolments(options: EndorsedEnrolmentOptions): EndorsedEnrolments {
-  const { store, clock, challenges, enrolments, makers } = options;
+  const { audit, store, clock, challenges, enrolments, makers } = options;
 
   const findMaker = (request: EndorsedEnrolRequest, fingerprint: string): EndorsementRow | null => {
     const certificate = request.endorsementCertificate;
@@ -68,6 +71,15 @@ export function createEndorsedEnrolments(options: EndorsedEnrolmentOptions): End
       createdAtMs: clock.nowMs(),
       createdBy: "plane",
     };
+  };
+
+  const noteMaker = async (tx: Transaction, row: EndorsementRow, fromAddress: string): Promise<void> => {
+    await tx.endorsements.add(row);
+    const { fingerprint, autoApprove, description, source } = row;
+    await audit.append(tx, {
+      ...{ ...toOwnDecision("enrolment"), from: fromAddress, action: "endorsement.allow", subject: fingerprint },
+      ...{ reason: description, change: { before: null, after: { autoApprove, source } } },
+    });
   };
 
   return {
@@ -122,7 +134,7 @@ export function createEndorsedEnrolments(options: EndorsedEnrolmentOptions): End
         grantedAtMs: entry.createdAtMs,
         take: async (tx) => {
           if (admittedByMaker !== null && (await tx.endorsements.get(fingerprint)) === undefined)
-            await tx.endorsements.add(admittedByMaker);
+            await noteMaker(tx, admittedByMaker, fromAddress);
           await requireUnbound(tx, { fingerprint, device });
         },
       });

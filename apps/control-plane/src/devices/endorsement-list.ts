@@ -1,7 +1,7 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { AllowEndorsementRequest, HttpErrorCode } from "@fairlead/protocol";
 import type { EndorsementRow, Store, Transaction } from "@fairlead/store";
-import type { AuditLog } from "../context.ts";
+import type { Asker, AuditLog } from "../context.ts";
 
 export interface EndorsementListOptions {
   readonly store: Store;
@@ -12,9 +12,9 @@ export interface EndorsementListOptions {
 /** The endorsement keys whose TPMs may enrol without a token. */
 export interface EndorsementList {
   /** @throws CodedError `endorsement_exists` */
-  allow(request: AllowEndorsementRequest, actor: string): Promise<EndorsementRow>;
+  allow(request: AllowEndorsementRequest, by: Asker): Promise<EndorsementRow>;
   /** No enrolment any more, and no further session of the device that has it. @throws CodedError `not_found` */
-  remove(fingerprint: string, actor: string): Promise<void>;
+  remove(fingerprint: string, by: Asker): Promise<void>;
 }
 
 /**
@@ -50,7 +50,7 @@ export async function bindEndorsement(
 
 export function createEndorsementList({ store, clock, audit }: EndorsementListOptions): EndorsementList {
   return {
-    allow: async (request, actor) =>
+    allow: async (request, by) =>
       await store.transaction(async (tx) => {
         const { fingerprint, description } = request;
         if ((await tx.endorsements.get(fingerprint)) !== undefined)
@@ -61,27 +61,22 @@ export function createEndorsementList({ store, clock, audit }: EndorsementListOp
               hint: "remove it first to change what it is allowed",
             },
           );
-        const row: EndorsementRow = { ...request, source: "operator", createdAtMs: clock.nowMs(), createdBy: actor };
+        const row: EndorsementRow = { ...request, source: "operator", createdAtMs: clock.nowMs(), createdBy: by.actor };
         await tx.endorsements.add(row);
-        const details = { before: null, after: request };
-        await audit.append(tx, {
-          actor,
-          action: "endorsement.allow",
-          subject: fingerprint,
-          reason: description,
-          details,
-        });
+        const change = { before: null, after: request };
+        const reason = description;
+        await audit.append(tx, { ...by, action: "endorsement.allow", subject: fingerprint, reason, change });
         return row;
       }),
-    remove: async (fingerprint, actor) =>
+    remove: async (fingerprint, by) =>
       await store.transaction(async (tx) => {
         const row = await tx.endorsements.get(fingerprint);
         if (row === undefined)
           throw new CodedError<HttpErrorCode>("not_found", `the endorsement key ${fingerprint} is not allowed here`);
         await tx.endorsements.remove(fingerprint);
-        const details = { before: row, after: null };
+        const change = { before: row, after: null };
         await audit.append(tx, {
-          ...{ actor, action: "endorsement.remove", subject: fingerprint, details },
+          ...{ ...by, action: "endorsement.remove", subject: fingerprint, change },
           reason: "removed by an operator",
         });
       }),

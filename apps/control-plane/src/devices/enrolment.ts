@@ -13,7 +13,7 @@ import { parseCertificateRequest, toKeyObject } from "../authority/certificates.
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
 import { createScopeView } from "../authority/scope-view.ts";
 import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
-import type { AuditLog, StreamFeed } from "../context.ts";
+import type { Asker, AuditLog, AuditRecord, StreamFeed } from "../context.ts";
 import type { Admission } from "./admission.ts";
 
 export interface EnrolmentOptions {
@@ -49,8 +49,7 @@ export interface Asked {
 }
 
 /** Who decides, and about which part of the fleet. */
-export interface Decider {
-  readonly actor: string;
+export interface Decider extends Asker {
   readonly scope: Scope;
 }
 
@@ -72,6 +71,11 @@ const refuseToken = () =>
 function isSameWaiting(earlier: EnrolmentRow, row: EnrolmentRow): boolean {
   const { state, endorsement, csrFingerprint } = earlier;
   return state === "pending" && endorsement === row.endorsement && csrFingerprint === row.csrFingerprint;
+}
+
+/** What of a request the audit log tells; its secret and its key are not there. */
+function toAsked({ state, profile, labels, csrFingerprint, assurance, endorsement, fromAddress }: EnrolmentRow) {
+  return { state, profile, labels, csrFingerprint, assurance, endorsement, fromAddress };
 }
 
 /** Since when the name's old identity counts no more; null while it counts. */
@@ -109,6 +113,16 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     return row;
   };
 
+  const noteRequest = (
+    tx: Transaction,
+    { device, enrolmentId }: EnrolmentRow,
+    asked: { readonly grant: string; readonly from: string; readonly change: AuditRecord["change"] },
+  ): Promise<void> =>
+    audit.append(tx, {
+      ...{ actor: `plane:${asked.grant}`, from: asked.from, action: "enrolment.request", subject: device },
+      ...{ reason: "waits for an operator", change: asked.change, details: { enrolmentId } },
+    });
+
   const ask: Enrolments["ask"] = async ({ grant, secretHash, autoApprove, grantedAtMs, take, ...asked }) => {
     if (Object.keys(asked.labels).length > 64)
       return refuse("validation_failed", "more than 64 labels", "send fewer labels");
@@ -143,11 +157,14 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       if (waiting !== undefined && certificate === undefined) {
         // The same TPM with the same key, which opened another credential: it goes on waiting with the new secret.
         await tx.enrolments.update(waiting.enrolmentId, { tokenHash: secretHash });
+        const change = { before: toAsked(waiting), after: toAsked({ ...waiting, fromAddress: row.fromAddress }) };
+        await noteRequest(tx, waiting, { grant, change, from: row.fromAddress });
         return admission.toAnswer(waiting);
       }
       await tx.enrolments.add(row);
-      if (certificate !== undefined)
-        return admission.toAnswer(await admission.admit(tx, row, { certificate, actor: `plane:${grant}` }));
+      const by = { actor: `plane:${grant}`, from: row.fromAddress };
+      if (certificate !== undefined) return admission.toAnswer(await admission.admit(tx, row, { certificate, ...by }));
+      await noteRequest(tx, row, { grant, change: { before: null, after: toAsked(row) }, from: row.fromAddress });
       await stream.emit(tx, "enrolment", row.enrolmentId);
       return admission.toAnswer(row);
     });
@@ -155,7 +172,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
 
   return {
     ask,
-    createToken: async (request, { actor, scope }) => {
+    createToken: async (request, { actor, from, scope }) => {
       if (!isInScope(scope, request.labels))
         return refuse(
           "forbidden",
@@ -171,11 +188,8 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
         const selector = toScopeText(scope);
         await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs, selector });
         await audit.append(tx, {
-          actor,
-          action: "enrolment-token.create",
-          subject: tokenId,
-          reason: description,
-          details: { uses, autoApprove, expiresAtMs, labels, selector },
+          ...{ actor, from, action: "enrolment-token.create", subject: tokenId, reason: description },
+          change: { before: null, after: { uses, autoApprove, expiresAtMs, labels, selector } },
         });
       });
       return { tokenId, token, expiresAtMs };
@@ -216,19 +230,22 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
         : admission.toAnswer(row);
     },
 
-    approve: async (enrolmentId, { actor, scope }) => {
+    approve: async (enrolmentId, { actor, from, scope }) => {
       const certificate = await admission.issueFor(await requirePending(store.read, enrolmentId, scope));
       return await store.transaction(async (tx) =>
-        admission.admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor }),
+        admission.admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor, from }),
       );
     },
 
-    deny: async (enrolmentId, reason, { actor, scope }) =>
+    deny: async (enrolmentId, reason, { actor, from, scope }) =>
       await store.transaction(async (tx) => {
         const row = await requirePending(tx, enrolmentId, scope);
         const change = { state: "denied", reason, decidedAtMs: clock.nowMs() } as const;
         await tx.enrolments.update(enrolmentId, change);
-        await audit.append(tx, { actor, action: "device.deny", subject: row.device, reason, details: { enrolmentId } });
+        await audit.append(tx, {
+          ...{ actor, from, action: "device.deny", subject: row.device, reason, details: { enrolmentId } },
+          change: { before: { state: row.state }, after: { state: change.state } },
+        });
         await stream.emit(tx, "enrolment", enrolmentId);
         return { ...row, ...change };
       }),

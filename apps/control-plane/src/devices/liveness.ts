@@ -1,6 +1,8 @@
 import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { Device, Store, Transaction } from "@fairlead/store";
-import type { DeviceHooks, StreamFeed } from "../context.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
+import type { RefusalAudit } from "../audit/refusal-audit.ts";
+import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { evidenceMaxAgeMs } from "./appraise-evidence.ts";
 
 export interface LivenessOptions {
@@ -8,6 +10,8 @@ export interface LivenessOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stream: StreamFeed;
+  readonly audit: AuditLog;
+  readonly refusals: Pick<RefusalAudit, "note">;
   readonly hooks: () => readonly DeviceHooks[];
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
@@ -38,6 +42,10 @@ export function createLiveness(options: LivenessOptions): Service {
     for (const { device } of await store.read.devices.listOnlineExpired(nowMs)) {
       options.logger.warn("the certificate of a connected device expired", { device });
       options.endSessions(device);
+      await options.refusals.note({
+        ...{ ...toOwnDecision("liveness"), action: "device.end-session", subject: device },
+        reason: "the certificate of a connected device expired",
+      });
     }
     for (const old of await store.read.devices.listVerifiedBefore(nowMs - evidenceMaxAgeMs)) {
       await store.transaction(async (tx) => {
@@ -45,6 +53,10 @@ export function createLiveness(options: LivenessOptions): Service {
         if (device?.integrity !== "verified" || device.integrityAtMs !== old.integrityAtMs) return;
         const integrityReason = `the last evidence is older than ${evidenceMaxAgeMs / 60_000} minutes`;
         await change(tx, device, { integrity: "stale", integrityReason });
+        await options.audit.append(tx, {
+          ...{ ...toOwnDecision("integrity"), action: "device.integrity-stale", subject: device.device },
+          ...{ reason: integrityReason, change: { before: "verified", after: "stale" } },
+        });
       });
     }
   };

@@ -27,12 +27,15 @@ export function createMirrorAudit(options: {
   readonly clock: { readonly nowMs: () => number };
 }): DeviceHooks {
   return {
-    onEvent: async (tx, device, event) => {
+    onEvent: async (tx, { device, from }, event) => {
       if (event.kind !== "mirror-set-aside") return;
       const { mirror, code, reason, forMs } = event;
       if (!isNews(event, await tx.audit.list({ subject: device, limit: looked }), options.clock.nowMs())) return;
       const details = { mirror, code, forMs };
-      await options.audit.append(tx, { actor: `device:${device}`, action, subject: device, reason, details });
+      await options.audit.append(tx, {
+        ...{ actor: `device:${device}`, from, action, subject: device, reason, details },
+        change: null,
+      });
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Store } from "@fairlead/store";
 import type { Alerts } from "../alerts/alerts.ts";
 import { clonedAlert } from "../alerts/kinds.ts";
 import type { Scope } from "../authority/scope.ts";
-import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
+import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { requireDevice } from "./require-device.ts";
 
@@ -18,9 +18,8 @@ export interface ReleaseOptions {
   readonly endSessions: (device: string) => void;
 }
 
-export interface ReleaseRequest {
+export interface ReleaseRequest extends Asker {
   readonly reason: string;
-  readonly actor: string;
   /** `If-Match` holds for the request. */
   readonly headers: Headers;
   /** Which devices the caller may touch. */
@@ -37,7 +36,7 @@ export function createRelease(options: ReleaseOptions): (device: string, request
   const refuse = (code: HttpErrorCode, message: string, hint: string): never => {
     throw new CodedError<HttpErrorCode>(code, message, { hint });
   };
-  return (name, { reason, actor, headers, scope }) =>
+  return (name, { reason, actor, from, headers, scope }) =>
     store.transaction(async (tx) => {
       const device = await requireDevice(tx, name, scope);
       requireMatch(headers, String(device.revision));
@@ -54,8 +53,12 @@ export function createRelease(options: ReleaseOptions): (device: string, request
       });
       await options.alerts.resolveOfDevice(tx, name, clonedAlert);
       await audit.append(tx, {
-        ...{ actor, action: "device.release", subject: name, reason },
-        details: { found: finding.code, serial: device.certificateSerial },
+        ...{ actor, from, action: "device.release", subject: name, reason },
+        change: {
+          before: { lifecycle: device.lifecycle, serial: device.certificateSerial },
+          after: { lifecycle: "pending", serial: null },
+        },
+        details: { found: finding.code },
       });
       await stream.emit(tx, "device", name);
       for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, name);

@@ -2,7 +2,7 @@ import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Device, Store } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type Authority } from "../authority/certificates.ts";
-import type { AuditLog, StreamFeed } from "../context.ts";
+import type { Asker, AuditLog, StreamFeed } from "../context.ts";
 import { isCertificateInForce, isCertificatePending } from "./certificate-in-force.ts";
 
 export interface RenewalOptions {
@@ -19,9 +19,9 @@ export interface RenewalOptions {
 
 export interface Renewals {
   /** Is this certificate in force? One that was issued anew comes into force here, and ends the one before it. */
-  admit(device: string, fingerprint: string): Promise<boolean>;
+  admit(device: string, fingerprint: string, fromAddress: string): Promise<boolean>;
   /** A certificate for a device that has shown one in force. @throws CodedError `csr_invalid` · `not_found` */
-  renew(device: string, csr: string): Promise<{ readonly certificate: string }>;
+  renew(device: string, csr: string, by: Asker): Promise<{ readonly certificate: string }>;
   find(device: string): Promise<Pick<Device, "certificateSerial" | "certificateNotAfterMs">>;
 }
 
@@ -32,7 +32,7 @@ export interface Renewals {
 export function createRenewals(options: RenewalOptions): Renewals {
   const { audit, clock, store, stream } = options;
 
-  const replace = (name: string, fingerprint: string): Promise<void> =>
+  const replace = (name: string, fingerprint: string, fromAddress: string): Promise<void> =>
     store.transaction(async (tx) => {
       const device = await tx.devices.get(name);
       const pending = device?.pendingCertificate ?? null;
@@ -46,11 +46,14 @@ export function createRenewals(options: RenewalOptions): Renewals {
         revision: device.revision + 1,
       });
       await audit.append(tx, {
-        actor: `device:${name}`,
+        ...{ actor: `device:${name}`, from: fromAddress },
         action: "device.renew-certificate",
         subject: name,
         reason: "the renewed certificate was used for the first time",
-        details: { before: device.certificateSerial, serial: pending.serial, notAfterMs: pending.notAfterMs },
+        change: {
+          before: { serial: device.certificateSerial, notAfterMs: device.certificateNotAfterMs },
+          after: { serial: pending.serial, notAfterMs: pending.notAfterMs },
+        },
       });
       await stream.emit(tx, "device", name);
     });
@@ -61,15 +64,15 @@ export function createRenewals(options: RenewalOptions): Renewals {
   };
 
   return {
-    admit: async (name, fingerprint) => {
+    admit: async (name, fingerprint, fromAddress) => {
       const device = await store.read.devices.get(name);
       if (isCertificateInForce(device, fingerprint)) return true;
       if (!isCertificatePending(device, fingerprint)) return false;
-      await replace(name, fingerprint);
+      await replace(name, fingerprint, fromAddress);
       options.onReplaced(name, fingerprint);
       return true;
     },
-    renew: async (name, csr) => {
+    renew: async (name, csr, by) => {
       const certificate = await issueDeviceCertificate(options.authority, {
         request: await parseCertificateRequest(csr),
         device: name,
@@ -87,11 +90,11 @@ export function createRenewals(options: RenewalOptions): Renewals {
           });
         await tx.devices.update(name, { pendingCertificate: { serial, fingerprint, notAfterMs } });
         await audit.append(tx, {
-          actor: `device:${name}`,
+          ...by,
           action: "device.issue-certificate",
           subject: name,
           reason: "the device asked for it with the certificate in force",
-          details: { serial, notAfterMs },
+          change: { before: device.pendingCertificate, after: { serial, fingerprint, notAfterMs } },
         });
       });
       return { certificate: certificate.certificatePem };

@@ -23,7 +23,7 @@ export interface Sessions {
   /** Anybody may ask; only the device's TPM can answer. */
   challenge(device: string): { readonly challenge: string };
   /** @throws CodedError `session_refused` · `unauthenticated` (let go) · `endorsement_unknown` */
-  issue(request: SessionRequest): Promise<{ readonly certificate: string }>;
+  issue(request: SessionRequest, fromAddress: string): Promise<{ readonly certificate: string }>;
 }
 
 function refuse(message: string): never {
@@ -72,7 +72,7 @@ export function createSessions(options: SessionOptions): Sessions {
   const { tenant, store, clock, audit, challenges } = options;
   return {
     challenge: (device) => ({ challenge: challenges.issue({ device }) }),
-    issue: async (request) => {
+    issue: async (request, fromAddress) => {
       if (challenges.take(request.challenge)?.device !== request.device)
         return refuse("the challenge is not known, was answered already, or is too old");
       const device = await store.read.devices.get(request.device);
@@ -98,11 +98,11 @@ export function createSessions(options: SessionOptions): Sessions {
           );
         await tx.devices.update(request.device, { pendingCertificate: { serial, fingerprint, notAfterMs } });
         await audit.append(tx, {
-          actor: `device:${request.device}`,
+          ...{ actor: `device:${request.device}`, from: fromAddress },
           action: "device.issue-certificate",
           subject: request.device,
           reason: "the key in its TPM vouched for a session's key",
-          details: { serial, notAfterMs },
+          change: { before: current.pendingCertificate, after: { serial, fingerprint, notAfterMs } },
         });
       });
       return { certificate: certificate.certificatePem };

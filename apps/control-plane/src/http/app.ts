@@ -15,14 +15,14 @@ import { readJson } from "./middleware/read-json.ts";
 import { plainRequests } from "./middleware/plain-requests.ts";
 import { securityHeaders } from "./middleware/security-headers.ts";
 import type { DeviceConnections } from "./device-connections.ts";
-import type { NoteRefusal } from "../audit/refusal-audit.ts";
+import type { RefusalAudit } from "../audit/refusal-audit.ts";
 import type { AnyRoute, RouteAnswer, RouteRequest } from "./route.ts";
 
 const defaultTimeoutMs = 30_000;
 
 export interface AppOptions {
   /** Is this certificate of this device in force? */
-  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   readonly verifyToken: VerifyToken | undefined;
   readonly connections: DeviceConnections;
   readonly tenant: string;
@@ -30,22 +30,24 @@ export interface AppOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly routes: readonly AnyRoute[];
-  readonly noteRefusal: NoteRefusal;
+  readonly refusals: Pick<RefusalAudit, "note">;
   /** Whose request it is, for limits and the audit log. */
   readonly toAddress: (incoming: HttpBindings["incoming"]) => string;
 }
 interface Environment {
   Bindings: HttpBindings;
+  /** Who calls, once that is known; whether a route took the call. */
+  Variables: { actor: string; isRouted: boolean };
 }
 interface Call {
   readonly raw: Request;
   readonly bindings: HttpBindings;
   readonly params: Record<string, string>;
   readonly path: string;
+  readonly onKnown: (actor: string) => void;
 }
 interface Mounting extends AppOptions {
   readonly failures: RateLimit;
-  readonly logRefusal: ReturnType<typeof createRefusalLog>;
   readonly runOnce: RunOnce;
 }
 
@@ -117,15 +119,9 @@ async function authenticateCall(mounting: Mounting, route: AnyRoute, call: Call)
 
 async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Promise<Response> {
   const remoteAddress = mounting.toAddress(call.bindings.incoming);
-  const caller = await authenticateCall(mounting, route, call).catch(async (error: unknown) => {
-    await mounting.logRefusal(error, {
-      actor: "anonymous",
-      method: route.method,
-      path: call.path,
-      from: remoteAddress,
-    });
-    throw error;
-  });
+  const caller = await authenticateCall(mounting, route, call);
+  const actor = toActor(caller);
+  call.onKnown(actor);
   const { request } = route;
   const { headers } = call.raw;
   return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {
@@ -137,7 +133,6 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
     const json =
       request.body === undefined ? undefined : await readJson(call.raw, route.bodyBytes ?? limits.httpJsonBytes);
     const body = request.body === undefined ? undefined : parseRequestPart(request.body, json, "body");
-    const actor = toActor(caller);
     const scope = toScope(caller);
     const mayStill = async () =>
       await authenticate(mounting, route, toCallerRequest(call)).then(
@@ -149,6 +144,7 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
       mayStill,
       scope,
       actor,
+      by: { actor, from: remoteAddress },
       params,
       query,
       body,
@@ -158,12 +154,7 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
       signal,
     };
     // The schemas of the route made exactly what its handler takes.
-    const run = () =>
-      route.handle(parsed as RouteRequest<never>).catch(async (error: unknown) => {
-        if (isWrite || route.method === "PUT")
-          await mounting.logRefusal(error, { actor, method: route.method, path: call.path, from: remoteAddress });
-        throw error;
-      });
+    const run = () => route.handle(parsed as RouteRequest<never>);
     const key = headers.get("idempotency-key");
     const isWrite = route.method === "POST" || route.method === "PATCH" || route.method === "DELETE";
     const isOnce = key !== null && isWrite && route.idempotent !== false && caller.kind !== "anonymous";
@@ -179,22 +170,32 @@ export function createApp(options: AppOptions): Hono<Environment> {
   const mounting: Mounting = {
     ...options,
     failures: createRateLimit(options.clock, { burst: 60, perMinute: 60 }),
-    logRefusal: createRefusalLog(options.noteRefusal),
     runOnce: createIdempotency(options),
   };
+  const logRefusal = createRefusalLog(options.refusals);
   app.use(securityHeaders);
   app.use(plainRequests);
   for (const route of options.routes) {
-    app.on(route.method, route.path, (context) =>
-      answerCall(mounting, route, {
+    app.on(route.method, route.path, (context) => {
+      context.set("isRouted", true);
+      return answerCall(mounting, route, {
         raw: context.req.raw,
         bindings: context.env,
         params: context.req.param(),
         path: context.req.path,
-      }),
-    );
+        onKnown: (actor) => context.set("actor", actor),
+      });
+    });
   }
-  app.onError((error, context) => {
+  // Whatever refuses, wherever on the way, ends here; so no refusal leaves without its entry.
+  app.onError(async (error, context) => {
+    await logRefusal(error, {
+      actor: context.get("actor") ?? "anonymous",
+      from: options.toAddress(context.env.incoming),
+      method: context.req.method,
+      path: context.req.path,
+      isRouted: context.get("isRouted") === true,
+    });
     const problem = toProblem(error, context.req.path);
     if (problem.status >= 500) {
       options.logger.error("a request failed", {

@@ -58,6 +58,7 @@ function toOperation(route: AnyRoute): Record<string, unknown> {
     security: security[route.permission],
     "x-permission": route.permission,
     "x-reach": route.reach ?? "fleet",
+    ...(route.audit === undefined ? {} : { "x-audit": route.audit }),
     parameters: [...toParameters(request.params, "path"), ...toParameters(request.query, "query")],
     ...(body === undefined
       ? {}

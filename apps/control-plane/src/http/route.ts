@@ -1,6 +1,7 @@
 import type { HttpErrorCode, Role } from "@fairlead/protocol";
 import type { z } from "zod";
 import type { Scope } from "../authority/scope.ts";
+import type { Asker } from "../context.ts";
 
 /** What a caller must be allowed to call a route; every route names one. Roles are sets of these: see `roles.ts`. */
 export type Permission =
@@ -41,6 +42,8 @@ export interface RouteRequest<Schemas extends RouteSchemas> {
   readonly scope: Scope;
   /** `<role>:<token id>`, `oidc:<issuer>#<subject>` or `device:<id>`, as the audit log names actors. */
   readonly actor: string;
+  /** The same with the address of the call, as audit entries name it. */
+  readonly by: Asker;
   /** Whether what the caller came with would still be let in; for answers that go on for long. */
   readonly mayStill: () => Promise<boolean>;
   readonly params: Parsed<Schemas["params"]>;
@@ -73,6 +76,11 @@ export interface Route<Schemas extends RouteSchemas, Answer extends z.ZodType> {
    * what is the same for everybody. A route that says nothing is about the whole fleet and refuses such a caller.
    */
   readonly reach?: "narrowed" | "shared";
+  /**
+   * Which actions the audit log holds when this route changed something: every route that may change something says so, and
+   * one that changes nothing says why. `test/integration/audit-guard.test.ts` calls each and reads the log.
+   */
+  readonly audit?: readonly string[] | { readonly none: string };
   /** What is parsed before the handler runs; unknown query and body fields are refused by strict schemas. */
   readonly request: Schemas;
   /** Schema of a JSON answer; null for streams, bytes and empty answers. */

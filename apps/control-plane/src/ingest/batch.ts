@@ -1,10 +1,12 @@
 import type { Device, HostWindowRow, SlotWindowRow, Transaction } from "@fairlead/store";
 import type { Alerts } from "../alerts/alerts.ts";
+import type { RefusalAudit } from "../audit/refusal-audit.ts";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import type { OpenDesiredStates } from "../devices/desired-states.ts";
 
 export interface HandlerServices {
   readonly audit: AuditLog;
+  readonly refusals: Pick<RefusalAudit, "append">;
   readonly stream: StreamFeed;
   readonly desired: Pick<OpenDesiredStates, "converge">;
   readonly hooks: () => readonly DeviceHooks[];

@@ -2,7 +2,8 @@ import { limits, type TelemetryMessage } from "@fairlead/protocol";
 import { announce, changeDevice, type Batch } from "./batch.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
 import { noteSighting, toChainSightings } from "./identity-guard.ts";
-import type { DeviceMessage, Received } from "./parse-message.ts";
+import { toReportedRefusal } from "./reported-refusal.ts";
+import { toAsker, toSender, type DeviceMessage, type Received } from "./parse-message.ts";
 
 const keepEvidence = 50;
 const keepDeadLetters = 100;
@@ -31,18 +32,16 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
   });
   if (before !== undefined && isUpgraded) {
     await batch.services.audit.append(batch.tx, {
-      actor: `device:${device}`,
-      action: "device.agent-changed",
-      subject: device,
+      ...{ ...toAsker(received), action: "device.agent-changed", subject: device },
       reason: "another agent version reported; its files are recorded anew",
-      details: { before: before.birth?.agentVersion ?? null, after: body.agentVersion },
+      change: { before: before.birth?.agentVersion ?? null, after: body.agentVersion },
     });
   }
   const wasSkewed = Math.abs(before?.clockSkewMs ?? 0) > limits.clockSkewMs;
-  if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) await noteSkew(batch, device, skewMs);
+  if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) await noteSkew(batch, received, skewMs);
   if (body.instance !== undefined) {
     const { instance, session } = body;
-    await noteSighting(batch, device, {
+    await noteSighting(batch, received, {
       kind: "birth",
       ...{ instance, session, address: received.address, atMs: receivedMs },
     });
@@ -87,25 +86,25 @@ const noteAgainAfterMs = 3_600_000;
  * Nothing is measured in the future: a window that ends there was measured by a clock that was wrong then. The clock may
  * be right by now, so the device's skew stays what its birth said; the window is placed at its receipt, and said once an hour.
  */
-async function noteFuture(batch: Batch, { device, receivedMs }: Received, t1Ms: number): Promise<void> {
+async function noteFuture(batch: Batch, received: Received, t1Ms: number): Promise<void> {
+  const { device, receivedMs } = received;
   const known = Math.max(0, batch.devices.get(device)?.clockSkewMs ?? 0);
   const skewMs = t1Ms - receivedMs;
   if (skewMs - known <= limits.clockSkewMs || batch.futureNoted.has(device)) return;
   batch.futureNoted.add(device);
   const lately = await batch.tx.audit.list({ subject: device, limit: 50 });
   if (lately.some(({ action, tsMs }) => action === skewAction && tsMs > receivedMs - noteAgainAfterMs)) return;
-  await noteSkew(batch, device, skewMs);
+  await noteSkew(batch, received, skewMs);
 }
 
-async function noteSkew(batch: Batch, device: string, skewMs: number): Promise<void> {
-  await batch.services.audit.append(batch.tx, {
-    actor: "plane:ingest",
-    action: skewAction,
-    subject: device,
+async function noteSkew(batch: Batch, received: Received, skewMs: number): Promise<void> {
+  await batch.services.refusals.append(batch.tx, {
+    ...{ ...toAsker(received), action: skewAction, subject: received.device },
     reason: "the device's clock is wrong; its telemetry is placed by ours",
     details: { skewMs, limitMs: limits.clockSkewMs },
   });
-  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, { kind: "clock-skew", skewMs });
+  const sender = toSender(received);
+  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, sender, { kind: "clock-skew", skewMs });
 }
 
 const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
@@ -126,31 +125,35 @@ const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
   }
 };
 
-const onEvent: Handler<"event"> = async (batch, { device, receivedMs }, { body }) => {
+const onEvent: Handler<"event"> = async (batch, received, { body }) => {
+  const { device, receivedMs } = received;
   const { epoch, seq, tsMs, event } = body;
   await batch.tx.events.add({ device, epoch, seq, kind: event.data.kind, tsMs, receivedMs, event });
-  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, device, event.data);
+  const told = toReportedRefusal(event.data);
+  if (told !== null) await batch.services.refusals.append(batch.tx, { ...toAsker(received), subject: device, ...told });
+  for (const hooks of batch.services.hooks()) await hooks.onEvent?.(batch.tx, toSender(received), event.data);
   await batch.services.stream.emit(batch.tx, "device", device);
 };
 
-const onEvidence: Handler<"evidence"> = async (batch, { device, receivedMs }, { body }) => {
+const onEvidence: Handler<"evidence"> = async (batch, received, { body }) => {
+  const { device, receivedMs } = received;
   const row = batch.devices.get(device);
   if (row === undefined) return;
   const { epoch, seq, evidence } = body;
   const slots = await batch.tx.devices.listSlots(device);
-  for (const sighting of toChainSightings(row, evidence, receivedMs)) await noteSighting(batch, device, sighting);
+  for (const sighting of toChainSightings(row, evidence, receivedMs)) await noteSighting(batch, received, sighting);
   const { appraisal, change } = appraiseEvidence(row, slots, { evidence, nowMs: receivedMs });
   const link = { device, epoch, seq, chainIndex: evidence.index, receivedMs, evidence, verdict: appraisal };
   await batch.tx.evidence.add(link, keepEvidence);
   await changeDevice(batch, device, change);
   if (change.integrity !== undefined && change.integrity !== row.integrity) {
     await batch.services.audit.append(batch.tx, {
-      actor: "plane:integrity",
+      ...{ actor: "plane:integrity", from: toSender(received).from },
       action: `device.integrity-${appraisal.state}`,
       subject: device,
       reason: appraisal.reason ?? "every measured file is as expected",
+      change: { before: row.integrity, after: change.integrity },
       details: {
-        before: row.integrity,
         code: appraisal.code,
         link: evidence.index,
         failing: appraisal.failing.slice(0, 16),
@@ -161,8 +164,8 @@ const onEvidence: Handler<"evidence"> = async (batch, { device, receivedMs }, { 
   for (const hooks of batch.services.hooks()) await hooks.onEvidence?.(batch.tx, device, evidence);
 };
 
-const onReply: Handler<"reply"> = async (batch, { device }, { body }) => {
-  for (const hooks of batch.services.hooks()) await hooks.onReply?.(batch.tx, device, body);
+const onReply: Handler<"reply"> = async (batch, received, { body }) => {
+  for (const hooks of batch.services.hooks()) await hooks.onReply?.(batch.tx, toSender(received), body);
 };
 
 const onDead: Handler<"dead"> = async (batch, received, message) => {
@@ -170,6 +173,10 @@ const onDead: Handler<"dead"> = async (batch, received, message) => {
   const { code, reason } = message;
   await batch.tx.deadLetters.add({ device, topic, code, reason, sizeBytes, head, receivedMs }, keepDeadLetters);
   await batch.tx.devices.countDeadLetter(device);
+  await batch.services.refusals.append(batch.tx, {
+    ...{ ...toAsker(received), action: "message.refuse", subject: topic, reason: code },
+    details: { message: reason, sizeBytes },
+  });
 };
 
 /** A message kind without a handler does not compile. */

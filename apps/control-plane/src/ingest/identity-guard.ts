@@ -4,11 +4,15 @@ import type { Evidence } from "@fairlead/protocol";
 import type { Device } from "@fairlead/store";
 import { clonedAlert } from "../alerts/kinds.ts";
 import { announce, changeDevice, type Batch } from "./batch.ts";
-import type { Received } from "./parse-message.ts";
+import { toSender, type Received } from "./parse-message.ts";
 import type { Position } from "./sequence.ts";
 
 /** Takes the device out of rollouts; what was found stays until an operator has it enrolled with another key. */
-async function quarantine(batch: Batch, device: Device, finding: CloneFinding): Promise<void> {
+async function quarantine(
+  batch: Batch,
+  device: Device,
+  { finding, from }: { readonly finding: CloneFinding; readonly from: string },
+): Promise<void> {
   const { tx, services } = batch;
   const name = device.device;
   const summary = `${finding.reason}: ${finding.evidence.join("; ")}`;
@@ -16,24 +20,31 @@ async function quarantine(batch: Batch, device: Device, finding: CloneFinding): 
     await changeDevice(batch, name, { lifecycle: "quarantined", revision: device.revision + 1 });
   await services.alerts.fire(tx, { kind: clonedAlert, device: name, summary, remediationId: null });
   await services.audit.append(tx, {
-    actor: "plane:integrity",
-    action: "device.clone-detected",
-    subject: name,
-    reason: finding.reason,
-    details: { code: finding.code, evidence: finding.evidence, before: device.lifecycle },
+    ...{ actor: "plane:integrity", from, action: "device.clone-detected", subject: name, reason: finding.reason },
+    change: {
+      before: device.lifecycle,
+      after: device.lifecycle === "enrolled" ? "quarantined" : device.lifecycle,
+    },
+    details: { code: finding.code, evidence: finding.evidence },
   });
   await announce(batch, name);
 }
 
 /** Adds to what is known of a device's identity, and acts on the first proof that it is used twice. */
-export async function noteSighting(batch: Batch, name: string, sighting: IdentitySighting): Promise<void> {
+export async function noteSighting(
+  batch: Batch,
+  received: Pick<Received, "address" | "device">,
+  sighting: IdentitySighting,
+): Promise<void> {
+  const { device: name, from } = toSender(received);
   const device = batch.devices.get(name);
   if (device === undefined) return;
   const before = device.identityWatch ?? noSightings;
   const watch = watchIdentity(before, sighting);
   if (watch === before) return;
   await changeDevice(batch, name, { identityWatch: watch });
-  if (watch.finding !== null && before.finding === null) await quarantine(batch, device, watch.finding);
+  if (watch.finding !== null && before.finding === null)
+    await quarantine(batch, device, { finding: watch.finding, from });
 }
 
 /** What a link of the evidence chain says of the identity, against the last one that was accepted. */
@@ -83,5 +94,5 @@ export async function noteRepeated(batch: Batch, received: Received, at: Positio
   const what = await toDifference(batch, received, at);
   if (what === null) return;
   const { epoch, seq } = at;
-  await noteSighting(batch, at.device, { kind: "sequence-fork", epoch, seq, what, atMs: received.receivedMs });
+  await noteSighting(batch, received, { kind: "sequence-fork", epoch, seq, what, atMs: received.receivedMs });
 }

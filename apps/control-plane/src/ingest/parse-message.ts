@@ -20,6 +20,8 @@ import {
   type Status,
   type TelemetryMessage,
 } from "@fairlead/protocol";
+import { unknownAddress } from "../audit/own-decision.ts";
+import type { Asker, Sender } from "../context.ts";
 
 /** One message of one device as ingest works on it. `dead` is what could not be parsed. */
 export type DeviceMessage =
@@ -119,3 +121,11 @@ export function toReceived(options: {
 }
 
 const tooLarge = { code: "payload_too_large", message: `more than ${limits.mqttPayloadBytes} bytes` };
+
+export function toSender({ device, address }: Pick<Received, "address" | "device">): Sender {
+  return { device, from: address ?? unknownAddress };
+}
+
+export function toAsker(received: Pick<Received, "address" | "device">): Asker {
+  return { actor: `device:${received.device}`, from: toSender(received).from };
+}

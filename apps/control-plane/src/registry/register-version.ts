@@ -9,6 +9,7 @@ import {
   type RegisterVersionRequest,
 } from "@fairlead/protocol";
 import type { ModelVersionRow, Repositories } from "@fairlead/store";
+import type { Asker } from "../context.ts";
 import type { ArtifactFiles } from "./artifact-files.ts";
 import {
   requireDistinctTargets,
@@ -60,10 +61,9 @@ export async function toModelSummary(read: Repositories, model: string): Promise
   };
 }
 
-export interface RegisterRequest {
+export interface RegisterRequest extends Asker {
   readonly model: string;
   readonly body: RegisterVersionRequest;
-  readonly actor: string;
 }
 
 /**
@@ -74,7 +74,7 @@ export interface RegisterRequest {
 export async function registerVersion(
   context: RegistryContext,
   files: ArtifactFiles,
-  { model, body, actor }: RegisterRequest,
+  { model, body, actor, from }: RegisterRequest,
 ): Promise<{ readonly detail: ModelVersionDetail; readonly created: boolean }> {
   const digests = body.builds.map(({ digest }) => digest);
   const { goldenDigest } = body.selfTest;
@@ -97,8 +97,9 @@ export async function registerVersion(
     if (known !== undefined) return { detail: await toVersionDetail(tx, known), created: false };
     const row = { model, version, content, createdAtMs: context.clock.nowMs(), createdBy: actor };
     await tx.modelVersions.add(row);
-    const details = { builds: digests, golden: goldenDigest };
-    await context.audit.append(tx, { actor, action: "model.register", subject, reason: "registered", details });
+    const change = { before: null, after: { builds: digests, golden: goldenDigest } };
+    const reason = "registered";
+    await context.audit.append(tx, { actor, from, action: "model.register", subject, reason, change });
     await context.stream.emit(tx, "model", subject);
     return { detail: await toVersionDetail(tx, row), created: true };
   });

@@ -17,6 +17,7 @@ import { storeArtifact, type RegistryContext } from "./store-artifact.ts";
 
 const nowMs = 1_790_000_000_000;
 const actor = "admin:adm";
+const by = { actor, from: "127.0.0.1" };
 let folder = "";
 let store: Store;
 let files: ArtifactFiles;
@@ -68,7 +69,7 @@ async function upload(
     headers,
     body,
     signal: new AbortController().signal,
-    actor,
+    ...by,
   });
 }
 
@@ -81,7 +82,7 @@ function storedFiles(): string[] {
 async function release(version: string) {
   const { digest } = await upload(model);
   const body = registerVersionRequestSchema.parse({ version, builds: [{ digest, target: {} }] });
-  await registerVersion(context, files, { model: "reader", body, actor });
+  await registerVersion(context, files, { model: "reader", body, ...by });
   const content = (await store.read.modelVersions.get("reader", version))?.content;
   if (content === undefined) throw new Error("not registered");
   const releaseId = createId("rel", nowMs);
@@ -151,10 +152,10 @@ describe("registering and releasing", () => {
   test("a version never changes, and the same request again changes nothing", async () => {
     const { digest } = await upload(model);
     const body = registerVersionRequestSchema.parse({ version: "1.0.0", builds: [{ digest, target: {} }] });
-    expect((await registerVersion(context, files, { model: "reader", body, actor })).created).toBe(true);
-    expect((await registerVersion(context, files, { model: "reader", body, actor })).created).toBe(false);
+    expect((await registerVersion(context, files, { model: "reader", body, ...by })).created).toBe(true);
+    expect((await registerVersion(context, files, { model: "reader", body, ...by })).created).toBe(false);
     const other = { ...body, description: "other" };
-    await expect(registerVersion(context, files, { model: "reader", body: other, actor })).rejects.toMatchObject({
+    await expect(registerVersion(context, files, { model: "reader", body: other, ...by })).rejects.toMatchObject({
       code: "version_exists",
     });
   });

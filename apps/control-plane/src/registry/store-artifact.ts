@@ -2,7 +2,7 @@ import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import { CodedError } from "@fairlead/kernel";
 import { limits, type Artifact, type HttpErrorCode } from "@fairlead/protocol";
 import type { ArtifactRow } from "@fairlead/store";
-import type { PlaneContext } from "../context.ts";
+import type { Asker, PlaneContext } from "../context.ts";
 import type { ArtifactFiles, ReceivedFile } from "./artifact-files.ts";
 import type { InspectFile, InspectionJob } from "./inspect-upload.ts";
 
@@ -15,13 +15,12 @@ export type RegistryContext = Pick<
   readonly inspect: InspectFile;
 };
 
-export interface UploadRequest {
+export interface UploadRequest extends Asker {
   readonly digest: string;
   readonly kind: Artifact["kind"];
   readonly headers: Headers;
   readonly body: ReadableStream<Uint8Array> | null;
   readonly signal: AbortSignal;
-  readonly actor: string;
 }
 
 const maxBytesByKind: Record<Artifact["kind"], number> = { onnx: limits.artifactBytes, golden: limits.goldenBytes };
@@ -92,7 +91,7 @@ interface Keeping {
 }
 
 async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { request, file }: Keeping) {
-  const { digest, kind, actor } = request;
+  const { digest, kind, actor, from } = request;
   const { operators } = context;
   const { path } = file;
   const toJob = (of: string): InspectionJob =>
@@ -107,8 +106,10 @@ async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { re
       await files.install(file);
       if (known !== undefined) return toArtifact(known, false);
       await tx.artifacts.add(row);
-      const details = { kind, sizeBytes: file.sizeBytes };
-      await context.audit.append(tx, { actor, action: "artifact.store", subject: digest, reason: "uploaded", details });
+      await context.audit.append(tx, {
+        ...{ actor, from, action: "artifact.store", subject: digest, reason: "uploaded" },
+        change: { before: null, after: { kind, sizeBytes: file.sizeBytes } },
+      });
       return toArtifact(row, true);
     });
   } catch (error) {

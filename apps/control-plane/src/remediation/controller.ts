@@ -1,5 +1,6 @@
 import { applyAction, decide, type Action, type RemediationCase } from "@fairlead/remediation";
 import type { RemediationRow, Transaction } from "@fairlead/store";
+import { toOwnDecision } from "../audit/own-decision.ts";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { execute } from "./executors.ts";
 import { loadObservations } from "./observe.ts";
@@ -17,6 +18,10 @@ function toRow(current: RemediationCase): RemediationRow {
   const holds = current.quarantine === "held" || current.alert === "firing";
   const { remediationId, device, updatedAtMs } = current;
   return { remediationId, device, open: current.endedAtMs === null || holds, updatedAtMs, caseData: current };
+}
+
+function toStanding({ state, code, attempt, quarantine, alert }: RemediationCase) {
+  return { state, code, attempt, quarantine, alert };
 }
 
 function toDetails(action: Action): Record<string, unknown> {
@@ -37,10 +42,11 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
     const next = applyAction(current, action, { nowMs, remediationId, ...made });
     await tx.remediations.save(toRow(next));
     await audit.append(tx, {
-      actor: "plane:remediation",
+      ...toOwnDecision("remediation"),
       action: `remediation.${action.kind}`,
       subject: remediationSubject(remediationId),
       reason: action.reason,
+      change: { before: current === null ? null : toStanding(current), after: toStanding(next) },
       details: { device: next.device, rule: next.rule, ...toDetails(action), ...made },
     });
     await stream.emit(tx, "remediation", remediationId);

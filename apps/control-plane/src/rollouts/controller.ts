@@ -1,12 +1,14 @@
 import { applyDecision, reconcile, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
 import { announceRollout } from "./announce.ts";
 import { loadEvidence } from "./evidence.ts";
 import { execute } from "./executors.ts";
 import { loadFleet } from "./fleet.ts";
 import { noteVerdict } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
+import { toStandingOf } from "./standing.ts";
 
 /** Rounds of one turn: decisions lead to further ones (a stage passes, the next begins) without waiting for a tick. */
 const maxRounds = 12;
@@ -44,15 +46,14 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
       if (decisions.length === 0) return false;
       let record: RolloutRecord = row.record;
       for (const decision of decisions) {
+        const before = toStandingOf(record, decision);
         record = applyDecision(record, decision, nowMs);
         await execute(decision, { tx, record, desired });
-        await noteVerdict(tx, record, { decision, nowMs });
+        await noteVerdict(tx, record, { decision, nowMs, audit });
         if (!isNotable(decision)) continue;
         await audit.append(tx, {
-          actor: "plane:rollouts",
-          action: `rollout.${decision.kind}`,
-          subject: rolloutSubject(rolloutId),
-          reason: decision.reason,
+          ...{ ...toOwnDecision("rollouts"), action: `rollout.${decision.kind}`, subject: rolloutSubject(rolloutId) },
+          ...{ reason: decision.reason, change: { before, after: toStandingOf(record, decision) } },
           details: toDetails(decision),
         });
       }

@@ -3,25 +3,35 @@ import type { HttpErrorCode } from "@fairlead/protocol";
 import { isForCause, isTouched, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { KnownBadVersionRow, Repositories, Transaction } from "@fairlead/store";
 import { areTwoPeople, findPerson } from "../authority/person.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
+import type { Asker, AuditLog } from "../context.ts";
 import type { RolloutPorts } from "./ports.ts";
 
 const dayMs = 86_400_000;
 /** For how long an acceptance counts: it is given for a rollout that is about to be made. */
 const acceptanceLifeMs = dayMs;
 
-interface Asker {
+interface Inquirer {
   readonly actor: string;
   readonly nowMs: number;
 }
+
+const toVerdict = ({ rolloutId, acceptedBy }: KnownBadVersionRow) => ({ rolloutId, acceptedBy });
 
 /** A stage that failed because of what its version did leaves a verdict on the version. */
 export async function noteVerdict(
   tx: Transaction,
   record: RolloutRecord,
-  { decision, nowMs }: { readonly decision: Decision; readonly nowMs: number },
+  { decision, nowMs, audit }: { readonly decision: Decision; readonly nowMs: number; readonly audit: AuditLog },
 ): Promise<void> {
   if (decision.kind !== "fail-stage" || !isForCause(decision.code)) return;
   const { rolloutId, releaseId, spec } = record;
+  const before = await tx.knownBad.get(spec.model, spec.version);
+  await audit.append(tx, {
+    ...{ ...toOwnDecision("rollouts"), action: "release.note-known-bad", subject: `${spec.model}@${spec.version}` },
+    ...{ reason: decision.reason, details: { rolloutId, code: decision.code } },
+    change: { before: before === undefined ? null : toVerdict(before), after: { rolloutId, acceptedBy: null } },
+  });
   await tx.knownBad.save({
     ...{ model: spec.model, version: spec.version, releaseId, rolloutId },
     ...{ code: decision.code, reason: decision.reason.slice(0, 500), judgedAtMs: nowMs },
@@ -33,7 +43,7 @@ export async function noteVerdict(
 async function judgeAcceptance(
   from: Repositories,
   { acceptedBy, acceptedAtMs }: KnownBadVersionRow,
-  { actor, nowMs }: Asker,
+  { actor, nowMs }: Inquirer,
 ): Promise<"accepted" | "own" | "none"> {
   if (acceptedBy === null || acceptedAtMs === null) return "none";
   if (!areTwoPeople(await findPerson(from, acceptedBy), await findPerson(from, actor))) return "own";
@@ -44,7 +54,7 @@ async function judgeAcceptance(
 export async function requireNotKnownBad(
   from: Repositories,
   { model, version }: { readonly model: string; readonly version: string },
-  asker: Asker,
+  asker: Inquirer,
 ): Promise<void> {
   const verdict = await from.knownBad.get(model, version);
   if (verdict === undefined) return;
@@ -63,23 +73,22 @@ export async function requireNotKnownBad(
 }
 
 /** Where a rollout would go back to: every version that a touched device ran before. @throws CodedError `release_known_bad` */
-export async function requireGoodWayBack(tx: Transaction, record: RolloutRecord, asker: Asker): Promise<void> {
+export async function requireGoodWayBack(tx: Transaction, record: RolloutRecord, asker: Inquirer): Promise<void> {
   const ids = record.devices.filter(isTouched).flatMap(({ previous }) => previous?.releaseId ?? []);
   for (const row of await tx.releases.listOf([...new Set(ids)].slice(0, 1_000)))
     await requireNotKnownBad(tx, row, asker);
 }
 
-export interface Acceptance {
+export interface Acceptance extends Asker {
   readonly model: string;
   readonly version: string;
-  readonly actor: string;
   readonly reason: string;
 }
 
 /** A second person's word that a version may run although it failed. @throws CodedError `not_found` */
 export async function acceptKnownBad(
   { audit, clock, store, stream }: Pick<RolloutPorts, "audit" | "clock" | "store" | "stream">,
-  { model, version, actor, reason }: Acceptance,
+  { model, version, actor, from, reason }: Acceptance,
 ): Promise<KnownBadVersionRow> {
   return await store.transaction(async (tx) => {
     const before = await tx.knownBad.get(model, version);
@@ -90,8 +99,9 @@ export async function acceptKnownBad(
     const row = { ...before, acceptedBy: actor, acceptedAtMs: clock.nowMs(), acceptedReason: reason };
     await tx.knownBad.save(row);
     await audit.append(tx, {
-      ...{ actor, action: "release.accept-known-bad", subject: `${model}@${version}`, reason },
-      details: { rolloutId: before.rolloutId, code: before.code, before: before.acceptedBy, after: actor },
+      ...{ actor, from, action: "release.accept-known-bad", subject: `${model}@${version}`, reason },
+      change: { before: { acceptedBy: before.acceptedBy }, after: { acceptedBy: actor } },
+      details: { rolloutId: before.rolloutId, code: before.code },
     });
     await stream.emit(tx, "model", `${model}@${version}`);
     return row;

@@ -18,12 +18,13 @@ import { rolloutSubject, saveRecord } from "./controller.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
+import { toStanding } from "./standing.ts";
+import type { Asker } from "../context.ts";
 import { toSelectableLabels } from "../devices/selectable-labels.ts";
 
-export interface ActOptions {
+export interface ActOptions extends Asker {
   readonly rolloutId: string;
   readonly action: RolloutAction;
-  readonly actor: string;
   readonly scope: Scope;
   /** The stage that a promotion is meant for. */
   readonly stage?: string | undefined;
@@ -34,7 +35,7 @@ export interface ActOptions {
 
 export interface RolloutService {
   /** The selector is narrowed to the scope of whoever creates it, so that devices which join later match both too. */
-  create(spec: RolloutSpec, by: { readonly actor: string; readonly scope: Scope }): Promise<RolloutStatus>;
+  create(spec: RolloutSpec, by: Asker & { readonly scope: Scope }): Promise<RolloutStatus>;
   act(options: ActOptions): Promise<RolloutStatus>;
   get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
   list(limit: number, scope: Scope): Promise<RolloutStatus[]>;
@@ -110,7 +111,7 @@ function requirePromotable(row: RolloutRow, { stage, ifMatch }: ActOptions): voi
 export function createRolloutService(ports: RolloutPorts, wake: () => void): RolloutService {
   const { audit, clock, createId, store, stream } = ports;
   return {
-    create: (wanted, { actor, scope }) =>
+    create: (wanted, { actor, from, scope }) =>
       store.transaction(async (tx) => {
         const spec = { ...wanted, selector: narrowSelector(scope, wanted.selector) };
         const release = await tx.releases.getLatest(spec.model, spec.version);
@@ -139,8 +140,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         };
         await tx.rollouts.add(row);
         await audit.append(tx, {
-          ...{ actor, action: "rollout.create", subject: rolloutSubject(rolloutId) },
-          ...{ reason: `${spec.model} ${spec.version} to "${spec.selector}"`, details: { spec, releaseId } },
+          ...{ actor, from, action: "rollout.create", subject: rolloutSubject(rolloutId) },
+          ...{ reason: `${spec.model} ${spec.version} to "${spec.selector}"` },
+          change: { before: null, after: { state, spec, releaseId } },
         });
         await stream.emit(tx, "rollout", rolloutId);
         tx.afterCommit(wake);
@@ -148,7 +150,7 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
       }),
     act: (request) =>
       store.transaction(async (tx) => {
-        const { rolloutId, action, actor, scope, stage, reason, ifMatch } = request;
+        const { rolloutId, action, actor, from, scope, stage, reason, ifMatch } = request;
         const row = await requireRow(tx, rolloutId, scope);
         if (ifMatch !== null && ifMatch !== String(row.revision)) {
           throw new CodedError("precondition_failed", "the rollout has changed since you looked", {
@@ -169,8 +171,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         const saved = await saveRecord(tx, row, { record, nowMs });
         await announceRollout(tx, ports, { before: row, after: record });
         await audit.append(tx, {
-          ...{ actor, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },
-          ...{ reason: reason === "" ? record.reason : reason, details: { before: row.state, after: record.state } },
+          ...{ actor, from, action: `rollout.${action}`, subject: rolloutSubject(rolloutId) },
+          ...{ reason: reason === "" ? record.reason : reason, details: stage === undefined ? {} : { stage } },
+          change: { before: toStanding(row.record), after: toStanding(record) },
         });
         await stream.emit(tx, "rollout", rolloutId);
         tx.afterCommit(wake);

@@ -3,7 +3,7 @@ import { parseMetadata, toReleaseTarget, type MetadataFile } from "@fairlead/art
 import { CodedError } from "@fairlead/kernel";
 import type { HttpErrorCode, Publication, Release } from "@fairlead/protocol";
 import type { Transaction, TrustMetadataRow } from "@fairlead/store";
-import type { PlaneContext } from "../context.ts";
+import type { Asker, PlaneContext } from "../context.ts";
 import { signOnlineRoles, toServedName } from "./freshness.ts";
 import type { OnlineKeys } from "./online-keys.ts";
 import { keptSnapshots, listUnreachable } from "./prune.ts";
@@ -15,10 +15,9 @@ export interface TrustContext extends Pick<PlaneContext, "audit" | "clock" | "st
   readonly timestampLifeMs: number;
 }
 
-export interface PublishRequest {
+export interface PublishRequest extends Asker {
   readonly documents: Readonly<Record<string, string>>;
   readonly releases: readonly Release[];
-  readonly actor: string;
 }
 
 const online = new Set(["snapshot", "timestamp"]);
@@ -82,7 +81,7 @@ async function save(
  * @throws CodedError `metadata_refused` · `metadata_conflict` · `not_found`
  */
 export async function publish(context: TrustContext, request: PublishRequest): Promise<Publication> {
-  const { documents, releases, actor } = request;
+  const { documents, releases, actor, from } = request;
   const nowMs = context.clock.nowMs();
   const offered = Object.entries(documents).map(([name, text]) => parseFile(name, text));
   return await context.store.transaction(async (tx) => {
@@ -105,17 +104,15 @@ export async function publish(context: TrustContext, request: PublishRequest): P
     await tryAsDevice({ trusted, served: toServed([...present, ...written]), releases, nowMs });
     await save(tx, written, { nowMs, actor });
     await prune(tx);
-    for (const release of releases) await addRelease(context, tx, { release, actor });
+    for (const release of releases) await addRelease(context, tx, { release, actor, from });
     const roles = Object.fromEntries(
       [...toNewest([...repository.signed, ...written])].map(([role, file]) => [role, file.version]),
     );
     const was = Object.fromEntries([...before].map(([role, file]) => [role, file.version]));
     await context.audit.append(tx, {
-      actor,
-      action: "trust.publish",
-      subject: "trust",
-      reason: "published",
-      details: { before: was, after: roles, documents: added.map(toServedName) },
+      ...{ actor, from, action: "trust.publish", subject: "trust", reason: "published" },
+      change: { before: was, after: roles },
+      details: { documents: added.map(toServedName) },
     });
     return { roles, releases: releases.map(({ releaseId }) => releaseId) };
   });
@@ -132,7 +129,7 @@ async function prune(tx: Transaction): Promise<void> {
 async function addRelease(
   context: TrustContext,
   tx: Transaction,
-  { release, actor }: { readonly release: Release; readonly actor: string },
+  { release, actor, from }: Asker & { readonly release: Release },
 ): Promise<void> {
   const { releaseId, issuedAtMs: createdAtMs, expiresAtMs, content } = release;
   const { model, version } = content;
@@ -147,13 +144,9 @@ async function addRelease(
     createdBy: actor,
   });
   const { sha256, path } = toReleaseTarget(release);
-  const details = { releaseId, expiresAtMs, target: path, sha256 };
   await context.audit.append(tx, {
-    actor,
-    action: "release.publish",
-    subject: `${model}@${version}`,
-    reason: "published",
-    details,
+    ...{ actor, from, action: "release.publish", subject: `${model}@${version}`, reason: "published" },
+    change: { before: null, after: { releaseId, expiresAtMs, target: path, sha256 } },
   });
   await context.stream.emit(tx, "model", `${model}@${version}`);
 }

@@ -1,7 +1,8 @@
 import { listDelegations, parseMetadata } from "@fairlead/artifacts/tuf";
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
 import type { TrustState } from "@fairlead/protocol";
-import type { PlaneContext, PlaneModule } from "../context.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
+import type { Asker, PlaneContext, PlaneModule } from "../context.ts";
 import { createTrustRoutes } from "../http/routes/trust.ts";
 import { openOnlineKeys } from "./online-keys.ts";
 import { createVouching, type Vouching } from "./vouching.ts";
@@ -19,7 +20,7 @@ export interface Trust {
   readState(): Promise<TrustState>;
   publish(request: PublishRequest): ReturnType<typeof publish>;
   /** Another online key for the next root; what it may do is the root's to say. */
-  addOnlineKey(actor: string): Promise<string>;
+  addOnlineKey(by: Asker): Promise<string>;
   /** The bytes of one document under the name by which devices ask. */
   read(name: string): Promise<string | undefined>;
 }
@@ -44,7 +45,7 @@ export function createTrustModule(plane: PlaneContext, logger: Logger = plane.lo
     const untilMs = Date.parse(parseMetadata("timestamp", timestamp.text).signed.expires);
     if (untilMs - clock.nowMs() > (timestampLifeMs * 3) / 4) return;
     try {
-      await publish(context, { documents: {}, releases: [], actor: "plane:trust" });
+      await publish(context, { documents: {}, releases: [], ...toOwnDecision("trust") });
       problem = null;
     } catch (error) {
       problem = toErrorMessage(error);
@@ -55,20 +56,17 @@ export function createTrustModule(plane: PlaneContext, logger: Logger = plane.lo
   const trust: Trust = {
     publish: (request) => publish(context, request),
     read: async (name) => (await store.read.trustMetadata.get(name))?.text,
-    addOnlineKey: async (actor) => {
-      const { publicKeyPem, key } = keys.add();
-      await store.transaction(async (tx) => {
-        const details = { keyId: key.keyID };
+    // Without its entry nobody is told of the key; a file that is left over counts for nothing until a root names it.
+    addOnlineKey: (by) =>
+      store.transaction(async (tx) => {
+        const before = keys.all.map(({ key }) => key.keyID);
+        const { publicKeyPem, key } = keys.add();
         await audit.append(tx, {
-          actor,
-          action: "trust.add-online-key",
-          subject: "trust",
-          reason: "asked for",
-          details,
+          ...{ ...by, action: "trust.add-online-key", subject: "trust", reason: "asked for" },
+          change: { before: { keyIds: before }, after: { keyIds: [...before, key.keyID] } },
         });
-      });
-      return publicKeyPem;
-    },
+        return publicKeyPem;
+      }),
     readState: async () => {
       const rows = await store.read.trustMetadata.listNewest();
       const targets = rows.find(({ role }) => role === "targets");

@@ -2,6 +2,7 @@ import type { Clock, Logger } from "@fairlead/kernel";
 import type { Store, Transaction, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
 import type { Alerts } from "../alerts/alerts.ts";
 import { disabledWebhookAlert } from "../alerts/kinds.ts";
+import { toOwnDecision } from "../audit/own-decision.ts";
 import type { AuditLog } from "../context.ts";
 import { decideDelivery, type DeliveryPolicy, type Outcome } from "./decide-delivery.ts";
 
@@ -16,7 +17,7 @@ export interface RecordOptions {
   readonly policy: DeliveryPolicy;
 }
 
-const actor = "plane:webhooks";
+const by = toOwnDecision("webhooks");
 
 /** Nothing more is sent; an alert says so, and the other receivers hear of it. */
 async function disable(tx: Transaction, webhook: WebhookRow, options: RecordOptions & { readonly why: string }) {
@@ -30,7 +31,10 @@ async function disable(tx: Transaction, webhook: WebhookRow, options: RecordOpti
   await tx.webhookDeliveries.discardPending(webhookId, { reason: "webhook_disabled", endedAtMs: nowMs });
   const alert = { kind: disabledWebhookAlert, device: null, summary, remediationId: null };
   await tx.webhooks.update(webhookId, { alertId: await options.alerts.fire(tx, alert) });
-  await options.audit.append(tx, { actor, action: "webhook.disable", subject: webhookId, reason, details: { host } });
+  await options.audit.append(tx, {
+    ...{ ...by, action: "webhook.disable", subject: webhookId, reason, details: { host } },
+    change: { before: { state: webhook.state }, after: { state: "disabled" } },
+  });
 }
 
 /** A test that was taken proves that the receiver is back. */
@@ -39,7 +43,8 @@ async function enable(tx: Transaction, webhook: WebhookRow, options: RecordOptio
   await tx.webhooks.update(webhookId, { state: "active", reason: null, alertId: null });
   if (alertId !== null) await options.alerts.resolve(tx, alertId);
   const reason = "it took a test";
-  await options.audit.append(tx, { actor, action: "webhook.enable", subject: webhookId, reason });
+  const change = { before: { state: webhook.state }, after: { state: "active" } };
+  await options.audit.append(tx, { ...by, action: "webhook.enable", subject: webhookId, reason, change });
 }
 
 /** Writes what one attempt came to and what follows from it, in one transaction. */
@@ -74,6 +79,11 @@ export function createOutcomeRecorder(options: RecordOptions) {
         case "give-up":
           await tx.webhookDeliveries.update(deliveryId, { ...ended, state: "failed" });
           options.logger.warn("a webhook's message was given up", { webhook: webhookId, delivery: deliveryId });
+          await options.audit.append(tx, {
+            ...{ ...by, action: "webhook.give-up", subject: webhookId, reason: why ?? "" },
+            change: { before: { state: delivery.state }, after: { state: "failed" } },
+            details: { deliveryId, attempts: attempts + 1, status: outcome.status },
+          });
           if (decision.disables && webhook.state === "active")
             await disable(tx, webhook, { ...options, why: why ?? "" });
       }

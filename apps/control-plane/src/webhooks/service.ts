@@ -9,7 +9,7 @@ import type {
   WebhookDetail,
 } from "@fairlead/protocol";
 import type { Repositories, Store, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
-import type { AuditLog } from "../context.ts";
+import type { Asker, AuditLog } from "../context.ts";
 import type { Alerts } from "../alerts/alerts.ts";
 import type { WebhookOutbox } from "./outbox.ts";
 import type { SecretSeal } from "./secret-seal.ts";
@@ -31,12 +31,12 @@ export interface WebhookServiceOptions {
 }
 
 export interface WebhookService {
-  create(request: CreateWebhookRequest, actor: string): Promise<CreateWebhookResponse>;
+  create(request: CreateWebhookRequest, by: Asker): Promise<CreateWebhookResponse>;
   list(): Promise<Webhook[]>;
   get(webhookId: string): Promise<WebhookDetail>;
-  remove(webhookId: string, actor: string): Promise<void>;
+  remove(webhookId: string, by: Asker): Promise<void>;
   /** Queues one message for it, also when it is disabled. */
-  test(webhookId: string, actor: string): Promise<WebhookDelivery>;
+  test(webhookId: string, by: Asker): Promise<WebhookDelivery>;
 }
 
 async function toWebhook(from: Repositories, row: WebhookRow): Promise<Webhook> {
@@ -70,7 +70,7 @@ export function createWebhookService(options: WebhookServiceOptions): WebhookSer
   };
 
   return {
-    create: async ({ url, description, events }, actor) => {
+    create: async ({ url, description, events }, by) => {
       await requireTarget(url);
       const webhookId = options.createId("whk");
       const secret = createWebhookSecret();
@@ -81,13 +81,13 @@ export function createWebhookService(options: WebhookServiceOptions): WebhookSer
           });
         const row: WebhookRow = {
           ...{ webhookId, url, description, events, state: "active", reason: null, alertId: null },
-          ...{ sealedSecret: seal.seal(secret, webhookId), createdAtMs: clock.nowMs(), createdBy: actor },
+          ...{ sealedSecret: seal.seal(secret, webhookId), createdAtMs: clock.nowMs(), createdBy: by.actor },
           lastDeliveredAtMs: null,
         };
         await tx.webhooks.add(row);
         // The path may hold what only the receiver should know.
-        const details = { before: null, after: { origin: new URL(url).origin, events, description } };
-        await audit.append(tx, { actor, action: "webhook.create", subject: webhookId, reason: "asked for", details });
+        const change = { before: null, after: { origin: new URL(url).origin, events, description } };
+        await audit.append(tx, { ...by, action: "webhook.create", subject: webhookId, reason: "asked for", change });
         return await toWebhook(tx, row);
       });
       return { webhook, secret };
@@ -101,20 +101,21 @@ export function createWebhookService(options: WebhookServiceOptions): WebhookSer
       const rows = await store.read.webhookDeliveries.listOf(webhookId, shownDeliveries);
       return { webhook, deliveries: rows.map(toDelivery) };
     },
-    remove: (webhookId, actor) =>
+    remove: (webhookId, by) =>
       store.transaction(async (tx) => {
         const { alertId, url, events, description } = await requireRow(tx, webhookId);
         await tx.webhooks.remove(webhookId);
         if (alertId !== null) await options.alerts.resolve(tx, alertId);
-        const details = { before: { origin: new URL(url).origin, events, description }, after: null };
-        await audit.append(tx, { actor, action: "webhook.delete", subject: webhookId, reason: "asked for", details });
+        const change = { before: { origin: new URL(url).origin, events, description }, after: null };
+        await audit.append(tx, { ...by, action: "webhook.delete", subject: webhookId, reason: "asked for", change });
       }),
-    test: (webhookId, actor) =>
+    test: (webhookId, by) =>
       store.transaction(async (tx) => {
         const row = await requireRow(tx, webhookId);
-        const data = { webhookId, askedBy: actor };
+        const data = { webhookId, askedBy: by.actor };
         const deliveryId = await outbox.enqueue(tx, row, { type: "webhook.test", subject: webhookId, data });
-        await audit.append(tx, { actor, action: "webhook.test", subject: webhookId, reason: "asked for" });
+        const change = { before: null, after: { deliveryId } };
+        await audit.append(tx, { ...by, action: "webhook.test", subject: webhookId, reason: "asked for", change });
         const queued = await tx.webhookDeliveries.get(deliveryId);
         if (queued === undefined) throw new Error(`delivery ${deliveryId} was not stored`);
         return toDelivery(queued);

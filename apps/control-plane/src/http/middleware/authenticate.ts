@@ -6,6 +6,7 @@ import type { HttpErrorCode } from "@fairlead/protocol";
 import type { AdminToken, Store } from "@fairlead/store";
 import { readSessionSecret } from "../../authority/browser-session.ts";
 import { isJwtShaped, type VerifyToken } from "../../authority/oidc/verify-token.ts";
+import { unknownAddress } from "../../audit/own-decision.ts";
 import { noScope, parseScope, type Scope } from "../../authority/scope.ts";
 import { isTokenShaped, toTokenHash } from "../../authority/tokens.ts";
 import { authenticateSession, type SessionRequest } from "./authenticate-session.ts";
@@ -18,7 +19,7 @@ export interface AuthenticateOptions {
   readonly tenant: string;
   readonly clock: Clock;
   /** Is this certificate of this device in force? */
-  readonly isInForce: (device: string, fingerprint: string) => Promise<boolean>;
+  readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   /** Judges tokens of the issuer; undefined when there is none. */
   readonly verifyToken: VerifyToken | undefined;
   readonly connections: Pick<DeviceConnections, "note">;
@@ -63,7 +64,11 @@ async function authenticateDevice(
   const identity = parsePeerIdentity(certificate);
   if (identity === undefined) return undefined;
   const { device, tenant, fingerprint } = identity;
-  if (socket.authorized && tenant === options.tenant && (await options.isInForce(device, fingerprint))) {
+  if (
+    socket.authorized &&
+    tenant === options.tenant &&
+    (await options.isInForce(device, fingerprint, socket.remoteAddress ?? unknownAddress))
+  ) {
     options.connections.note(device, fingerprint, socket);
     return { kind: "device", device };
   }

@@ -1,36 +1,48 @@
 import { CodedError, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
 import { httpStatusByCode, isHttpErrorCode } from "@fairlead/protocol";
-import type { NoteRefusal } from "../../audit/refusal-audit.ts";
+import type { RefusalAudit } from "../../audit/refusal-audit.ts";
+import type { Asker } from "../../context.ts";
 
-export interface Refused {
-  readonly actor: string;
+export interface Refused extends Asker {
   readonly method: string;
   readonly path: string;
-  /** Address of the socket. */
-  readonly from: string;
+  /** false: no route took it. */
+  readonly isRouted: boolean;
 }
-
-/** Mistakes of form say nothing about anybody's intent; these do. */
-const quiet = new Set(["validation_failed", "bad_request", "timeout", "rate_limited", "unavailable", "internal"]);
 
 /** Where in a file the refusal was. */
 function toPlace({ place, byte }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return typeof place === "string" && typeof byte === "number" ? { place: place.slice(0, 500), byte } : {};
 }
 
-/** Leaves an audit entry for a request that was refused: who asked, for what, why not, from where. */
-export function createRefusalLog(note: NoteRefusal) {
+const reading = new Set(["GET", "HEAD"]);
+
+/** What only reads is worth an entry when the caller may not read it; a mistake in its form says nothing. */
+function isNotable({ method, isRouted }: Refused, status: number): boolean {
+  return !isRouted || !reading.has(method) || status === 401 || status === 403 || status === 429;
+}
+
+/**
+ * Leaves an audit entry for a request that was refused: who asked, for what, why not, from where. Failures of the plane's
+ * own (5xx) are no refusals.
+ */
+export function createRefusalLog({ note }: Pick<RefusalAudit, "note">) {
   return async (error: unknown, refused: Refused): Promise<void> => {
     const code = toErrorCode(error);
-    if (code === undefined || !isHttpErrorCode(code) || quiet.has(code) || httpStatusByCode[code] >= 500) return;
+    if (code === undefined || !isHttpErrorCode(code)) return;
+    const status = httpStatusByCode[code];
+    if (status >= 500 || !isNotable(refused, status)) return;
     const known = error instanceof CodedError ? error.details : {};
     const named = known["actor"];
-    await note(refused.from, {
+    const isLockOut = code === "rate_limited";
+    await note({
       actor: typeof named === "string" ? named : refused.actor,
-      action: "request.refuse",
+      from: refused.from,
+      action: isLockOut ? "address.lock-out" : "request.refuse",
       subject: withoutSecrets(`${refused.method} ${refused.path}`),
       reason: code,
       details: { message: withoutSecrets(toErrorMessage(error)).slice(0, 500), ...toPlace(known) },
+      isLockOut,
     });
   };
 }

@@ -35,11 +35,12 @@ export function createAlertRoutes(store: Store, resolve: ReturnType<typeof creat
     defineRoute({
       ...{ method: "POST", path: "/api/v1/alerts/:alert/resolve", permission: "administer" },
       summary: "End an alert that nothing but a person's word ends; every other kind ends with its cause.",
+      audit: ["alert.resolve"],
       request: { params: z.strictObject({ alert: idSchema }), body: resolveAlertRequestSchema },
       response: alertSchema,
       errors: ["not_found", "conflict"],
-      handle: async ({ params: { alert }, body, actor }) => ({
-        body: toAlert(await resolve(alert, { reason: body.reason, actor })),
+      handle: async ({ params: { alert }, body, by }) => ({
+        body: toAlert(await resolve(alert, { reason: body.reason, ...by })),
       }),
     }),
   ];

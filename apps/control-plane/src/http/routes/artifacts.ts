@@ -32,8 +32,9 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
         "tensor_malformed",
       ],
       timeoutMs: null,
-      handle: async ({ params: { digest }, query: { kind }, headers, raw, signal, actor }) => {
-        const upload = { digest, kind, headers, body: raw.body, signal, actor };
+      audit: ["artifact.store"],
+      handle: async ({ params: { digest }, query: { kind }, headers, raw, signal, by }) => {
+        const upload = { digest, kind, headers, body: raw.body, signal, ...by };
         const artifact = await storeArtifact(context, files, upload);
         return { status: artifact.created ? 201 : 200, body: artifact, etag: digest };
       },

@@ -30,11 +30,12 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       summary: "Have a device remove everything and its keys; with `force` it is refused at once and not waited for.",
       permission: "administer",
       reach: "narrowed",
+      audit: ["device.decommission-begin", "device.decommission"],
       request: { params, body: decommissionRequestSchema },
       response: deviceDetailSchema,
       errors: ["not_found", "conflict", "precondition_failed"],
-      handle: async ({ params: { device }, body, actor, headers, scope }) => {
-        await decommissions.begin(device, { ...body, actor, headers, scope });
+      handle: async ({ params: { device }, body, by, headers, scope }) => {
+        await decommissions.begin(device, { ...body, ...by, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),
@@ -44,11 +45,12 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       summary: "Decommission a device by force: its certificate is refused from now on, its history stays.",
       permission: "administer",
       reach: "narrowed",
+      audit: ["device.decommission"],
       request: { params },
       response: deviceDetailSchema,
       errors: ["not_found", "precondition_failed"],
-      handle: async ({ params: { device }, actor, headers, scope }) => {
-        await decommissions.begin(device, { force: true, reason: "by an operator", actor, headers, scope });
+      handle: async ({ params: { device }, by, headers, scope }) => {
+        await decommissions.begin(device, { force: true, reason: "by an operator", ...by, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),
@@ -58,11 +60,12 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       summary: "End the quarantine of a device that was used twice: it needs another key and a new token.",
       permission: "administer",
       reach: "narrowed",
+      audit: ["device.release"],
       request: { params, body: releaseDeviceRequestSchema },
       response: deviceDetailSchema,
       errors: ["not_found", "conflict", "precondition_failed"],
-      handle: async ({ params: { device }, body, actor, headers, scope }) => {
-        await release(device, { ...body, actor, headers, scope });
+      handle: async ({ params: { device }, body, by, headers, scope }) => {
+        await release(device, { ...body, ...by, headers, scope });
         return await loadDetail(store, device, scope);
       },
     }),
@@ -71,14 +74,15 @@ export function createDecommissionRoutes({ store, decommissions, release }: Deco
       path: "/api/v1/device/wiped",
       summary: "The calling device holds nothing more but its keys; its certificate ends with the answer.",
       permission: "device",
+      audit: ["device.decommission"],
       request: { body: wipedRequestSchema },
       response: wipedResponseSchema,
       errors: ["not_found", "conflict"],
       bodyBytes: 1_024,
       // The device has no certificate left to ask for a kept answer with.
       idempotent: false,
-      handle: async ({ actor }) => {
-        await decommissions.confirm(actor.slice("device:".length));
+      handle: async ({ by }) => {
+        await decommissions.confirm(by.actor.slice("device:".length), by);
         return { body: { ended: true } as const };
       },
     }),

@@ -19,15 +19,16 @@ export function createDeviceCertificateRoutes(renewals: Renewals, limit: RateLim
       path: "/api/v1/device/certificate",
       summary: "Issue another certificate to the device that asks; it replaces the present one at its first use.",
       permission: "device",
+      audit: ["device.issue-certificate"],
       request: { body: renewRequestSchema },
       response: renewResponseSchema,
       errors: ["csr_invalid", "rate_limited"],
       bodyBytes: 16_384,
       // A kept answer would hand out a certificate that is no longer the pending one.
       idempotent: false,
-      handle: async ({ body, actor }) => {
-        limit.take(actor);
-        return { status: 201, body: await renewals.renew(toDevice(actor), body.csr) };
+      handle: async ({ body, by }) => {
+        limit.take(by.actor);
+        return { status: 201, body: await renewals.renew(toDevice(by.actor), body.csr, by) };
       },
     }),
     defineRoute({

@@ -123,22 +123,20 @@ export function createDeviceRoutes(options: DeviceRouteOptions): AnyRoute[] {
       summary: "Replace the labels of a device.",
       permission: "operate",
       reach: "narrowed",
+      audit: ["device.label"],
       request: { params, body: patchDeviceRequestSchema },
       response: deviceDetailSchema,
       errors: ["not_found", "precondition_failed"],
-      handle: async ({ params: { device }, body, actor, headers, scope }) => {
+      handle: async ({ params: { device }, body, by, headers, scope }) => {
         await store.transaction(async (tx) => {
           const row = await requireDevice(tx, device, scope);
           requireStay(scope, body.labels);
           requireMatch(headers, String(row.revision));
           await tx.devices.update(device, { labels: body.labels, revision: row.revision + 1 });
-          const details = { before: row.labels, after: body.labels };
+          const change = { before: row.labels, after: body.labels };
           await audit.append(tx, {
-            actor,
-            action: "device.label",
-            subject: device,
-            reason: "labels replaced",
-            details,
+            ...{ ...by, action: "device.label", subject: device },
+            ...{ reason: "labels replaced", change },
           });
           await stream.emit(tx, "device", device);
           for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, device);

@@ -44,10 +44,11 @@ function createListRoutes({ store, list }: EndorsementRouteOptions): AnyRoute[] 
       path,
       summary: "Allow the TPM with this endorsement key to enrol without a token.",
       permission: "administer",
+      audit: ["endorsement.allow"],
       request: { body: allowEndorsementRequestSchema },
       response: endorsementSchema,
       errors: ["endorsement_exists"],
-      handle: async ({ body, actor }) => ({ status: 201, body: await list.allow(body, actor) }),
+      handle: async ({ body, by }) => ({ status: 201, body: await list.allow(body, by) }),
     }),
     defineRoute({
       method: "GET",
@@ -72,11 +73,12 @@ function createListRoutes({ store, list }: EndorsementRouteOptions): AnyRoute[] 
       path: `${path}/:fingerprint`,
       summary: "Allow an endorsement key no longer; its device gets no further session.",
       permission: "administer",
+      audit: ["endorsement.remove"],
       request: { params: z.strictObject({ fingerprint: endorsementFingerprintSchema }) },
       response: null,
       errors: ["not_found"],
-      handle: async ({ params, actor }) => {
-        await list.remove(params.fingerprint, actor);
+      handle: async ({ params, by }) => {
+        await list.remove(params.fingerprint, by);
         return { status: 204, body: null };
       },
     }),
@@ -91,6 +93,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       path: "/api/v1/enrol/endorsed",
       summary: "Ask for a device certificate with a TPM's endorsement key; the answer is a credential to activate.",
       permission: "public",
+      audit: { none: "a challenge lives in memory for two minutes, and its answer is what changes something" },
       request: { body: endorsedEnrolRequestSchema },
       response: credentialChallengeSchema,
       errors: refusals,
@@ -106,6 +109,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       path: "/api/v1/enrol/endorsed/:challenge",
       summary: "Show what was in the credential; once.",
       permission: "public",
+      audit: ["enrolment.request", "endorsement.allow", "device.enrol", "device.renew-certificate"],
       request: { params: z.strictObject({ challenge: idSchema }), body: activateRequestSchema },
       response: enrolResponseSchema,
       errors: [...refusals, "activation_refused"],
@@ -121,6 +125,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       path: "/api/v1/device/session/challenge",
       summary: "Begin to ask for a session's certificate.",
       permission: "public",
+      audit: { none: "a challenge lives in memory for two minutes, and its answer is what changes something" },
       request: { body: sessionChallengeRequestSchema },
       response: sessionChallengeSchema,
       errors: ["rate_limited"],
@@ -136,6 +141,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       path: "/api/v1/device/session",
       summary: "Issue a short certificate for a key in memory that the key in the device's TPM vouches for.",
       permission: "public",
+      audit: ["device.issue-certificate"],
       request: { body: sessionRequestSchema },
       response: renewResponseSchema,
       errors: ["session_refused", "unauthenticated", "endorsement_unknown", "rate_limited"],
@@ -143,7 +149,7 @@ function createDeviceRoutes({ enrolments, sessions, limit }: EndorsementRouteOpt
       idempotent: false,
       handle: async ({ body, remoteAddress }) => {
         limit.take(remoteAddress);
-        return { status: 201, body: await sessions.issue(body) };
+        return { status: 201, body: await sessions.issue(body, remoteAddress) };
       },
     }),
   ];

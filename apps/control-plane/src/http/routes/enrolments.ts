@@ -40,17 +40,22 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       summary: "Make a token with which devices ask for a certificate; it is shown once.",
       permission: "administer",
       reach: "narrowed",
+      audit: ["enrolment-token.create"],
       request: { body: createTokenRequestSchema },
       response: createTokenResponseSchema,
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body, ...by }) => ({ status: 201, body: await enrolments.createToken(body, by) }),
+      handle: async ({ body, by, scope }) => ({
+        status: 201,
+        body: await enrolments.createToken(body, { ...by, scope }),
+      }),
     }),
     defineRoute({
       method: "POST",
       path: "/api/v1/enrol",
       summary: "Ask for a device certificate with an enrolment token.",
       permission: "public",
+      audit: ["enrolment.request", "device.enrol", "device.renew-certificate"],
       request: { body: enrolRequestSchema },
       response: enrolResponseSchema,
       errors,
@@ -65,6 +70,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       path: "/api/v1/enrolments/:enrolment/poll",
       summary: "Ask whether an enrolment was decided; with the token that began it.",
       permission: "public",
+      audit: { none: "it reads what was decided; the token that it needs is why it has a body" },
       request: { params: idParams, body: z.strictObject({ token: z.string().max(256) }) },
       response: enrolResponseSchema,
       errors,
@@ -106,10 +112,13 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       summary: "Issue the certificate that was asked for.",
       permission: "approve",
       reach: "narrowed",
+      audit: ["device.enrol", "device.renew-certificate"],
       request: { params: idParams, body: z.strictObject({}) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict", "device_exists"],
-      handle: async ({ params, ...by }) => ({ body: toEnrolment(await enrolments.approve(params.enrolment, by)) }),
+      handle: async ({ params, by, scope }) => ({
+        body: toEnrolment(await enrolments.approve(params.enrolment, { ...by, scope })),
+      }),
     }),
     defineRoute({
       method: "POST",
@@ -117,11 +126,14 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       summary: "Refuse a device.",
       permission: "approve",
       reach: "narrowed",
+      audit: ["device.deny"],
       request: { params: idParams, body: z.strictObject({ reason: z.string().max(500).default("") }) },
       response: enrolmentSchema,
       errors: ["not_found", "conflict"],
-      handle: async ({ params, body, ...by }) => ({
-        body: toEnrolment(await enrolments.deny(params.enrolment, body.reason || "denied by an operator", by)),
+      handle: async ({ params, body, by, scope }) => ({
+        body: toEnrolment(
+          await enrolments.deny(params.enrolment, body.reason || "denied by an operator", { ...by, scope }),
+        ),
       }),
     }),
   ];

@@ -74,11 +74,12 @@ export function createModelRoutes(context: RegistryContext, files: ArtifactFiles
       path: "/api/v1/models/:model/versions",
       summary: "Register a version from uploaded files",
       permission: "publish",
+      audit: ["model.register"],
       request: { params: modelParams, body: registerVersionRequestSchema },
       response: modelVersionDetailSchema,
       errors: ["artifact_unknown", "duplicate_target", "version_exists"],
-      handle: async ({ params: { model }, body, actor }) => {
-        const { detail, created } = await registerVersion(context, files, { model, body, actor });
+      handle: async ({ params: { model }, body, by }) => {
+        const { detail, created } = await registerVersion(context, files, { model, body, ...by });
         return { status: created ? 201 : 200, body: detail };
       },
     }),

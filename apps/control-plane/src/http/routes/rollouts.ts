@@ -2,6 +2,7 @@ import {
   idSchema,
   listQuerySchema,
   rolloutActionRequestSchema,
+  rolloutActionSchema,
   rolloutHistoryEntrySchema,
   rolloutSpecSchema,
   rolloutStatusSchema,
@@ -27,11 +28,12 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
         permission: "operate",
         reach: "narrowed",
       },
+      audit: ["rollout.create"],
       request: { body: rolloutSpecSchema },
       response: rolloutStatusSchema,
       errors: ["selector_empty", "stages_incomplete", "gate_unfeedable", "release_missing", "rollout_in_progress"],
-      handle: async ({ body, actor, scope }) => {
-        const status = await service.create(body, { actor, scope });
+      handle: async ({ body, by, scope }) => {
+        const status = await service.create(body, { ...by, scope });
         return { status: 201, body: status, etag: status.etag };
       },
     }),
@@ -62,14 +64,15 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
     defineRoute({
       ...{ method: "POST", path: `${path}/:rollout/actions`, permission: "operate-or-approve", reach: "narrowed" },
       summary: "Pause, resume, promote, abort, undo or retry",
+      audit: rolloutActionSchema.options.map((action) => `rollout.${action}`),
       request: { params, body: rolloutActionRequestSchema },
       response: rolloutStatusSchema,
       errors: ["not_found", "transition_refused", "precondition_failed"],
-      handle: async ({ params: { rollout }, body, actor, caller, headers, scope }) => {
+      handle: async ({ params: { rollout }, body, actor, by, caller, headers, scope }) => {
         // Whoever lets a stage pass approves; who only operates may stop, undo and go on.
         requirePermission(caller, actor, body.action === "promote" ? "approve" : "operate");
         const ifMatch = headers.get("if-match")?.replaceAll('"', "") ?? null;
-        const status = await service.act({ rolloutId: rollout, ...body, actor, scope, ifMatch });
+        const status = await service.act({ rolloutId: rollout, ...body, ...by, scope, ifMatch });
         return { body: status, etag: status.etag };
       },
     }),

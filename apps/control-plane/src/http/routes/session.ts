@@ -51,9 +51,10 @@ export function createSessionRoutes({ store, clock, audit }: SessionRouteOptions
       request: {},
       response: sessionSchema,
       errors: ["conflict"],
+      audit: ["session.create"],
       // A kept answer would keep what vouches for the session.
       idempotent: false,
-      handle: async ({ caller, scope, actor, headers, remoteAddress }) => {
+      handle: async ({ caller, scope, actor, by, headers }) => {
         const known = requireKnown(caller);
         // A session that begins another one would never end.
         if (!headers.has("authorization"))
@@ -67,9 +68,8 @@ export function createSessionRoutes({ store, clock, audit }: SessionRouteOptions
         await store.transaction(async (tx) => {
           await tx.sessions.removeExpired(createdAtMs);
           const others = await tx.sessions.listOf(actor);
-          await tx.sessions.remove(
-            others.slice(0, Math.max(0, others.length - maxSessions + 1)).map((row) => row.sessionHash),
-          );
+          const ended = others.slice(0, Math.max(0, others.length - maxSessions + 1));
+          await tx.sessions.remove(ended.map((row) => row.sessionHash));
           await tx.sessions.add({
             sessionHash: toSessionHash(secret),
             actor,
@@ -77,8 +77,11 @@ export function createSessionRoutes({ store, clock, audit }: SessionRouteOptions
             createdAtMs,
             expiresAtMs,
           });
-          const details = { expiresAtMs, from: remoteAddress };
-          await audit.append(tx, { actor, action: "session.create", subject: actor, reason: "signed in", details });
+          const change = {
+            before: { sessions: others.length },
+            after: { sessions: others.length - ended.length + 1, expiresAtMs },
+          };
+          await audit.append(tx, { ...by, action: "session.create", subject: actor, reason: "signed in", change });
         });
         const { role } = known;
         return {
@@ -111,16 +114,19 @@ export function createSessionRoutes({ store, clock, audit }: SessionRouteOptions
       request: {},
       response: null,
       errors: ["not_found"],
+      audit: ["session.end"],
       idempotent: false,
-      handle: async ({ actor, headers }) => {
+      handle: async ({ by, headers }) => {
         const secret = readSecret(headers);
         if (secret === undefined)
           throw new CodedError<HttpErrorCode>("not_found", "there is no session to end", {
             hint: "it is named by its cookie, and not beside a bearer token",
           });
         await store.transaction(async (tx) => {
+          const row = await tx.sessions.get(toSessionHash(secret));
           await tx.sessions.remove([toSessionHash(secret)]);
-          await audit.append(tx, { actor, action: "session.end", subject: actor, reason: "signed out" });
+          const change = { before: { expiresAtMs: row?.expiresAtMs ?? null }, after: null };
+          await audit.append(tx, { ...by, action: "session.end", subject: by.actor, reason: "signed out", change });
         });
         return { status: 204, body: null as never, headers: { "set-cookie": toSetCookie("", 0) } };
       },

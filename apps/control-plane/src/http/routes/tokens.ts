@@ -32,11 +32,12 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
       path: "/api/v1/tokens",
       summary: "Make a token of one role; it is shown once",
       permission: "administer",
+      audit: ["token.create"],
       request: { body: createApiTokenRequestSchema },
       response: createApiTokenResponseSchema,
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body: { role, selector, description, ttlMs, person: named }, actor }) => {
+      handle: async ({ body: { role, selector, description, ttlMs, person: named }, actor, by }) => {
         const token = createToken("fla", options.fingerprint);
         const tokenId = options.createId("adm");
         const createdAtMs = clock.nowMs();
@@ -56,8 +57,8 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
             revokedAtMs: null,
           };
           await tx.adminTokens.add(row);
-          const details = { before: null, after: { role, selector, person: has, description, expiresAtMs } };
-          await audit.append(tx, { actor, action: "token.create", subject: tokenId, reason: "asked for", details });
+          const change = { before: null, after: { role, selector, person: has, description, expiresAtMs } };
+          await audit.append(tx, { ...by, action: "token.create", subject: tokenId, reason: "asked for", change });
           return has;
         });
         return { status: 201, body: { tokenId, token, role, selector, person, expiresAtMs } };
@@ -77,10 +78,11 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
       path: "/api/v1/tokens/:token",
       summary: "Revoke a token; it ends with its next request",
       permission: "administer",
+      audit: ["token.revoke"],
       request: { params: z.strictObject({ token: idSchema }) },
       response: null,
       errors: ["not_found", "conflict"],
-      handle: async ({ params, actor }) => {
+      handle: async ({ params, by }) => {
         const nowMs = clock.nowMs();
         await store.transaction(async (tx) => {
           const rows = await tx.adminTokens.list();
@@ -96,8 +98,8 @@ export function createTokenRoutes(options: TokenRouteOptions): readonly AnyRoute
               hint: "make another one first: fairlead tokens create --role admin",
             });
           await tx.adminTokens.revoke(row.tokenId, nowMs);
-          const details = { before: { revokedAtMs: row.revokedAtMs }, after: { revokedAtMs: nowMs } };
-          await audit.append(tx, { actor, action: "token.revoke", subject: row.tokenId, reason: "asked for", details });
+          const change = { before: { revokedAtMs: row.revokedAtMs }, after: { revokedAtMs: nowMs } };
+          await audit.append(tx, { ...by, action: "token.revoke", subject: row.tokenId, reason: "asked for", change });
         });
         return { status: 204, body: null as never };
       },

@@ -20,12 +20,13 @@ export function createWebhookRoutes(service: WebhookService): readonly AnyRoute[
     defineRoute({
       ...{ method: "POST", path: "/api/v1/webhooks", permission: "administer" },
       summary: "Tell an address of alerts and outcomes; the secret of its signatures is shown once",
+      audit: ["webhook.create"],
       request: { body: createWebhookRequestSchema },
       response: createWebhookResponseSchema,
       errors: ["webhook_url_refused", "webhook_limit"],
       // A kept answer would keep the secret.
       idempotent: false,
-      handle: async ({ body, actor }) => ({ status: 201, body: await service.create(body, actor) }),
+      handle: async ({ body, by }) => ({ status: 201, body: await service.create(body, by) }),
     }),
     defineRoute({
       ...{ method: "GET", path: "/api/v1/webhooks", permission: "administer" },
@@ -45,21 +46,23 @@ export function createWebhookRoutes(service: WebhookService): readonly AnyRoute[
     defineRoute({
       ...{ method: "DELETE", path: "/api/v1/webhooks/:webhook", permission: "administer" },
       summary: "Delete a webhook and what waits for it",
+      audit: ["webhook.delete"],
       request: { params },
       response: null,
       errors: ["not_found"],
-      handle: async ({ params: { webhook }, actor }) => {
-        await service.remove(webhook, actor);
+      handle: async ({ params: { webhook }, by }) => {
+        await service.remove(webhook, by);
         return { status: 204, body: null as never };
       },
     }),
     defineRoute({
       ...{ method: "POST", path: "/api/v1/webhooks/:webhook/test", permission: "administer" },
       summary: "Send one test message; a disabled webhook that takes it is enabled again",
+      audit: ["webhook.test"],
       request: { params },
       response: webhookDeliverySchema,
       errors: ["not_found"],
-      handle: async ({ params: { webhook }, actor }) => ({ status: 202, body: await service.test(webhook, actor) }),
+      handle: async ({ params: { webhook }, by }) => ({ status: 202, body: await service.test(webhook, by) }),
     }),
   ];
 }
