@@ -3,6 +3,7 @@ import { listAlerts } from "./alerts/list.ts";
 import { resolveAlert } from "./alerts/resolve.ts";
 import { applyFile } from "./apply/apply.ts";
 import { listAudit } from "./audit/list.ts";
+import { verifyAuditLog } from "./audit/verify.ts";
 import { addContext, currentContext, listContexts, removeContext, useContext } from "./contexts/contexts.ts";
 import { approveDevice, denyDevice } from "./devices/approve.ts";
 import { decommissionDevice } from "./devices/decommission.ts";
@@ -46,7 +47,7 @@ export const commands: readonly Command[] = [
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],
   ...[brokerConfig],
-  ...[listAlerts, resolveAlert, listAudit, applyFile],
+  ...[listAlerts, resolveAlert, listAudit, verifyAuditLog, applyFile],
   ...[login, logout],
   ...[addContext, listContexts, useContext, currentContext, removeContext],
 ];
