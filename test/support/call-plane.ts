@@ -10,6 +10,10 @@ export interface PlaneCall {
   readonly path: string;
   readonly token?: string;
   readonly json?: unknown;
+  /** A body that is not JSON. */
+  readonly bytes?: Uint8Array;
+  /** A device's, in place of a token. */
+  readonly identity?: { readonly key: string; readonly cert: string };
   readonly headers?: Readonly<Record<string, string>>;
   /** An address of this machine to call from, where limits per address are not what is tested: `127.0.0.9`. */
   readonly from?: string;
@@ -22,16 +26,17 @@ export interface PlaneAnswer {
 
 const toCa = (plane: TestPlane): string => readFileSync(join(plane.dir, "data", "ca.pem"), "utf8");
 
-function open(plane: TestPlane, { method, path, token, json, headers, from }: PlaneCall): ClientRequest {
+function open(plane: TestPlane, call: PlaneCall): ClientRequest {
+  const { method, path, token, json, bytes, identity, headers, from } = call;
   const sent = request(`${plane.url}${path}`, {
-    ...{ method, ca: toCa(plane), ...(from === undefined ? {} : { localAddress: from, family: 4 }) },
+    ...{ method, ca: toCa(plane), ...identity, ...(from === undefined ? {} : { localAddress: from, family: 4 }) },
     headers: {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(json === undefined ? {} : { "content-type": "application/json" }),
       ...headers,
     },
   });
-  sent.end(json === undefined ? undefined : JSON.stringify(json));
+  sent.end(json === undefined ? bytes : JSON.stringify(json));
   return sent;
 }
 
@@ -66,19 +71,30 @@ export interface RouteFacts {
   readonly reach: string;
   /** False for what anybody or only devices may call. */
   readonly isForPeople: boolean;
+  /** What the audit log holds after a change by it; undefined: the route says nothing about it. */
+  readonly audit: readonly string[] | { readonly none: string } | undefined;
+  readonly hasBody: boolean;
+}
+
+interface Operation {
+  readonly "x-permission"?: string;
+  readonly "x-reach"?: string;
+  readonly "x-audit"?: RouteFacts["audit"];
+  readonly requestBody?: object;
 }
 
 /** Every route as the plane's own description names it. */
 export async function readRoutes(plane: TestPlane): Promise<RouteFacts[]> {
-  const { paths } = await plane.get<{ paths: Record<string, Record<string, Record<string, string>>> }>(
-    "/api/v1/openapi.json",
-  );
+  const { paths } = await plane.get<{ paths: Record<string, Record<string, Operation>> }>("/api/v1/openapi.json");
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([lower, operation]) => {
       const method = lower.toUpperCase();
       const permission = operation["x-permission"] ?? "";
       const isForPeople = permission !== "public" && permission !== "device";
-      return { name: `${method} ${path}`, method, path, permission, reach: operation["x-reach"] ?? "", isForPeople };
+      return {
+        ...{ name: `${method} ${path}`, method, path, permission, reach: operation["x-reach"] ?? "", isForPeople },
+        ...{ audit: operation["x-audit"], hasBody: operation.requestBody !== undefined },
+      };
     }),
   );
 }

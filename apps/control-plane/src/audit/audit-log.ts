@@ -7,7 +7,8 @@ export function createAuditLog(clock: Clock): AuditLog {
   return {
     append: async (tx, record) => {
       const { change, from, ...told } = record;
-      const statement = { ...told, tsMs: clock.nowMs(), details: { ...record.details, ...change, from } };
+      const reason = told.reason === "" ? "no reason was given" : told.reason;
+      const statement = { ...told, reason, tsMs: clock.nowMs(), details: { ...record.details, ...change, from } };
       await tx.audit.add(sealAuditEntry((await tx.audit.getLast()) ?? null, statement));
     },
   };

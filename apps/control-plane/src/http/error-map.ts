@@ -8,9 +8,11 @@ const translations: Readonly<Record<string, HttpErrorCode>> = {
   broker_closed: "unavailable",
   ENOSPC: "storage_full",
   document_invalid: "validation_failed",
+  metadata_malformed: "metadata_refused",
 };
 
-function toHttpCode(error: unknown): HttpErrorCode {
+/** The code under which the API tells of any thrown value. */
+export function toHttpCode(error: unknown): HttpErrorCode {
   const code = toErrorCode(error);
   if (code === undefined) return "internal";
   if (isHttpErrorCode(code)) return code;

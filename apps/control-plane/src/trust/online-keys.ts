@@ -1,5 +1,7 @@
 import { parseSigningKey, generateKeyPair, toPublicKeyPem } from "@fairlead/artifacts";
 import { toTufKey, type TufSigner } from "@fairlead/artifacts/tuf";
+import { CodedError } from "@fairlead/kernel";
+import type { HttpErrorCode } from "@fairlead/protocol";
 import { sign } from "node:crypto";
 import { join } from "node:path";
 import { loadFile, saveFile } from "../authority/files.ts";
@@ -28,7 +30,10 @@ export interface OnlineKeys {
 export function openOnlineKeys(folder: string): OnlineKeys {
   const all: OnlineKey[] = [];
   const add = (): OnlineKey => {
-    if (all.length >= maxKeys) throw new RangeError(`there are ${maxKeys} online keys already`);
+    if (all.length >= maxKeys)
+      throw new CodedError<HttpErrorCode>("conflict", `there are ${maxKeys} online keys already`, {
+        hint: "the next root needs only some of those that are there: fairlead trust view",
+      });
     const { privateKeyPem } = generateKeyPair();
     saveFile(toPath(folder, all.length + 1), privateKeyPem);
     const key = toOnlineKey(privateKeyPem);

@@ -1,7 +1,8 @@
-import { CodedError, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
-import { httpStatusByCode, isHttpErrorCode } from "@fairlead/protocol";
+import { CodedError, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
+import { httpStatusByCode } from "@fairlead/protocol";
 import type { RefusalAudit } from "../../audit/refusal-audit.ts";
 import type { Asker } from "../../context.ts";
+import { toHttpCode } from "../error-map.ts";
 
 export interface Refused extends Asker {
   readonly method: string;
@@ -28,8 +29,7 @@ function isNotable({ method, isRouted }: Refused, status: number): boolean {
  */
 export function createRefusalLog({ note }: Pick<RefusalAudit, "note">) {
   return async (error: unknown, refused: Refused): Promise<void> => {
-    const code = toErrorCode(error);
-    if (code === undefined || !isHttpErrorCode(code)) return;
+    const code = toHttpCode(error);
     const status = httpStatusByCode[code];
     if (status >= 500 || !isNotable(refused, status)) return;
     const known = error instanceof CodedError ? error.details : {};

@@ -55,6 +55,7 @@ export function createTrustRoutes(trust: Trust, store: Store): readonly AnyRoute
       path: "/api/v1/trust/online-keys",
       summary: "Make another online key for the next root",
       audit: ["trust.add-online-key"],
+      errors: ["conflict"],
       permission: "administer",
       request: {},
       response: z.object({ publicKey: z.string() }),
