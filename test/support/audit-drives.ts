@@ -264,7 +264,7 @@ export const drives: Readonly<Record<string, Drive>> = {
 
 /** Actions that a route declares and that need more than one request to come about, and where they are seen. */
 export const seenElsewhere: Readonly<Record<string, string>> = {
-  "device.renew-certificate": "certificate-renewal.test.ts: at the first use of the renewed certificate",
+  "device.renew-certificate": "audit-devices.test.ts: at the first use of the renewed certificate",
   "rollout.promote":
     "plane-roles.test.ts names it; it needs a stage that waits: one line of the service writes all six",
   "rollout.undo": "needs a rollout that changed devices: the same line of the service as pause and resume",

@@ -99,19 +99,21 @@ async function planRollout({ spec }: DocumentOf<"Rollout">, { client }: Scope): 
   };
 }
 
+/** What an entry says was made; entries of the first versions had it among their details. */
+function toMade(details: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { after } = details;
+  return typeof after === "object" && after !== null ? (after as Readonly<Record<string, unknown>>) : details;
+}
+
 /** A token's secret is shown once and kept nowhere; that it was made stands in the audit log, under its description. */
 async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
   const { description, uses, autoApprove, labels } = spec;
-  const made = (await client.observations.listAudit()).find(
-    ({ action, reason, details }) =>
-      action === "enrolment-token.create" &&
-      reason === description &&
-      Number(details["expiresAtMs"]) > nowMs &&
-      toChanges(
-        { uses: details["uses"], autoApprove: details["autoApprove"], labels: details["labels"] },
-        { uses, autoApprove, labels },
-      ).length === 0,
-  );
+  const made = (await client.observations.listAudit()).find(({ action, reason, details }) => {
+    if (action !== "enrolment-token.create" || reason !== description) return false;
+    const token = toMade(details);
+    const facts = { uses: token["uses"], autoApprove: token["autoApprove"], labels: token["labels"] };
+    return Number(token["expiresAtMs"]) > nowMs && toChanges(facts, { uses, autoApprove, labels }).length === 0;
+  });
   const subject = `EnrolmentToken ${description}`;
   if (made !== undefined)
     return { subject, effect: "unchanged", lines: [`  ${made.subject} is valid`], write: async () => null };

@@ -4,7 +4,14 @@ import type { Refusal } from "../audit/refusal-audit.ts";
 type Told = Pick<Refusal, "action" | "details" | "reason">;
 
 /** States of a job in which the device did not take, or did not keep, what it was asked to run. */
-const refusing: ReadonlySet<string> = new Set(["rejected", "failed", "rolled_back", "rollback_failed"]);
+const refusing: ReadonlySet<string> = new Set([
+  "rejected",
+  "no_compatible_build",
+  "failed",
+  "timed_out",
+  "rolled_back",
+  "rollback_failed",
+]);
 
 /** What the audit log tells of an event in which a device refused something; null: it refused nothing. */
 export function toReportedRefusal(event: EventData): Told | null {

@@ -5,11 +5,15 @@ import { timestampMsSchema } from "../ids.ts";
 export const auditEntrySchema = z.object({
   index: z.int().min(0),
   tsMs: timestampMsSchema,
-  /** `admin:<token id>`, `device:<id>`, `plane:<controller>`. */
+  /** `<role>:<token id>`, `oidc:<issuer>#<subject>`, `device:<id>`, `plane:<controller>`, `anonymous`. */
   actor: z.string(),
   action: z.string(),
   subject: z.string(),
   reason: z.string(),
+  /**
+   * `from`: an address, or `plane`; `before` and `after` of what was changed, null where there was or is nothing; and what else
+   * belongs to the action. Entries of the first versions may lack them.
+   */
   details: z.record(z.string(), z.unknown()),
   previous: z.string(),
   hash: z.string(),
