@@ -110,7 +110,7 @@ describe("the audit log of a plane", () => {
       from: "127.0.0.8",
     };
     for (let count = 0; count < 70; count += 1) await callPlane(harness.plane, wrong);
-    const entries = (await read()).filter(({ details }) => /127\.0\.0\.8$/u.test(String(details["from"])));
+    const entries = (await read()).filter(({ details }) => String(details["from"]).endsWith("127.0.0.8"));
     expect(entries.filter(({ action }) => action === "address.lock-out")).toMatchObject([
       { actor: "anonymous", reason: "rate_limited", subject: "GET /api/v1/devices" },
     ]);
