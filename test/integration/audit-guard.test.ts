@@ -239,13 +239,13 @@ describe("the whole log of it", () => {
       head: expect.stringMatching(/^\d+:sha256:[0-9a-f]{64}$/u) as string,
     });
     expect(await runCli(["audit", "verify", "--head", verified.head], plane.cliEnv)).toMatchObject({ code: 0 });
-    using database = new DatabaseSync(world.databaseFile);
+    using database = new DatabaseSync(world.databaseFile, { timeout: 10_000 });
     expect(() => database.exec('UPDATE audit SET reason = reason WHERE "index" = 5')).toThrow(/never changed/u);
     expect(() => database.exec('DELETE FROM audit WHERE "index" = 5')).toThrow(/never deleted/u);
   });
 
   it("A62 shows by command and by API that somebody changed, removed or swapped a row, or cut off the end", async () => {
-    using database = new DatabaseSync(world.databaseFile);
+    using database = new DatabaseSync(world.databaseFile, { timeout: 10_000 });
     database.exec("DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_shortened");
     const { head } = await runCliJson<{ head: string }>(["audit", "verify"], plane.cliEnv);
     const at = 40;
@@ -277,9 +277,10 @@ describe("the whole log of it", () => {
       database.exec(mend);
       expect(await runCli(["audit", "verify", "--head", head], plane.cliEnv), what).toMatchObject({ code: 0 });
     }
+    // The plane may write the next entry in its place at once: then it is another one than was kept.
     database.exec('DELETE FROM audit WHERE "index" = (SELECT max("index") FROM audit)');
     expect(await runCli(["audit", "verify", "--head", head], plane.cliEnv)).toMatchObject({
-      ...{ code: 1, stderr: expect.stringContaining("shortened") as string },
+      ...{ code: 1, stderr: expect.stringMatching(/shortened|kept as its head/u) as string },
     });
   });
 });
