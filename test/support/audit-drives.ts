@@ -1,7 +1,7 @@
 import type { PlaneCall } from "./call-plane.ts";
 import { runCli } from "./cli.ts";
 import { createRequest } from "../integration/plane-harness.ts";
-import { newFingerprint, toDigest, unknownId, type AuditWorld, type Told } from "./audit-world.ts";
+import { newFingerprint, seededAlert, toDigest, unknownId, type AuditWorld, type Told } from "./audit-world.ts";
 
 export interface Drive {
   /** Makes the route change something, from this address; what else it needs comes from elsewhere. */
@@ -247,6 +247,10 @@ export const drives: Readonly<Record<string, Drive>> = {
       return { actor: "admin" };
     },
     refusal: { of: [unknownId("rol")], json: { action: "abort" }, code: "not_found" },
+  },
+  "POST /api/v1/alerts/{alert}/resolve": {
+    change: post(`/api/v1/alerts/${seededAlert}/resolve`, { reason }),
+    refusal: { of: [unknownId("alr")], json: { reason }, code: "not_found" },
   },
   "POST /api/v1/webhooks": {
     change: post("/api/v1/webhooks", { url: "http://127.0.0.1:9/in" }),

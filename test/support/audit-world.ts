@@ -38,6 +38,7 @@ export interface WorldOptions {
 
 const atMs = 1_790_000_000_000;
 export const unknownId = (prefix: string): string => toId(prefix, atMs, new Uint8Array(16).fill(251));
+export const seededAlert = toId("alr", atMs, new Uint8Array(16).fill(250));
 export const newFingerprint = (): string => randomBytes(32).toString("hex");
 export const toDigest = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
@@ -50,6 +51,10 @@ export async function seedAuditWorld(folder: string): Promise<{ readonly cloned:
     const finding = { code: "chain_forked", reason: "seeded", evidence: ["seeded"], foundAtMs: atMs } as const;
     await tx.devices.update(cloned.device, {
       ...{ lifecycle: "quarantined", identityWatch: { lives: [], abandoned: [], finding } },
+    });
+    await tx.alerts.add({
+      ...{ alertId: seededAlert, remediationId: null, device: null, kind: "plane-forked", state: "firing" },
+      ...{ summary: "seeded", firedAtMs: atMs, resolvedAtMs: null },
     });
     await tx.knownBad.save({
       ...{ model: "bad-reader", version: "1.0.0", releaseId: unknownId("rel"), rolloutId: unknownId("rol") },

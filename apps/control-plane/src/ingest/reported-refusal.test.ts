@@ -36,11 +36,6 @@ describe("what a device refused, by its own word", () => {
       "device.freshness-overdue",
       "nobody says so",
     ],
-    [
-      { kind: "mirror-set-aside", mirror: "https://m.example", code: "length_mismatch", reason: "more came", forMs: 1 },
-      "device.set-mirror-aside",
-      "length_mismatch",
-    ],
     [{ kind: "reverted", slot: "reader", buildDigest, reason: "it crashed" }, "device.revert-build", "it crashed"],
   ])("%o is told as %s", (event, action, reason) => {
     expect(eventDataSchema.parse(event)).toEqual(event);
