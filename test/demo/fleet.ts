@@ -68,7 +68,16 @@ export class DemoFleet implements AsyncDisposable {
 
   /** A second person, with a token of another role, lets a version run again that failed in a rollout. */
   async acceptKnownBad(version: string, reason: string): Promise<void> {
-    const create = ["tokens", "create", "--role", "approver", "--person", "second-person", "--description", "a second person"];
+    const create = [
+      "tokens",
+      "create",
+      "--role",
+      "approver",
+      "--person",
+      "second-person",
+      "--description",
+      "a second person",
+    ];
     const { token } = await runCliJson<{ token: string }>(create, this.plane.cliEnv);
     const accept = ["releases", "accept-known-bad", "digit-reader", version, "--reason", reason];
     narrator.command([...accept, "--yes"]);
