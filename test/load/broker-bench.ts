@@ -60,7 +60,7 @@ async function benchThroughput(brokers: Brokers, fleet: BenchFleet): Promise<Row
     product: await openSessions(brokers.product.port, fleet, clients),
     bare: await openSessions(brokers.bare.port, fleet, clients),
   };
-  const seconds = await timeInTurns(7, async (kind) => {
+  const seconds = await timeInTurns(41, async (kind) => {
     const bursts = sockets[kind].map((socket, index) => publishBurst(socket, fleet.devices[index]?.name ?? "", load));
     await Promise.all(bursts);
   });
