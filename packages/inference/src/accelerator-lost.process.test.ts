@@ -4,30 +4,11 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { createOnnxRuntime } from "./onnxruntime.ts";
 import type { LoadedModel, PlacementChange } from "./port.ts";
-import { endlessLoopModel } from "./testing/example-models.ts";
+import { doublingModel, endlessLoopModel, reshapeModel } from "./testing/example-models.ts";
 import { FailingDriver, whyNoFailingDriver } from "./testing/failing-driver.ts";
-import { buildOnnxModel, type WrittenValue } from "./testing/onnx-writer.ts";
 import { describeRuntimeContract } from "./testing/runtime.contract.ts";
 
 const reason = whyNoFailingDriver();
-const edge = (name: string, shape: WrittenValue["shape"]): WrittenValue => ({ name, type: "float32", shape });
-const doublingModel = () =>
-  buildOnnxModel({
-    graph: {
-      nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
-      inputs: [edge("x", ["batch", 4])],
-      outputs: [edge("y", ["batch", 4])],
-    },
-  });
-const reshapeModel = (size: bigint) =>
-  buildOnnxModel({
-    graph: {
-      nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
-      initializers: [{ name: "shape", type: "int64", dims: [1], data: BigInt64Array.of(size) }],
-      inputs: [edge("x", ["n"])],
-      outputs: [edge("y", ["m"])],
-    },
-  });
 const providers = ["webgpu", "cpu"];
 const double = async (model: LoadedModel) => {
   const x = { name: "x", datatype: "FP32" as const, shape: [1, 4], data: Float32Array.of(1, 2, 3, 4) };

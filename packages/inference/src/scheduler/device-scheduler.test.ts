@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { createOnnxRuntime } from "../onnxruntime.ts";
 import type { LoadedModel } from "../port.ts";
 import type { Tensor } from "../tensor.ts";
-import { buildOnnxModel, mlpModel } from "../testing/index.ts";
+import { buildOnnxModel, doublingModel, mlpModel } from "../testing/index.ts";
 import { DeviceScheduler, type ScheduledAsk, type ScheduledModel } from "./device-scheduler.ts";
 import { defaultSettings, type ModelSettings } from "./settings.ts";
 
@@ -19,15 +19,6 @@ const toScheduler = (lanes = 1) => new DeviceScheduler({ lanes, nowMs: () => per
 const x = (rows: number[][]): Tensor[] => [
   { name: "x", datatype: "FP32", shape: [rows.length, rows[0]!.length], data: Float32Array.from(rows.flat()) },
 ];
-/** `x` FP32 [batch, 4] → `y` = x + x. */
-const doubling = () =>
-  buildOnnxModel({
-    graph: {
-      nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
-      inputs: [{ name: "x", type: "float32", shape: ["batch", 4] }],
-      outputs: [{ name: "y", type: "float32", shape: ["batch", 4] }],
-    },
-  });
 /** About a millisecond for one row. */
 const heavy = () => mlpModel({ widths: [64, 2_048, 1_024, 8] });
 const heavyRow = () => x([Array.from({ length: 64 }, (_, index) => index / 64)]);
@@ -74,7 +65,7 @@ describe("the device's scheduler on ONNX Runtime", () => {
 
   it("joins requests into one run and gives each caller its own rows", async () => {
     const model = await open(toScheduler(), "m", {
-      bytes: doubling(),
+      bytes: doublingModel(),
       settings: { maxBatchSize: 64, maxQueueDelayMs: 5 },
     });
     const asked = Array.from({ length: 40 }, (_, index) =>
@@ -146,7 +137,7 @@ describe("the device's scheduler on ONNX Runtime", () => {
 
   it("holds batch work while the device throttles and goes on afterwards", async () => {
     const scheduler = toScheduler();
-    const model = await open(scheduler, "m", { bytes: doubling() });
+    const model = await open(scheduler, "m", { bytes: doublingModel() });
     scheduler.setThrottled(true);
     let done = false;
     const held = model.infer(x([[1, 2, 3, 4]]), batch).then(() => (done = true));

@@ -3,30 +3,12 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LoadedModel } from "../port.ts";
 import type { Tensor } from "../tensor.ts";
-import { endlessLoopModel, squareRootModel } from "../testing/example-models.ts";
-import { buildOnnxModel, type WrittenValue } from "../testing/onnx-writer.ts";
+import { doublingModel, endlessLoopModel, reshapeModel, squareRootModel } from "../testing/example-models.ts";
 import { describeRuntimeContract } from "../testing/runtime.contract.ts";
 import { TestSidecar } from "../testing/sidecar-server.ts";
 
-const edge = (name: string, shape: WrittenValue["shape"]): WrittenValue => ({ name, type: "float32", shape });
-const doublingModel = () =>
-  buildOnnxModel({
-    graph: {
-      nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
-      inputs: [edge("x", ["batch", 4])],
-      outputs: [edge("y", ["batch", 4])],
-    },
-  });
 const slowModel = () => endlessLoopModel({ trips: 800_000n, shape: ["batch", 4] });
-const failingModel = () =>
-  buildOnnxModel({
-    graph: {
-      nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
-      initializers: [{ name: "shape", type: "int64", dims: [1], data: BigInt64Array.of(7n) }],
-      inputs: [edge("x", ["n"])],
-      outputs: [edge("y", ["m"])],
-    },
-  });
+const failingModel = () => reshapeModel(7n);
 
 const opened: TestSidecar[] = [];
 function open(...given: ConstructorParameters<typeof TestSidecar>): TestSidecar {

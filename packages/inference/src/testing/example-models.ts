@@ -242,6 +242,29 @@ export function dynamicQuantizationModel(): Uint8Array<ArrayBuffer> {
   });
 }
 
+/** `x` FP32 [batch, 4] → `y` = x + x. */
+export function doublingModel(): Uint8Array<ArrayBuffer> {
+  return buildOnnxModel({
+    graph: {
+      nodes: [{ op: "Add", inputs: ["x", "x"], outputs: ["y"] }],
+      inputs: [{ name: "x", type: "float32", shape: ["batch", 4] }],
+      outputs: [{ name: "y", type: "float32", shape: ["batch", 4] }],
+    },
+  });
+}
+
+/** Loads, and fails in every run whose `x` does not have `size` elements. */
+export function reshapeModel(size: bigint): Uint8Array<ArrayBuffer> {
+  return buildOnnxModel({
+    graph: {
+      nodes: [{ op: "Reshape", inputs: ["x", "shape"], outputs: ["y"] }],
+      initializers: [{ name: "shape", type: "int64", dims: [1], data: BigInt64Array.of(size) }],
+      inputs: [{ name: "x", type: "float32", shape: ["n"] }],
+      outputs: [{ name: "y", type: "float32", shape: ["m"] }],
+    },
+  });
+}
+
 /** Answers not-a-number for every negative value of `x` [batch, 4]: the square root of what comes in. */
 export function squareRootModel(): Uint8Array<ArrayBuffer> {
   return buildOnnxModel({

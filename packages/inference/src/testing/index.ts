@@ -1,5 +1,6 @@
 export {
   convModel,
+  doublingModel,
   dynamicQuantizationModel,
   endlessLoopModel,
   externalDataModel,
