@@ -5,6 +5,7 @@ import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { digitModelPath, loadDigits } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
 import { SteadyLoad } from "../support/load.ts";
+import { createSecondPerson } from "../support/second-person.ts";
 import { TestPlane } from "../support/plane.ts";
 import { configureBatch } from "./batch.ts";
 import { narrator } from "./narrator.ts";
@@ -68,20 +69,10 @@ export class DemoFleet implements AsyncDisposable {
 
   /** A second person, with a token of another role, lets a version run again that failed in a rollout. */
   async acceptKnownBad(version: string, reason: string): Promise<void> {
-    const create = [
-      "tokens",
-      "create",
-      "--role",
-      "approver",
-      "--person",
-      "second-person",
-      "--description",
-      "a second person",
-    ];
-    const { token } = await runCliJson<{ token: string }>(create, this.plane.cliEnv);
+    const env = await createSecondPerson(this.plane.cliEnv);
     const accept = ["releases", "accept-known-bad", "digit-reader", version, "--reason", reason];
     narrator.command([...accept, "--yes"]);
-    const answer = await runCli([...accept, "--yes"], { ...this.plane.cliEnv, FAIRLEAD_TOKEN: token });
+    const answer = await runCli([...accept, "--yes"], env);
     if (answer.code !== 0) throw new Error(`fairlead ${accept.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
   }
 

@@ -10,6 +10,7 @@ import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { loadDigits } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
+import { createSecondPerson } from "../support/second-person.ts";
 import { SteadyLoad } from "../support/load.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader } from "../support/publish.ts";
@@ -40,8 +41,6 @@ async function rollOut(version: string): Promise<RolloutStatus> {
 
 /** Devices that were killed too often fail a rollout: that it was not the release, a second person says. */
 async function acceptAgain(version: string): Promise<void> {
-  const owner = ["--role", "approver", "--person", "second-person", "--description", "random kills"];
-  const { token } = await runCliJson<{ token: string }>(["tokens", "create", ...owner], plane.cliEnv);
   const accept = [
     "releases",
     "accept-known-bad",
@@ -51,7 +50,7 @@ async function acceptAgain(version: string): Promise<void> {
     "its devices were killed",
     "--yes",
   ];
-  const answer = await runCli(accept, { ...plane.cliEnv, FAIRLEAD_TOKEN: token });
+  const answer = await runCli(accept, await createSecondPerson(plane.cliEnv));
   expect(answer, answer.stderr).toMatchObject({ code: 0 });
 }
 
