@@ -160,6 +160,23 @@ describe.skipIf(missing !== null)(`a device with a TPM${missing === null ? "" : 
     await eventually("it is online with the right TPM again", async () => (await plane.device("cam-2")).online);
   }, 240_000);
 
+  it("is asked by one conversation at a time: six doctors and an agent at once do not take away each other's keys", async () => {
+    await using tpm = await SoftwareTpm.start(join(dir, "tpm-6"));
+    await allow(tpm);
+    await using device = createDevice("cam-8", tpm.config);
+    expect((await enrolEndorsed(device)).code).toBe(0);
+    device.run();
+    const doctors = Array.from(
+      { length: 6 },
+      async () =>
+        (await runAgentTool("doctor", ["doctor", "--data", device.dataDir])).output.match(/^.*tpm: .*$/mu)?.[0],
+    );
+    const holds = `ok    tpm: ${tpm.tcti} holds this device's key`;
+    expect(await Promise.all(doctors)).toEqual(doctors.map(() => holds));
+    await eventually("the device is online", async () => (await plane.device("cam-8")).online);
+    expect(device.process.output).not.toContain("tpm_failed");
+  }, 120_000);
+
   it("keeps its name when its TPM was cleared: the key is a new one, the endorsement the same", async () => {
     await using tpm = await SoftwareTpm.start(join(dir, "tpm-4"));
     await allow(tpm);

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { open, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { TpmConfig } from "./tpm-config.ts";
+import { takeTpmTurn } from "./tpm-turn.ts";
 
 /** One conversation with the TPM: its files lie in a private folder that goes with it. */
 export interface TpmTools {
@@ -17,6 +18,8 @@ export interface TpmTools {
 
 const maxFileBytes = 16_384;
 const maxOutputBytes = 65_536;
+/** In commands: an enrolment by endorsement key asks a dozen, of which one or two make a key and take long. */
+const longestConversation = 4;
 
 /** TPM_RC_INTEGRITY and its plain words: the blob was wrapped by another TPM's storage key. */
 const foreign = /0x1df\b|integrity check failed/iu;
@@ -58,8 +61,9 @@ export interface TpmUse<Value> {
 /** Opens a conversation, and leaves nothing behind: no file, and no object in a TPM without a resource manager. */
 export async function withTpm<Value>({ config, folder, use }: TpmUse<Value>): Promise<Value> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const own = mkdtempSync(join(folder, "tpm-"));
   const isManaged = config.tcti.startsWith("device:/dev/tpmrm") || config.tcti.startsWith("tabrmd");
+  using _turn = isManaged ? null : await takeTpmTurn(folder, longestConversation * config.timeoutMs);
+  const own = mkdtempSync(join(folder, "tpm-"));
   const run: TpmTools["run"] = (tool, args) =>
     new Promise((resolve, reject) => {
       const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C", TPM2TOOLS_TCTI: config.tcti };
