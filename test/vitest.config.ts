@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { compileCache } from "./support/compile-cache.ts";
 
 /** Beside the code, but with processes or an accelerator of their own: too slow for `npm run check`. */
 const processTests = "{packages,apps}/*/src/**/*.process.test.ts";
@@ -25,6 +26,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts", processTests],
+          env: { NODE_COMPILE_CACHE: compileCache },
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Each file has folders and ports of its own, and mostly waits for its processes.
@@ -37,6 +39,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/scenarios/**/*.test.ts", "test/e2e/**/*.test.ts"],
+          env: { NODE_COMPILE_CACHE: compileCache },
           testTimeout: 240_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { appendFileSync } from "node:fs";
+import { compileCache } from "./compile-cache.ts";
 
 export interface StartOptions {
   readonly name: string;
@@ -30,7 +31,7 @@ export class OwnedProcess implements AsyncDisposable {
     ];
     this.child = spawn(command, args, {
       cwd: options.cwd,
-      env: { ...process.env, NO_COLOR: "1", ...options.env },
+      env: { NODE_COMPILE_CACHE: compileCache, ...process.env, NO_COLOR: "1", ...options.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {

@@ -52,7 +52,7 @@ const defaultTimings: Timings = { startMs: 30_000, pingEveryMs: 2_000, pingTimeo
 const requestTimeoutMs = 30_000;
 /** Names that a runtime or its drivers need; nothing else of our environment reaches the process that runs models. */
 const passedOn =
-  /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*)$/u;
+  /^(?:PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|XDG_RUNTIME_DIR|VK_.*|CUDA_.*|NVIDIA_.*|ORT_.*|OMP_.*|NODE_EXTRA_.*|NODE_COMPILE_CACHE)$/u;
 
 interface Waiting {
   readonly kind: ServingRequest["kind"];
