@@ -13,6 +13,7 @@ export {
 } from "./open-inference/infer-request.ts";
 export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";
+export { RequestMemo } from "./open-inference/request-memo.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
 export {
   decideReturn,

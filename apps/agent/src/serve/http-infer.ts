@@ -4,7 +4,9 @@ import {
   checkOutputs,
   parseInferRequest,
   toInferResponse,
+  type InferRequest,
   type InferResponse,
+  type RequestBody,
   type ScheduledResult,
 } from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
@@ -56,6 +58,14 @@ export async function handleInfer(
   }
 }
 
+function read(context: InferContext, load: Load, body: RequestBody): InferRequest {
+  const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
+  const request = parseInferRequest(load.target, { ...body, readShared });
+  checkInputs(load.target.name, load.target.inputs, request.inputs);
+  load.memo.keep(body, request);
+  return request;
+}
+
 interface Inferred {
   readonly answer: InferResponse;
   /** Counts what was answered: for after the answer, which it would only delay. */
@@ -73,9 +83,7 @@ async function infer(
   },
 ): Promise<Inferred> {
   const startedMs = performance.now();
-  const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
-  const request = parseInferRequest(load.target, { ...body, readShared });
-  checkInputs(load.target.name, load.target.inputs, request.inputs);
+  const request = load.memo.recall(body) ?? read(context, load, body);
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();

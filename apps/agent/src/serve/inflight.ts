@@ -73,11 +73,17 @@ export function openInflightFile(path: string): InflightFile {
       record[1] = record.write(loadId, 2, maxIdBytes);
       writeSync(fd, record, 0, recordBytes, index * recordBytes);
       let ending: NodeJS.Immediate | undefined;
+      let written = idle;
+      const mark = (state: number) => {
+        if (state !== written) write(index, state);
+        written = state;
+      };
       return {
         set(activity) {
           clearImmediate(ending);
-          if (activity === null) ending = setImmediate(() => write(index, idle));
-          else write(index, states.indexOf(activity));
+          // Under load the next run begins before the idle mark is due: then both would cost a system call for nothing.
+          if (activity === null) ending = setImmediate(() => mark(idle));
+          else mark(states.indexOf(activity));
         },
         release() {
           clearImmediate(ending);

@@ -1,11 +1,12 @@
-import type {
-  DeviceScheduler,
-  ModelSettings,
-  Placement,
-  ScheduledModel,
-  ScheduledResult,
-  TargetModel,
-  Tensor,
+import {
+  RequestMemo,
+  type DeviceScheduler,
+  type ModelSettings,
+  type Placement,
+  type ScheduledModel,
+  type ScheduledResult,
+  type TargetModel,
+  type Tensor,
 } from "@fairlead/inference";
 import { hasErrorCode, toErrorCode } from "@fairlead/kernel";
 import { SlotAccumulator, type ShadowCounts } from "@fairlead/telemetry";
@@ -49,6 +50,7 @@ export class Load {
   readonly classificationOutput: string | null;
   readonly accumulator: SlotAccumulator;
   readonly statistics = new RequestStatistics();
+  readonly memo = new RequestMemo();
   readonly target: TargetModel;
   /** How it compares with the active build while it runs as a shadow; null while it does not. */
   comparison: ShadowCounts | null = null;
