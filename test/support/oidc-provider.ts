@@ -1,6 +1,6 @@
 // Registers what the certificate library needs, before it is loaded.
 import "@fairlead/bus/testing";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -71,7 +71,7 @@ export class OidcProvider implements AsyncDisposable {
     const key = options.key ?? this.keys[0];
     if (key === undefined) throw new Error("the provider has no key");
     const nowS = Math.floor(Date.now() / 1_000);
-    const usual = { iss: this.issuer, aud: this.clientId, iat: nowS, exp: nowS + this.tokenLifeS };
+    const usual = { iss: this.issuer, aud: this.clientId, jti: randomUUID(), iat: nowS, exp: nowS + this.tokenLifeS };
     return await new SignJWT({ ...usual, ...claims })
       .setProtectedHeader({ alg: key.alg, kid: key.kid, ...options.header })
       .sign(key.privateKey);
