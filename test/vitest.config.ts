@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { compileCache } from "./support/compile-cache.ts";
+import { LongestFirst } from "./support/longest-first.ts";
 
 /** Beside the code, but with processes or an accelerator of their own: too slow for `npm run check`. */
 const processTests = "{packages,apps}/*/src/**/*.process.test.ts";
@@ -11,6 +12,7 @@ export default defineConfig({
   root,
   test: {
     passWithNoTests: false,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         root,

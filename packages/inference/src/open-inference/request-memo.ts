@@ -43,6 +43,7 @@ export class RequestMemo {
     const binaryBytes = inputs.reduce((sum, { data }) => sum + data.byteLength, 0);
     if (binaryBytes !== bytes.length - jsonBytes || inputs.some(({ datatype }) => datatype === "BYTES")) return;
     const heads = inputs.map(({ data, ...head }) => ({ ...head, byteLength: data.byteLength }));
-    this.#kept = { json: bytes.slice(0, jsonBytes), binaryBytes, request, inputs: heads };
+    // A copy: the body's memory moves to the runtime's thread.
+    this.#kept = { json: Buffer.from(bytes.subarray(0, jsonBytes)), binaryBytes, request, inputs: heads };
   }
 }
