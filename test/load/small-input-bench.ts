@@ -16,17 +16,17 @@ export async function benchSmallInput(): Promise<Row[]> {
   const runDirectly = await openDirect(model, { shape, pixels });
   const request = toBinaryRequest(shape, Buffer.from(pixels.buffer));
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), request);
-  const times = await timeInTurns([runDirectly, toPolling(overHttp), overHttp], 60);
-  const [directMs, pollingMs, sleepingMs] = times.map((of) => toQuantile(of, 0.5)) as [number, number, number];
+  const times = await timeInTurns([runDirectly, overHttp, toPolling(overHttp)], 60);
+  const [directMs, sleepingMs, pollingMs] = times.map((of) => toQuantile(of, 0.5)) as [number, number, number];
   const against = { ms: directMs, what: "session.run() in one process" };
   return [
     toQuotientRow({
-      name: "one inference over HTTP, binary tensors, 12 kB in, p50, by a client that polls",
-      ...{ ms: pollingMs, against, atMost: 1.08 },
+      name: "one inference over HTTP, binary tensors, 12 kB in, p50",
+      ...{ ms: sleepingMs, against, atMost: 1.08 },
     }),
     toQuotientRow({
-      name: "the same by a client that sleeps until its answer comes (for information)",
-      ...{ ms: sleepingMs, against, atMost: null },
+      name: "the same by a client that polls for its answer (for information)",
+      ...{ ms: pollingMs, against, atMost: null },
     }),
   ];
 }

@@ -6,6 +6,5 @@ export const servingFlags = [
   "--max-semi-space-size=1",
   "--initial-heap-size=64",
   "--max-old-space-size=256",
-  "--optimize-for-size",
   "--v8-pool-size=1",
 ] as const;
