@@ -11,6 +11,7 @@ export {
   type TargetModel,
   type SharedRange,
 } from "./open-inference/infer-request.ts";
+export { AnswerMemo } from "./open-inference/answer-memo.ts";
 export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";
 export { RequestMemo } from "./open-inference/request-memo.ts";

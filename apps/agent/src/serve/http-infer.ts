@@ -8,6 +8,7 @@ import {
   type InferResponse,
   type RequestBody,
   type ScheduledResult,
+  type Tensor,
 } from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
 import { readBody } from "./http-body.ts";
@@ -62,8 +63,14 @@ function read(context: InferContext, load: Load, body: RequestBody): InferReques
   const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
   const request = parseInferRequest(load.target, { ...body, readShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
-  load.memo.keep(body, request);
+  load.requestMemo.keep(body, request);
   return request;
+}
+
+function write(load: Load, request: InferRequest, outputs: readonly Tensor[]): InferResponse {
+  const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+  load.answerMemo.keep(request, outputs, answer);
+  return answer;
 }
 
 interface Inferred {
@@ -83,7 +90,7 @@ async function infer(
   },
 ): Promise<Inferred> {
   const startedMs = performance.now();
-  const request = load.memo.recall(body) ?? read(context, load, body);
+  const request = load.requestMemo.recall(body) ?? read(context, load, body);
   const rows = request.inputs[0]?.shape[0] ?? 1;
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();
@@ -105,7 +112,7 @@ async function infer(
   };
   let answer: InferResponse;
   try {
-    answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+    answer = load.answerMemo.recall(request, outputs) ?? write(load, request, outputs);
   } catch (error) {
     // What no answer can carry, not-a-number in JSON for one, counts all the same.
     recordRun();

@@ -1,4 +1,5 @@
 import {
+  AnswerMemo,
   RequestMemo,
   type DeviceScheduler,
   type ModelSettings,
@@ -50,7 +51,8 @@ export class Load {
   readonly classificationOutput: string | null;
   readonly accumulator: SlotAccumulator;
   readonly statistics = new RequestStatistics();
-  readonly memo = new RequestMemo();
+  readonly requestMemo = new RequestMemo();
+  readonly answerMemo = new AnswerMemo();
   readonly target: TargetModel;
   /** How it compares with the active build while it runs as a shadow; null while it does not. */
   comparison: ShadowCounts | null = null;
