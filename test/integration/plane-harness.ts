@@ -51,9 +51,9 @@ export interface CallOptions {
 }
 
 /** A plane in a folder that goes when the test ends, and plain calls to it. */
-export async function startPlane(args: readonly string[] = []) {
+export async function startPlane(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
   const dir = mkdtempSync(join(tmpdir(), "fairlead-plane-"));
-  const plane = await new TestPlane({ dir, args }).start();
+  const plane = await new TestPlane({ dir, args, env }).start();
   const ca = readFileSync(join(dir, "data", "ca.pem"), "utf8");
   const call = async <Body>(
     method: Dispatcher.HttpMethod,
