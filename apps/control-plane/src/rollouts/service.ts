@@ -44,7 +44,8 @@ export interface RolloutService {
   create(spec: RolloutSpec, by: Asker & { readonly scope: Scope }): Promise<RolloutStatus>;
   act(options: ActOptions): Promise<RolloutStatus>;
   get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
-  list(limit: number, scope: Scope): Promise<RolloutStatus[]>;
+  /** Newest first, beginning before the id `before`. */
+  list(page: { readonly limit: number; readonly before: string | undefined }, scope: Scope): Promise<RolloutStatus[]>;
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
@@ -202,11 +203,12 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         return await toStatus(tx, saved);
       }),
     get: async (rolloutId, scope) => toStatus(store.read, await requireRow(store.read, rolloutId, scope)),
-    list: async (limit, scope) => {
+    list: async ({ limit, before }, scope) => {
       const view = createScopeView(store.read, scope);
       const rows = await listKept(
         limit,
-        (size, offset) => store.read.rollouts.list(size, offset),
+        (size, offset) =>
+          store.read.rollouts.list({ limit: size, offset, ...(before === undefined ? {} : { before }) }),
         (row) => view.hasRollout(row),
       );
       return Promise.all(rows.map((row) => toStatus(store.read, row)));
