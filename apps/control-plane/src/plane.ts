@@ -201,7 +201,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...modules.flatMap((module) => module.routes),
   ];
   const toAddress: AppOptions["toAddress"] = (incoming) => toClientAddress(incoming, config.trustedProxies);
-  const links = { isInForce, connections, toAddress };
+  const links = { isInForce, connections, toAddress, requestsPerMinute: config.requestsPerMinute };
   const app = createApp({ ...links, refusals, tenant, store, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
