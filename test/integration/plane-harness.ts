@@ -97,10 +97,14 @@ export async function startPlane(args: readonly string[] = [], env: Readonly<Rec
 export type Harness = Awaited<ReturnType<typeof startPlane>>;
 export type Approved = Extract<EnrolResponse, { state: "approved" }>;
 
-export async function enrol(harness: Harness, device: string) {
+export async function enrol(
+  harness: Harness,
+  device: string,
+  labels: Readonly<Record<string, string>> = { site: "test" },
+) {
   const { key, csr } = await createRequest();
   const token = await harness.createToken();
-  const json = { token, device, csr, profile: "generic-x86", labels: { site: "test" } };
+  const json = { token, device, csr, profile: "generic-x86", labels };
   const { body, status } = await harness.call<Approved>("POST", "/api/v1/enrol", { token: null, json });
   if (status !== 200) throw new Error(JSON.stringify(body));
   return { key, cert: body.certificate, answer: body };
