@@ -51,9 +51,9 @@ export interface CallOptions {
 }
 
 /** A plane in a folder that goes when the test ends, and plain calls to it. */
-export async function startPlane(args: readonly string[] = []) {
+export async function startPlane(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
   const dir = mkdtempSync(join(tmpdir(), "fairlead-plane-"));
-  const plane = await new TestPlane({ dir, args }).start();
+  const plane = await new TestPlane({ dir, args, env }).start();
   const ca = readFileSync(join(dir, "data", "ca.pem"), "utf8");
   const call = async <Body>(
     method: Dispatcher.HttpMethod,
@@ -97,10 +97,14 @@ export async function startPlane(args: readonly string[] = []) {
 export type Harness = Awaited<ReturnType<typeof startPlane>>;
 export type Approved = Extract<EnrolResponse, { state: "approved" }>;
 
-export async function enrol(harness: Harness, device: string) {
+export async function enrol(
+  harness: Harness,
+  device: string,
+  labels: Readonly<Record<string, string>> = { site: "test" },
+) {
   const { key, csr } = await createRequest();
   const token = await harness.createToken();
-  const json = { token, device, csr, profile: "generic-x86", labels: { site: "test" } };
+  const json = { token, device, csr, profile: "generic-x86", labels };
   const { body, status } = await harness.call<Approved>("POST", "/api/v1/enrol", { token: null, json });
   if (status !== 200) throw new Error(JSON.stringify(body));
   return { key, cert: body.certificate, answer: body };

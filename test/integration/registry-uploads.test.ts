@@ -246,7 +246,12 @@ describe("a stored artifact", () => {
     expect((await post("models/wide-reader/versions", version)).status).toBe(201);
     expect((await post("models/wide-reader/versions", version)).status).toBe(200);
     const twice = { ...version, version: "1.0.1", builds: [...builds, { digest, target: {} }, ...builds] };
-    expect((await post("models/wide-reader/versions", twice)).json).toMatchObject({ code: "duplicate_target" });
+    const refused = (await post("models/wide-reader/versions", twice)).json;
+    expect(refused).toMatchObject({ code: "duplicate_target", hint: "remove one of them" });
+    const claim = `\\(${digest}, \\{.*"arch":\\["x64"\\].*\\}\\)`;
+    expect((refused as { detail: string }).detail).toMatch(
+      new RegExp(`^builds\\.0 ${claim} and builds\\.2 ${claim} are the same file for the same target$`, "u"),
+    );
     const missing = { ...version, version: "1.0.2", builds: [{ digest: `sha256:${"1".repeat(64)}`, target: {} }] };
     expect((await post("models/wide-reader/versions", missing)).json).toMatchObject({ code: "artifact_unknown" });
     const wrong = { ...version, version: "1.0.3", classification: { output: "y", labels: ["a", "b"] } };

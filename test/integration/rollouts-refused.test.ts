@@ -14,7 +14,8 @@ const device = new TestDevice({ name: "lone-1", dir: join(dir, "lone-1"), labels
 
 beforeAll(async () => {
   await plane.start();
-  await publishDigitReader(plane, "1.0.0");
+  await publishDigitReader(plane, "1.0.0", { classified: false });
+  await publishDigitReader(plane, "1.1.0");
   await device.enrol(plane, await createEnrolmentToken(plane, 1));
 });
 afterAll(async () => {
@@ -48,7 +49,7 @@ it.each([
     policy: ["--stages", "canary=10%,most=60%"],
   },
   {
-    ...{ code: "gate_unfeedable", why: "nothing to compare with", version: "1.0.0", selector: "site=lab" },
+    ...{ code: "gate_unfeedable", why: "nothing to compare with", version: "1.1.0", selector: "site=lab" },
     policy: ["--stages", "all=100%", "--gate", "confidence-drop<=0.1"],
   },
   {
@@ -72,7 +73,7 @@ it.each([
 });
 
 it("refuses a second rollout of the same slot and devices while the first goes on", async () => {
-  const first = await create("1.0.0", "site=lab", ["--stages", "all=100%"]);
+  const first = await create("1.0.0", "site=lab", ["--stages", "all=100%", "--device-soak", "1s"]);
   expect(first.code, first.stderr).toBe(0);
   const second = await create("1.0.0", "", ["--stages", "all=100%"]);
   expect(second.code).toBe(5);
@@ -82,4 +83,18 @@ it("refuses a second rollout of the same slot and devices while the first goes o
 it("offers the release to a device that was silent when the rollout began", async () => {
   device.run();
   await eventually("the device serves", async () => (await plane.device(device.name)).slots[0]?.serving, 45_000);
+});
+
+it("refuses to compare the confidence with a control whose release measures no classes", async () => {
+  await eventually("the device says what it runs", async () =>
+    (await plane.device(device.name)).reported?.slots.some(({ active }) => active?.version === "1.0.0"),
+  );
+  const policy = ["--stages", "beside=100%,all=100%", "--shadow", "beside=100%"];
+  const answer = await create("1.1.0", "site=lab", [...policy, "--gate", "beside:confidence-drop<=0.1"]);
+  expect(answer.code).not.toBe(0);
+  expect(answer.stderr).toContain("gate_unfeedable");
+  expect(answer.stderr).toContain("measures no classes");
+  expect(answer.stderr).toContain("lone-1 with 1.0.0");
+  expect(answer.stderr).toContain("hint:");
+  expect((await plane.get<{ items: unknown[] }>("/api/v1/rollouts")).items).toHaveLength(1);
 });

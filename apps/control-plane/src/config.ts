@@ -71,6 +71,7 @@ const configSchema = z.strictObject({
     .max(7 * 86_400)
     .default(86_400),
   "trusted-proxies": networks.default([]),
+  "requests-per-minute": z.coerce.number().int().min(10).max(1_000_000).default(6_000),
   "log-level": z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   oidc: z.string().min(1).max(4_096).optional(),
   "four-eyes": z.boolean().default(false),
@@ -98,6 +99,8 @@ export interface PlaneConfig {
   readonly webhooks: WebhookConfig;
   /** Whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly Network[];
+  /** Of one caller of the API: a token, a person, a device or an address; ten times as many for ranges of artifacts. */
+  readonly requestsPerMinute: number;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Which operators the models of this plane may use. */
   readonly models: OperatorPolicy;
@@ -127,6 +130,7 @@ export const usage = `usage: node apps/control-plane/src/main.ts [options]      
   --webhook-plain-http     webhooks may name http:// as well
   --webhook-give-up SEC    how long one message is tried (FAIRLEAD_WEBHOOK_GIVE_UP), default 86400
   --trusted-proxies LIST   addresses of proxies whose X-Forwarded-For is believed (FAIRLEAD_TRUSTED_PROXIES), default none
+  --requests-per-minute N  of one caller of the API, as many at once (FAIRLEAD_REQUESTS_PER_MINUTE), default 6000
   --log-level LEVEL        debug, info, warn, error, silent (FAIRLEAD_LOG_LEVEL), default info
   --four-eyes              a rollout waits until somebody else than its creator promotes it
   --new-admin-token        make and print one more administrator token
@@ -153,6 +157,7 @@ const options = {
   "webhook-plain-http": flag,
   "webhook-give-up": text,
   "trusted-proxies": text,
+  "requests-per-minute": text,
   "log-level": text,
   "four-eyes": flag,
   "new-admin-token": flag,
@@ -201,6 +206,7 @@ export function parseConfig(args: readonly string[], env: Readonly<Record<string
       giveUpMs: value["webhook-give-up"] * 1_000,
     },
     trustedProxies: value["trusted-proxies"],
+    requestsPerMinute: value["requests-per-minute"],
     logLevel: value["log-level"],
     models: { allowDomains: value["models-allow-domains"], denyOperators: value["models-deny-operators"] },
     fourEyes: value["four-eyes"],

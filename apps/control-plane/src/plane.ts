@@ -10,6 +10,7 @@ import { createAuditLog } from "./audit/audit-log.ts";
 import { createRefusalAudit } from "./audit/refusal-audit.ts";
 import { saveFile } from "./authority/files.ts";
 import { openAuthority, type OpenAuthority } from "./authority/open-authority.ts";
+import { createServerRenewal } from "./authority/server-certificate.ts";
 import { loadOidcConfig } from "./authority/oidc/config.ts";
 import { createOidc } from "./authority/oidc/create-oidc.ts";
 import { createDeviceLink, type OpenDeviceLink } from "./broker/device-link.ts";
@@ -73,11 +74,12 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   rmSync(join(dataFolder, "ready.json"), { force: true });
   const serverNames = [...new Set(["localhost", "127.0.0.1", "::1", config.hostName, config.publicHost])];
   const authority = await openAuthority({ folder: dataFolder, serverNames, nowMs: clock.nowMs() });
-  const tls = {
-    key: authority.server.keyPem,
-    cert: authority.server.certificatePem,
+  let { server } = authority;
+  const tls = () => ({
+    key: server.keyPem,
+    cert: server.certificatePem,
     ca: authority.authority.certificatePem,
-  };
+  });
 
   const oidc = config.oidcFile === undefined ? undefined : loadOidcConfig(config.oidcFile);
   const verifyToken = oidc === undefined ? undefined : createOidc({ config: oidc, clock, logger });
@@ -129,7 +131,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     tenant,
     host: config.host,
     port: config.mqttPort,
-    tls: () => tls,
+    tls,
     isInForce: async (device, fingerprint, fromAddress) =>
       (await isInForce(device, fingerprint, fromAddress)) && !(await isContended(device)),
     starts: await noteStart(store),
@@ -199,7 +201,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...modules.flatMap((module) => module.routes),
   ];
   const toAddress: AppOptions["toAddress"] = (incoming) => toClientAddress(incoming, config.trustedProxies);
-  const links = { isInForce, connections, toAddress };
+  const links = { isInForce, connections, toAddress, requestsPerMinute: config.requestsPerMinute };
   const app = createApp({ ...links, refusals, tenant, store, verifyToken, clock, logger, routes });
   const http = createHttpServer({
     host: config.host,
@@ -209,6 +211,14 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     logger,
     isProxy: (address) => isInNetworks(address, config.trustedProxies),
     onListening: (port) => endpoints.setHttpPort(port),
+  });
+  const serverRenewal = createServerRenewal({
+    ...{ ...authority, folder: dataFolder, serverNames, clock, logger, store, audit },
+    use: (pair) => {
+      server = pair;
+      http.renewTls();
+      link.renewTls();
+    },
   });
   const liveness = createLiveness({
     store,
@@ -244,6 +254,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...modules,
     ingest,
     link,
+    serverRenewal,
     readiness,
   ]);
   return {

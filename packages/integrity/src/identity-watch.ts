@@ -29,6 +29,8 @@ export interface IdentityWatch {
   readonly abandoned: readonly ChainHead[];
   /** The first one; it stays until the identity is made anew. */
   readonly finding: CloneFinding | null;
+  /** When a finding was left without consequences, because too many others have one; absent: never. */
+  readonly suppressedAtMs?: number;
 }
 
 export type IdentitySighting =

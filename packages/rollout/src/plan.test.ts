@@ -38,6 +38,7 @@ describe("the check", () => {
     rolloutId: "ro-1",
     releaseId: "rel-new",
     labels: 10,
+    labelsOf: new Map<string, number | null>([["rel-old", 10]]),
     fleet: ["a", "b", "c", "d"].map((name) => toDevice(name, { labels: { site: name } })),
   };
   const stage = (name: string, percent: number, gates: readonly GateSpec[] = []) => ({
@@ -49,12 +50,33 @@ describe("the check", () => {
   const check = (changes: Parameters<typeof toSpec>[0], more = {}) =>
     checkRolloutSpec(toSpec(changes), { ...context, ...more }).map(({ code, path }) => `${code} ${path}`);
   const drop: GateSpec = { kind: "confidence", minRequests: 50, against: "control", maxDrop: 0.1 };
+  const drift: GateSpec = { kind: "drift", minRequests: 50, against: "control", maxDivergence: 0.1 };
+  /** What the devices of the sites run, as the number of their release's classes. */
+  const running = (bySite: Readonly<Record<string, number | null>>) => ({
+    labelsOf: new Map(Object.entries(bySite).map(([site, labels]) => [`rel-${site}`, labels])),
+    fleet: context.fleet.map((device) => ({
+      ...device,
+      running: { releaseId: `rel-${device.device}`, version: `1.0.0-${device.device}` },
+    })),
+  });
 
   test("accepts control gates where a control remains", () => {
     expect(check({ stages: [stage("half", 50, [drop]), stage("all", 100)] })).toEqual([]);
   });
 
-  test.each([
+  test("accepts a control of which some measure no classes, or run what is not known here", () => {
+    const stages = [stage("quarter", 25, [drop, drift]), stage("all", 100)];
+    expect(check({ stages }, running({ a: null, b: null, c: 10, d: 10 }))).toEqual([]);
+    expect(check({ stages }, running({}))).toEqual([]);
+    const [first] = checkRolloutSpec(toSpec({ stages: [stage("half", 50, [drop]), stage("all", 100)] }), {
+      ...context,
+      ...running({ a: 3, b: 3, c: 3, d: 3 }),
+    });
+    expect(first?.message).toMatch(/another number of classes: \w with 1\.0\.0-\w has 3, the release has 10/u);
+    expect(first?.hint).toContain("against: absolute");
+  });
+
+  test.each<[string, Parameters<typeof check>[0], object, string]>([
     ["an empty selector", { selector: "site=nowhere" }, {}, "selector_empty selector"],
     ["an empty control", { control: "site=nowhere" }, {}, "selector_empty control"],
     ["a last stage below 100 %", { stages: [stage("half", 50)] }, {}, "stages_incomplete stages.0.target.percent"],
@@ -88,6 +110,26 @@ describe("the check", () => {
       { labels: null },
       "gate_unfeedable stages.0.gates.0",
     ],
+    ...[drop, drift].flatMap((gate): [string, Parameters<typeof check>[0], object, string][] => [
+      [
+        `${gate.kind} against a control that measures no classes`,
+        { stages: [stage("half", 50, [gate]), stage("all", 100)] },
+        running({ a: null, b: null, c: null, d: null }),
+        "gate_unfeedable stages.0.gates.0",
+      ],
+      [
+        `${gate.kind} against a control with another number of classes`,
+        { stages: [stage("half", 50, [gate]), stage("all", 100)] },
+        running({ a: 3, b: 3, c: 3, d: 3 }),
+        "gate_unfeedable stages.0.gates.0",
+      ],
+      [
+        `${gate.kind} in a shadow stage beside builds that measure no classes`,
+        { stages: [{ ...stage("half", 50, [gate]), shadow: {} }, stage("all", 100)] },
+        running({ a: null, b: null, c: null, d: null }),
+        "gate_unfeedable stages.0.gates.0",
+      ],
+    ]),
     [
       "drift of another length",
       {

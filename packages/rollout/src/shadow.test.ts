@@ -149,7 +149,13 @@ describe("a stage with a shadow", () => {
 });
 
 describe("a specification with a shadow", () => {
-  const context = { rolloutId: "ro-1", releaseId: newRelease.releaseId, labels: 10, fleet: devices };
+  const context = {
+    rolloutId: "ro-1",
+    releaseId: newRelease.releaseId,
+    labels: 10,
+    labelsOf: new Map(),
+    fleet: devices,
+  };
 
   test("may compare with the control in its shadow stage, also where that stage has every device", () => {
     const gates = [{ kind: "latency", against: "control", quantile: 0.95, maxRatio: 2, minRequests: 10 } as const];

@@ -1,6 +1,7 @@
 import { CodedError } from "@fairlead/kernel";
-import { isSelected, parseSelector, type GateSpec, type HttpErrorCode, type RolloutSpec } from "@fairlead/protocol";
+import { isSelected, parseSelector, type HttpErrorCode, type RolloutSpec } from "@fairlead/protocol";
 import { toGateName } from "./gates/gate.ts";
+import { toObstacles } from "./obstacles.ts";
 import { planStages } from "./plan.ts";
 import type { FleetDevice } from "./snapshot.ts";
 
@@ -25,6 +26,8 @@ export interface CheckContext {
   readonly releaseId: string;
   /** Number of classes that the release names; null when it has no classification output. */
   readonly labels: number | null;
+  /** The same for every release that a device of the fleet runs; one that is not in it is not known here. */
+  readonly labelsOf: ReadonlyMap<string, number | null>;
   readonly fleet: readonly Pick<FleetDevice, "device" | "labels" | "lifecycle" | "running">[];
 }
 
@@ -86,7 +89,7 @@ export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): read
         running !== null &&
         running.releaseId !== context.releaseId &&
         (control === null || isSelected(control, labels)),
-    ).length;
+    );
     checkShadow(spec, index, report);
     const shadowed = stage.shadow ? candidates.filter(({ device }) => planned.get(device) === index) : null;
     const bare = shadowed?.filter(({ running }) => running === null) ?? [];
@@ -111,9 +114,10 @@ export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): read
         });
       names.add(name);
       for (const { message, hint } of toObstacles(gate, {
-        others: shadowed?.length ?? others,
+        others: shadowed ?? others,
         soakMs: stage.soakMs,
         labels: context.labels,
+        labelsOf: context.labelsOf,
         shadow: shadowed !== null,
       }))
         report({ ...where, code: "gate_unfeedable", message: `stage ${stage.name}, gate ${name}: ${message}`, hint });
@@ -174,51 +178,4 @@ function checkPercents(spec: RolloutSpec, report: Report): void {
       });
     reached = Math.max(reached, target.percent);
   });
-}
-
-interface Means {
-  /** Devices that still run another version of the slot while the stage is judged. */
-  readonly others: number;
-  readonly soakMs: number;
-  readonly labels: number | null;
-  readonly shadow: boolean;
-}
-
-/** Why no evidence can ever feed the gate, and what to do instead. */
-function toObstacles(
-  gate: GateSpec,
-  { others, soakMs, labels, shadow }: Means,
-): readonly { message: string; hint: string }[] {
-  if (gate.kind === "self-test" || gate.kind === "placement") return [];
-  const obstacles: { message: string; hint: string }[] = [];
-  if (gate.kind === "agreement" && !shadow)
-    obstacles.push({
-      message: "the stage installs the version, so no active build runs beside it to agree with",
-      hint: "ask for agreement in a stage with a shadow",
-    });
-  if (gate.kind !== "agreement" && gate.against === "control" && others === 0)
-    obstacles.push({
-      message:
-        "no device runs another version of the slot while this stage is judged, so there is nothing to compare with",
-      hint: "use the same gate with against: absolute here, or move it to an earlier stage that leaves control devices",
-    });
-  if (soakMs === 0)
-    obstacles.push({
-      message: "a soak of 0 ms leaves no time for evidence",
-      hint: "set soakMs to at least one minute",
-    });
-  if (gate.kind !== "confidence" && gate.kind !== "drift") return obstacles;
-  if (labels === null)
-    obstacles.push({
-      message: "the release names no classification output, so devices measure neither confidence nor classes",
-      hint: "register the version with a classification, or gate on errors, latency and self-test",
-    });
-  else if (gate.kind === "drift" && gate.against === "absolute" && gate.expected.length !== labels)
-    obstacles.push({
-      message: `expected holds ${gate.expected.length} shares, the release has ${labels} classes`,
-      hint: `state one share for each of the ${labels} classes, in their order`,
-    });
-  else if (gate.kind === "drift" && gate.against === "absolute" && !gate.expected.some((share) => share > 0))
-    obstacles.push({ message: "every expected share is 0", hint: "state at least one share above 0" });
-  return obstacles;
 }

@@ -1,13 +1,14 @@
 import { defaultRemediationConfig } from "@fairlead/remediation";
 import { describe, expect, it } from "vitest";
 import { judgeResolve } from "./judge-resolve.ts";
-import { clonedAlert, disabledWebhookAlert, forkedAlert } from "./kinds.ts";
+import { clonedAlert, disabledWebhookAlert, forkedAlert, suppressedClonesAlert } from "./kinds.ts";
 
 const alert = { kind: forkedAlert, state: "firing", device: null, remediationId: null } as const;
 
 describe("an alert that a person calls over", () => {
-  it("is over when nothing else can end it: a fork of the plane, and a kind that this version does not know", () => {
+  it("is over when nothing else can end it: a fork of the plane, many clones, and a kind that this version does not know", () => {
     expect(judgeResolve(alert)).toEqual({ kind: "resolve" });
+    expect(judgeResolve({ ...alert, kind: suppressedClonesAlert })).toEqual({ kind: "resolve" });
     expect(judgeResolve({ ...alert, kind: "of-another-version" })).toEqual({ kind: "resolve" });
   });
 

@@ -11,7 +11,7 @@ type Judged = Pick<Alert, "kind" | "state" | "device"> & { readonly remediationI
 
 /**
  * Whether a person may end an alert by a word. One whose cause the plane can watch ends with its cause; what is left (a
- * fork of the plane, a kind of another version) nobody but a person can know to be over.
+ * fork of the plane, many clones at once, a kind of another version) nobody but a person can know to be over.
  */
 export function judgeResolve({ kind, state, device, remediationId }: Judged): ResolveVerdict {
   if (state === "resolved") return { kind: "resolved-already" };

@@ -1,9 +1,9 @@
 import {
   openBroker,
-  type Broker,
   type BrokerOptions,
   type BrokerStats,
   type DeviceMessageHandler,
+  type TlsBroker,
 } from "@fairlead/bus/broker";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import { toPayload, toTopic, type HostStatus } from "@fairlead/protocol";
@@ -15,7 +15,7 @@ export interface DeviceLinkOptions {
   readonly tenant: string;
   readonly host: string;
   readonly port: number;
-  readonly tls: () => { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly tls: () => BrokerOptions["tls"];
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   /** What the data folder remembers of this plane's starts, the newest first. */
@@ -32,11 +32,13 @@ export interface DeviceLinkOptions {
 export interface OpenDeviceLink extends DeviceLink, Service {
   disconnect(device: string): void;
   stats(): BrokerStats | undefined;
+  /** For handshakes from now on, with what `tls` gives now; sessions stay. */
+  renewTls(): void;
 }
 
 /** The embedded broker as a service. It forgets everything at each start, so the plane publishes what is retained. */
 export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
-  let broker: Broker | undefined;
+  let broker: TlsBroker | undefined;
   const publishHost = async (online: boolean) => {
     const status: HostStatus = { v: 1, online, tsMs: options.clock.nowMs(), starts: [...options.starts] };
     const topic = toTopic({ kind: "host", tenant: options.tenant });
@@ -75,5 +77,6 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
     },
     disconnect: (device) => void broker?.disconnectDevice(device),
     stats: () => broker?.stats(),
+    renewTls: () => broker?.setTls(options.tls()),
   };
 }

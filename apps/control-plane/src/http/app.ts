@@ -10,6 +10,7 @@ import { authenticate, toActor, toScope, type CallerRequest } from "./middleware
 import { createIdempotency, type RunOnce } from "./middleware/idempotency.ts";
 import { toEntityTag } from "./middleware/preconditions.ts";
 import { createRefusalLog } from "./middleware/refusal-log.ts";
+import { createCallerLimit } from "./middleware/caller-limit.ts";
 import { createRateLimit, type RateLimit } from "./middleware/rate-limit.ts";
 import { readJson } from "./middleware/read-json.ts";
 import { plainRequests } from "./middleware/plain-requests.ts";
@@ -33,6 +34,8 @@ export interface AppOptions {
   readonly refusals: Pick<RefusalAudit, "note">;
   /** Whose request it is, for limits and the audit log. */
   readonly toAddress: (incoming: HttpBindings["incoming"]) => string;
+  /** Of one caller; see `caller-limit.ts`. */
+  readonly requestsPerMinute: number;
 }
 interface Environment {
   Bindings: HttpBindings;
@@ -48,6 +51,7 @@ interface Call {
 }
 interface Mounting extends AppOptions {
   readonly failures: RateLimit;
+  readonly takeRequest: ReturnType<typeof createCallerLimit>;
   readonly runOnce: RunOnce;
 }
 
@@ -122,6 +126,7 @@ async function answerCall(mounting: Mounting, route: AnyRoute, call: Call): Prom
   const caller = await authenticateCall(mounting, route, call);
   const actor = toActor(caller);
   call.onKnown(actor);
+  mounting.takeRequest({ caller, actor, address: remoteAddress, traffic: route.traffic ?? "api" });
   const { request } = route;
   const { headers } = call.raw;
   return await withTimeLimit(route.timeoutMs, call.raw.signal, async (signal) => {
@@ -170,6 +175,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   const mounting: Mounting = {
     ...options,
     failures: createRateLimit(options.clock, { burst: 60, perMinute: 60 }),
+    takeRequest: createCallerLimit(options.clock, options.requestsPerMinute),
     runOnce: createIdempotency(options),
   };
   const logRefusal = createRefusalLog(options.refusals);
@@ -205,7 +211,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
         stack: error.stack,
       });
     }
-    return toProblemResponse(problem, problem.status === 401 ? { "www-authenticate": "Bearer" } : {});
+    return toProblemResponse(problem, toProblemHeaders(problem.status, error));
   });
   app.notFound((context) => {
     const path = context.req.path;
@@ -217,6 +223,12 @@ export function createApp(options: AppOptions): Hono<Environment> {
     return toProblemResponse(toProblem(error, path), methods.length === 0 ? {} : { allow: methods.join(", ") });
   });
   return app;
+}
+
+function toProblemHeaders(status: number, error: unknown): Readonly<Record<string, string>> {
+  if (status === 401) return { "www-authenticate": "Bearer" };
+  const waitS = error instanceof CodedError ? error.details["retryAfterS"] : undefined;
+  return status === 429 && typeof waitS === "number" ? { "retry-after": String(waitS) } : {};
 }
 
 function toPattern(path: string): RegExp {

@@ -2,6 +2,7 @@ import type { HttpErrorCode, Role } from "@fairlead/protocol";
 import type { z } from "zod";
 import type { Scope } from "../authority/scope.ts";
 import type { Asker } from "../context.ts";
+import type { Traffic } from "./middleware/caller-limit.ts";
 
 /** What a caller must be allowed to call a route; every route names one. Roles are sets of these: see `roles.ts`. */
 export type Permission =
@@ -91,6 +92,8 @@ export interface Route<Schemas extends RouteSchemas, Answer extends z.ZodType> {
   readonly bodyBytes?: number;
   /** null: no time limit (streams, uploads). Default 30 s. */
   readonly timeoutMs?: number | null;
+  /** Whose bucket a request is taken from; default `api`. */
+  readonly traffic?: Traffic;
   /** POST, PATCH and DELETE honour `Idempotency-Key` unless this is false. */
   readonly idempotent?: boolean;
   readonly handle: (request: RouteRequest<Schemas>) => Promise<RouteAnswer<z.input<Answer>> | Response>;

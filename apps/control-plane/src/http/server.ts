@@ -5,10 +5,17 @@ import { createAdaptorServer } from "@hono/node-server";
 import { createConnectionLimit } from "./connection-limit.ts";
 import { CodedError, hasErrorCode, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 
+/** PEM texts: key and certificate of the plane, and the authority whose client certificates are known. */
+export interface ServerTls {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly tls: () => ServerTls;
   readonly fetch: Parameters<typeof createAdaptorServer>[0]["fetch"];
   readonly logger: Logger;
   readonly onListening: (port: number) => void;
@@ -16,19 +23,28 @@ export interface HttpServerOptions {
   readonly isProxy: (address: string) => boolean;
 }
 
+export interface HttpServer extends Service {
+  /** For handshakes from now on, with what `tls` gives now; open connections stay. */
+  renewTls(): void;
+}
+
 /** HTTPS with optional client certificates: a bad one is a request without identity, never a broken handshake. */
-export function createHttpServer(options: HttpServerOptions): Service {
+export function createHttpServer(options: HttpServerOptions): HttpServer {
   let server: Server | undefined;
+  const toSecureContext = () => ({
+    ...options.tls(),
+    minVersion: "TLSv1.2" as const,
+    // A resumed session would carry an older judgement of the client certificate.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  });
   return {
+    renewTls: () => server?.setSecureContext(toSecureContext()),
     name: "http",
     start: async () => {
       const serverOptions = {
-        ...options.tls,
-        minVersion: "TLSv1.2" as const,
+        ...toSecureContext(),
         requestCert: true,
         rejectUnauthorized: false,
-        // A resumed session would carry an older judgement of the client certificate.
-        secureOptions: constants.SSL_OP_NO_TICKET,
         handshakeTimeout: 15_000,
         headersTimeout: 15_000,
         // The largest upload over a slow line; the routes' own limits are far shorter.

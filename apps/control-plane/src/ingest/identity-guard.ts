@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import { noSightings, verifyChain, watchIdentity, type CloneFinding, type IdentitySighting } from "@fairlead/integrity";
 import type { Evidence } from "@fairlead/protocol";
 import type { Device } from "@fairlead/store";
-import { clonedAlert } from "../alerts/kinds.ts";
+import { clonedAlert, suppressedClonesAlert } from "../alerts/kinds.ts";
 import { announce, changeDevice, type Batch } from "./batch.ts";
+import { cloneCoolDownMs, judgeCloneBrake, type CloneBrake } from "./clone-brake.ts";
 import { toSender, type Received } from "./parse-message.ts";
 import type { Position } from "./sequence.ts";
 
@@ -30,6 +31,38 @@ async function quarantine(
   await announce(batch, name);
 }
 
+async function findBrake(
+  { tx }: Batch,
+  { lifecycle, releasedAtMs }: Device,
+  nowMs: number,
+): Promise<CloneBrake | null> {
+  // Who is held already is not put there once more.
+  if (lifecycle !== "enrolled") return null;
+  const held = await tx.devices.count("quarantined");
+  const fleet = held + (await tx.devices.count("enrolled"));
+  return judgeCloneBrake({ fleet, held, releasedAtMs, nowMs });
+}
+
+/** Nothing is done to the device; a person hears of it once, and the log keeps what was seen. */
+async function suppress(
+  batch: Batch,
+  device: string,
+  { finding, from, brake }: { readonly finding: CloneFinding; readonly from: string; readonly brake: CloneBrake },
+): Promise<void> {
+  const { tx, services } = batch;
+  const { code, evidence, reason } = finding;
+  await services.audit.append(tx, {
+    ...{ actor: "plane:integrity", from, action: "device.clone-suppressed", subject: device, change: null },
+    reason: `${reason}; ${brake.reason}`,
+    details: { code, evidence, brake: brake.code, ...brake.numbers },
+  });
+  if ((await tx.alerts.listFiring({ kind: suppressedClonesAlert })).length > 0) return;
+  const summary =
+    `${device} and perhaps others seem to be used twice, and stay enrolled: ${brake.reason}. Was the plane's database ` +
+    `restored, or are these copies? See: fairlead audit list, action device.clone-suppressed`;
+  await services.alerts.fire(tx, { kind: suppressedClonesAlert, device: null, summary, remediationId: null });
+}
+
 /** Adds to what is known of a device's identity, and acts on the first proof that it is used twice. */
 export async function noteSighting(
   batch: Batch,
@@ -42,9 +75,19 @@ export async function noteSighting(
   const before = device.identityWatch ?? noSightings;
   const watch = watchIdentity(before, sighting);
   if (watch === before) return;
-  await changeDevice(batch, name, { identityWatch: watch });
-  if (watch.finding !== null && before.finding === null)
-    await quarantine(batch, device, { finding: watch.finding, from });
+  const { finding } = watch;
+  if (finding === null || before.finding !== null) return await changeDevice(batch, name, { identityWatch: watch });
+  const { suppressedAtMs } = watch;
+  const isResting = suppressedAtMs !== undefined && sighting.atMs - suppressedAtMs < cloneCoolDownMs;
+  const brake = isResting ? null : await findBrake(batch, device, sighting.atMs);
+  if (!isResting && brake === null) {
+    await changeDevice(batch, name, { identityWatch: watch });
+    return await quarantine(batch, device, { finding, from });
+  }
+  // Without the finding, so that the next sign after the rest is judged anew.
+  const left = { ...watch, finding: null, ...(brake === null ? {} : { suppressedAtMs: sighting.atMs }) };
+  await changeDevice(batch, name, { identityWatch: left });
+  if (brake !== null) await suppress(batch, name, { finding, from, brake });
 }
 
 /** What a link of the evidence chain says of the identity, against the last one that was accepted. */

@@ -8,7 +8,13 @@ import {
   type RolloutSpec,
   type RolloutStatus,
 } from "@fairlead/protocol";
-import { applyRolloutAction, assertRolloutSpec, createRollout, toRolloutStatus } from "@fairlead/rollout";
+import {
+  applyRolloutAction,
+  assertRolloutSpec,
+  createRollout,
+  toRolloutStatus,
+  type FleetDevice,
+} from "@fairlead/rollout";
 import type { ReleaseRow, Repositories, RolloutRow, Transaction } from "@fairlead/store";
 import { areTwoPeople, findPerson } from "../authority/person.ts";
 import { narrowSelector, type Scope } from "../authority/scope.ts";
@@ -38,7 +44,8 @@ export interface RolloutService {
   create(spec: RolloutSpec, by: Asker & { readonly scope: Scope }): Promise<RolloutStatus>;
   act(options: ActOptions): Promise<RolloutStatus>;
   get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
-  list(limit: number, scope: Scope): Promise<RolloutStatus[]>;
+  /** Newest first, beginning before the id `before`. */
+  list(page: { readonly limit: number; readonly before: string | undefined }, scope: Scope): Promise<RolloutStatus[]>;
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
@@ -89,6 +96,22 @@ async function requireVouched(ports: RolloutPorts, tx: Transaction, release: Rel
   });
 }
 
+const toLabelCount = ({ document }: ReleaseRow): number | null =>
+  document.signed.content.classification?.labels.length ?? null;
+
+/** How many classes each release has that a device runs, so that a control is known to measure them. */
+async function loadLabelsOf(
+  tx: Transaction,
+  fleet: readonly FleetDevice[],
+): Promise<ReadonlyMap<string, number | null>> {
+  const labelsOf = new Map<string, number | null>();
+  for (const releaseId of new Set(fleet.flatMap(({ running }) => running?.releaseId ?? []))) {
+    const release = await tx.releases.get(releaseId);
+    if (release !== undefined) labelsOf.set(releaseId, toLabelCount(release));
+  }
+  return labelsOf;
+}
+
 const begun: readonly RolloutState[] = ["running", "paused"];
 
 /** Another token of the same person is no second person. @throws CodedError `forbidden` */
@@ -125,9 +148,9 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         await requireNotKnownBad(tx, spec, { actor, nowMs });
         const rolloutId = createId("rol");
         const { releaseId } = release;
-        const labels = release.document.signed.content.classification?.labels.length ?? null;
+        const labels = toLabelCount(release);
         const fleet = await loadFleet(tx, { slot: spec.slot, selector: spec.selector, record: null });
-        assertRolloutSpec(spec, { rolloutId, releaseId, labels, fleet });
+        assertRolloutSpec(spec, { rolloutId, releaseId, labels, labelsOf: await loadLabelsOf(tx, fleet), fleet });
         await assertNoOverlap(tx, spec);
         const state = ports.fourEyes ? ("pending_approval" as const) : ("ready" as const);
         const row: RolloutRow = {
@@ -180,11 +203,12 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         return await toStatus(tx, saved);
       }),
     get: async (rolloutId, scope) => toStatus(store.read, await requireRow(store.read, rolloutId, scope)),
-    list: async (limit, scope) => {
+    list: async ({ limit, before }, scope) => {
       const view = createScopeView(store.read, scope);
       const rows = await listKept(
         limit,
-        (size, offset) => store.read.rollouts.list(size, offset),
+        (size, offset) =>
+          store.read.rollouts.list({ limit: size, offset, ...(before === undefined ? {} : { before }) }),
         (row) => view.hasRollout(row),
       );
       return Promise.all(rows.map((row) => toStatus(store.read, row)));

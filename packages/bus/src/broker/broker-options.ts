@@ -2,6 +2,7 @@ import type { Logger } from "@fairlead/kernel";
 import { limits } from "@fairlead/protocol";
 import type { Counters, Refusal } from "./counters.ts";
 import type { PeerIdentity } from "./peer-identity.ts";
+import type { BrokerTls } from "./tls-door.ts";
 
 /** Every bound of the broker. What is in bytes counts what the peer decides: packets, topics, payloads. */
 export interface BrokerLimits {
@@ -82,8 +83,7 @@ export interface ListenOptions {
 }
 
 export interface BrokerOptions extends ListenOptions {
-  /** PEM texts: the broker's key and certificate, and the authority whose client certificates are admitted. */
-  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly tls: BrokerTls;
   readonly tenant: string;
   /** Is this certificate still in force? A rejection or ten silent seconds refuse. */
   readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
@@ -117,4 +117,9 @@ export interface Broker {
   isConnected(device: string): boolean;
   stats(): BrokerStats;
   close(): Promise<void>;
+}
+
+export interface TlsBroker extends Broker {
+  /** Another key and certificate for handshakes from now on; sessions stay. */
+  setTls(tls: BrokerTls): void;
 }

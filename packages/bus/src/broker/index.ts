@@ -6,6 +6,7 @@ export {
   type BrokerOptions,
   type BrokerStats,
   type DeviceMessageHandler,
+  type TlsBroker,
 } from "./broker-options.ts";
 export type { Refusal } from "./counters.ts";
 export { openBroker } from "./open-broker.ts";

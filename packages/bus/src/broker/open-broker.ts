@@ -1,5 +1,5 @@
-import type { Broker, BrokerOptions } from "./broker-options.ts";
-import { openTlsDoor } from "./tls-door.ts";
+import type { BrokerOptions, TlsBroker } from "./broker-options.ts";
+import { openTlsDoor, type TlsDoor } from "./tls-door.ts";
 import { parsePeerIdentity } from "./peer-identity.ts";
 import { createPermissions } from "./permissions.ts";
 import { startBroker, type DoorKeeper } from "./start-broker.ts";
@@ -8,10 +8,11 @@ import { startBroker, type DoorKeeper } from "./start-broker.ts";
  * An MQTT 3.1.1 broker with mutual TLS for the devices of one tenant.
  * @throws CodedError `port_taken` · `broker_open_failed`
  */
-export async function openBroker(options: BrokerOptions): Promise<Broker> {
+export async function openBroker(options: BrokerOptions): Promise<TlsBroker> {
   const { tls, tenant } = options;
-  const openDoor = ({ limits, onRefusal, begin }: DoorKeeper) =>
-    openTlsDoor({
+  let door: TlsDoor | undefined;
+  const openDoor = ({ limits, onRefusal, begin }: DoorKeeper): TlsDoor =>
+    (door = openTlsDoor({
       ...{ limits, onRefusal, tls },
       onVisitor: ({ socket, admit }) => {
         const identity = parsePeerIdentity(socket.getPeerCertificate());
@@ -25,6 +26,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
         const visitor = address === undefined ? identity : { ...identity, address };
         begin({ socket, onAdmit: admit }, { identity: visitor, permissions: createPermissions(identity) });
       },
-    });
-  return await startBroker({ ...options, openDoor });
+    }));
+  const broker = await startBroker({ ...options, openDoor });
+  return { ...broker, setTls: (next) => door?.setTls(next) };
 }

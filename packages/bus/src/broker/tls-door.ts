@@ -5,9 +5,20 @@ import { createAddressCap } from "./address-cap.ts";
 import { ClientHelloReader } from "./client-hello.ts";
 import { openCountedDoor, type Door, type DoorOptions, type Visitor } from "./door.ts";
 
+/** PEM texts: the broker's key and certificate, and the authority whose client certificates are admitted. */
+export interface BrokerTls {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
 export interface TlsDoorOptions extends DoorOptions<TLSSocket> {
-  /** PEM texts. */
-  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  readonly tls: BrokerTls;
+}
+
+export interface TlsDoor extends Door {
+  /** For handshakes from now on; who is in stays. */
+  setTls(tls: BrokerTls): void;
 }
 
 /** A socket whose TLS handshake is not complete. */
@@ -28,7 +39,7 @@ const doNothing = (): void => undefined;
  * connection ends; those who wait cost their ClientHello. What a client sends until its handshake is complete is bounded
  * too: a certificate chain may otherwise announce 100 kB and never come.
  */
-export function openTlsDoor(options: TlsDoorOptions): Door {
+export function openTlsDoor(options: TlsDoorOptions): TlsDoor {
   const { limits, onRefusal } = options;
   const tls = createServer({
     ...options.tls,
@@ -131,5 +142,7 @@ export function openTlsDoor(options: TlsDoorOptions): Door {
     },
   });
   door.server.once("close", () => clearInterval(sweep));
-  return door;
+  return Object.assign(door, {
+    setTls: (next: BrokerTls) => tls.setSecureContext({ ...next, minVersion: "TLSv1.2" }),
+  });
 }

@@ -1,3 +1,4 @@
+import { ClientError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
 import { toListSchema } from "@fairlead/protocol";
 import type { z } from "zod";
@@ -7,7 +8,6 @@ export interface ListOptions {
   readonly selector?: string;
   readonly limit?: number;
   readonly cursor?: string;
-  readonly sort?: string;
   /** Filters of one resource, for instance `state` or `device`. */
   readonly filters?: Readonly<Record<string, string | number | undefined>>;
   readonly signal?: AbortSignal;
@@ -25,11 +25,11 @@ export async function readPage<Item extends z.ZodType>(
   endpoint: { readonly path: readonly string[]; readonly item: Item },
   options: ListOptions,
 ): Promise<Page<z.infer<Item>>> {
-  const { selector, limit, cursor, sort, filters, signal } = options;
+  const { selector, limit, cursor, filters, signal } = options;
   return transport.read(toListSchema(endpoint.item), {
     method: "GET",
     path: endpoint.path,
-    query: { ...filters, selector, limit, cursor, sort },
+    query: { ...filters, selector, limit, cursor },
     ...(signal === undefined ? {} : { signal }),
   });
 }
@@ -53,5 +53,6 @@ export async function readAll<Item extends z.ZodType>(
     if (answer.nextCursor === null) return items;
     cursor = answer.nextCursor;
   }
-  return items;
+  // Half a list that looks whole would be worse than none.
+  throw new ClientError("response_invalid", `the list goes on after ${maxPages} pages`);
 }

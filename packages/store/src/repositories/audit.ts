@@ -16,6 +16,8 @@ export interface AuditRepository {
   add(entry: AuditEntry): Promise<void>;
   /** Newest first, beginning before `before`. */
   list(query: { readonly before?: number; readonly subject?: string; readonly limit: number }): Promise<AuditEntry[]>;
+  /** What was done to one subject, oldest first, beginning after the index `after`. */
+  listOf(subject: string, page: { readonly after?: number | undefined; readonly limit: number }): Promise<AuditEntry[]>;
   /** Oldest first from `from`, for verification in pieces. */
   listFrom(from: number, limit: number): Promise<AuditEntry[]>;
 }
@@ -38,6 +40,13 @@ export function createAuditRepository(db: Database): AuditRepository {
         )
         .orderBy(desc(audit.index))
         .limit(query.limit),
+    listOf: async (subject, { after, limit }) =>
+      await db
+        .select()
+        .from(audit)
+        .where(and(eq(audit.subject, subject), after === undefined ? undefined : gt(audit.index, after)))
+        .orderBy(asc(audit.index))
+        .limit(limit),
     listFrom: async (from, limit) =>
       await db.select().from(audit).where(gte(audit.index, from)).orderBy(asc(audit.index)).limit(limit),
   };

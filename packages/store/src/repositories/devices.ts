@@ -15,6 +15,7 @@ export interface DeviceRepository {
   list(page?: { readonly after?: string; readonly limit?: number }): Promise<Device[]>;
   /** Of every device, or of those that are named; without what else is known of them. */
   listLabels(device?: string): Promise<Pick<Device, "device" | "labels">[]>;
+  count(lifecycle: Device["lifecycle"]): Promise<number>;
   add(device: Device): Promise<void>;
   /** Changes only the named columns. */
   update(device: string, change: Partial<Omit<Device, "device">>): Promise<void>;
@@ -53,6 +54,7 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .select({ device: devices.device, labels: devices.labels })
         .from(devices)
         .where(device === undefined ? undefined : eq(devices.device, device)),
+    count: async (lifecycle) => await db.$count(devices, eq(devices.lifecycle, lifecycle)),
     add: async (device) => {
       await db.insert(devices).values(device);
     },

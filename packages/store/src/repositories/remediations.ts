@@ -8,6 +8,7 @@ import {
   type CommandRow,
   type RemediationRow,
 } from "../schema/controllers.ts";
+import type { PageQuery } from "./page-query.ts";
 
 export interface CommandRepository {
   get(commandId: string): Promise<CommandRow | undefined>;
@@ -57,8 +58,8 @@ export interface RemediationRepository {
   save(row: RemediationRow): Promise<void>;
   /** Every open case, and ended ones that changed after the time. */
   listOpenOrSince(sinceMs: number): Promise<RemediationRow[]>;
-  /** Newest first, beginning after the first `offset`. */
-  list(limit: number, offset?: number): Promise<RemediationRow[]>;
+  /** Newest first. */
+  list(page: PageQuery): Promise<RemediationRow[]>;
 }
 
 export function createRemediationRepository(db: Database): RemediationRepository {
@@ -73,8 +74,14 @@ export function createRemediationRepository(db: Database): RemediationRepository
         .select()
         .from(remediations)
         .where(or(eq(remediations.open, true), gte(remediations.updatedAtMs, sinceMs))),
-    list: async (limit, offset = 0) =>
-      await db.select().from(remediations).orderBy(desc(remediations.remediationId)).limit(limit).offset(offset),
+    list: async ({ limit, offset = 0, before }) =>
+      await db
+        .select()
+        .from(remediations)
+        .where(before === undefined ? undefined : lt(remediations.remediationId, before))
+        .orderBy(desc(remediations.remediationId))
+        .limit(limit)
+        .offset(offset),
   };
 }
 
@@ -88,8 +95,8 @@ export interface AlertQuery {
 export interface AlertRepository {
   get(alertId: string): Promise<AlertRow | undefined>;
   add(row: AlertRow): Promise<void>;
-  /** Newest first, beginning after the first `offset`. */
-  list(limit: number, offset?: number): Promise<AlertRow[]>;
+  /** Newest first. */
+  list(page: PageQuery): Promise<AlertRow[]>;
   resolve(alertId: string, resolvedAtMs: number): Promise<void>;
   /** Those that fire and agree with every field that is given. */
   listFiring(query: AlertQuery): Promise<AlertRow[]>;
@@ -101,8 +108,14 @@ export function createAlertRepository(db: Database): AlertRepository {
     add: async (row) => {
       await db.insert(alerts).values(row);
     },
-    list: async (limit, offset = 0) =>
-      await db.select().from(alerts).orderBy(desc(alerts.firedAtMs)).limit(limit).offset(offset),
+    list: async ({ limit, offset = 0, before }) =>
+      await db
+        .select()
+        .from(alerts)
+        .where(before === undefined ? undefined : lt(alerts.alertId, before))
+        .orderBy(desc(alerts.alertId))
+        .limit(limit)
+        .offset(offset),
     resolve: async (alertId, resolvedAtMs) => {
       const firing = and(eq(alerts.alertId, alertId), eq(alerts.state, "firing"));
       await db.update(alerts).set({ state: "resolved", resolvedAtMs }).where(firing);

@@ -1,13 +1,14 @@
-import { desc, eq, inArray } from "drizzle-orm";
+import { desc, eq, inArray, lt } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { rollouts, type RolloutRow } from "../schema/controllers.ts";
+import type { PageQuery } from "./page-query.ts";
 
 export interface RolloutRepository {
   get(rolloutId: string): Promise<RolloutRow | undefined>;
   add(row: RolloutRow): Promise<void>;
   save(row: RolloutRow): Promise<void>;
-  /** Newest first, beginning after the first `offset`. */
-  list(limit: number, offset?: number): Promise<RolloutRow[]>;
+  /** Newest first. */
+  list(page: PageQuery): Promise<RolloutRow[]>;
   /**
    * What the controller looks after: everything that has not ended, and of the succeeded ones the newest of its slot
    * and selector while nothing newer has taken its place, so that devices which join later are offered the release too.
@@ -26,8 +27,14 @@ export function createRolloutRepository(db: Database): RolloutRepository {
     save: async (row) => {
       await db.update(rollouts).set(row).where(eq(rollouts.rolloutId, row.rolloutId));
     },
-    list: async (limit, offset = 0) =>
-      await db.select().from(rollouts).orderBy(desc(rollouts.rolloutId)).limit(limit).offset(offset),
+    list: async ({ limit, offset = 0, before }) =>
+      await db
+        .select()
+        .from(rollouts)
+        .where(before === undefined ? undefined : lt(rollouts.rolloutId, before))
+        .orderBy(desc(rollouts.rolloutId))
+        .limit(limit)
+        .offset(offset),
     listLive: async () => {
       const rows = await db
         .select()

@@ -4,6 +4,7 @@ import { inferClassification, parseClassification } from "../../models/classific
 import { parseChoicePolicy } from "../../models/choice-policy.ts";
 import { parseTarget } from "../../models/parse-target.ts";
 import { pushVersion } from "../../models/push.ts";
+import { describeSharedTargets } from "../../models/shared-targets.ts";
 import { describeVersion } from "./view.ts";
 
 export const pushModel: Command = {
@@ -67,6 +68,7 @@ export const pushModel: Command = {
     );
     out.one(result.detail, { name: () => `${model}/${version}`, describe: describeVersion });
     out.message(result.created ? `${model} ${version} is registered` : `${model} ${version} is unchanged`);
+    for (const line of describeSharedTargets(result.detail.content)) out.message(line);
     if (result.detail.release === null) out.message(`next: fairlead releases sign ${model} ${version}`);
   },
 };

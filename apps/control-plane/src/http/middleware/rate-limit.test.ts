@@ -29,4 +29,16 @@ describe("A58 the limit of requests per address", () => {
     limit.take("192.0.2.1");
     expect(() => limit.take("192.0.2.1")).toThrow(limited);
   });
+
+  it("says after how many seconds there is one again", () => {
+    const { time, limit } = open();
+    limit.take("192.0.2.1");
+    limit.take("192.0.2.1");
+    time.ms = 400;
+    expect(() => limit.take("192.0.2.1")).toThrow(expect.objectContaining({ details: { retryAfterS: 1 } }));
+    const slow = createRateLimit({ nowMs: () => 0, monotonicMs: () => time.ms }, { burst: 1, perMinute: 2 });
+    slow.take("192.0.2.1");
+    time.ms += 6_000;
+    expect(() => slow.take("192.0.2.1")).toThrow(expect.objectContaining({ details: { retryAfterS: 24 } }));
+  });
 });

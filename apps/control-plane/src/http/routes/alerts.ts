@@ -1,7 +1,7 @@
 import {
   alertSchema,
   idSchema,
-  listQuerySchema,
+  pageQuerySchema,
   resolveAlertRequestSchema,
   toListSchema,
   type Alert,
@@ -10,6 +10,7 @@ import type { AlertRow, Store } from "@fairlead/store";
 import { z } from "zod";
 import type { createResolve } from "../../alerts/resolve.ts";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
+import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 function toAlert({ remediationId: _case, ...alert }: AlertRow): Alert {
@@ -21,15 +22,18 @@ export function createAlertRoutes(store: Store, resolve: ReturnType<typeof creat
     defineRoute({
       ...{ method: "GET", path: "/api/v1/alerts", permission: "read", reach: "narrowed" },
       summary: "Alerts, newest first",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(alertSchema),
       handle: async ({ query, scope }) => {
+        const before = parseCursor(query.cursor);
         const view = createScopeView(store.read, scope);
         // An alert about no device is about the plane.
         const isKept = async ({ device }: AlertRow) =>
           device === null ? scope.kind === "fleet" : await view.hasDevice(device);
-        const rows = await listKept(query.limit, (limit, offset) => store.read.alerts.list(limit, offset), isKept);
-        return { body: { items: rows.map(toAlert), nextCursor: null } };
+        const readPage = (limit: number, offset: number) =>
+          store.read.alerts.list({ limit, offset, ...(before === undefined ? {} : { before }) });
+        const rows = await listKept(query.limit + 1, readPage, isKept);
+        return { body: toPage(rows.map(toAlert), query.limit, ({ alertId }) => alertId) };
       },
     }),
     defineRoute({

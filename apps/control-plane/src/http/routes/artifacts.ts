@@ -50,6 +50,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
       response: null,
       errors: ["forbidden", "range_not_satisfiable", "precondition_failed"],
       timeoutMs: null,
+      traffic: "bytes",
       handle: async ({ params: { digest }, caller, headers, raw }) => {
         if (caller.kind === "device" && !(await mayDeviceFetch(context.store.read, caller.device, digest))) {
           throw new CodedError<HttpErrorCode>("forbidden", `${caller.device} runs nothing that needs ${digest}`, {

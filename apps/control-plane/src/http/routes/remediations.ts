@@ -1,9 +1,10 @@
-import { idSchema, listQuerySchema, remediationSchema, toListSchema, type Remediation } from "@fairlead/protocol";
+import { idSchema, pageQuerySchema, remediationSchema, toListSchema, type Remediation } from "@fairlead/protocol";
 import { CodedError } from "@fairlead/kernel";
 import type { RemediationCase } from "@fairlead/remediation";
 import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
+import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 function toRemediation(current: RemediationCase): Remediation {
@@ -21,16 +22,19 @@ export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
     defineRoute({
       ...{ method: "GET", path: "/api/v1/remediations", permission: "read", reach: "narrowed" },
       summary: "Remediation cases, newest first",
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(remediationSchema),
       handle: async ({ query, scope }) => {
+        const before = parseCursor(query.cursor);
         const view = createScopeView(store.read, scope);
         const rows = await listKept(
-          query.limit,
-          (limit, offset) => store.read.remediations.list(limit, offset),
+          query.limit + 1,
+          (limit, offset) =>
+            store.read.remediations.list({ limit, offset, ...(before === undefined ? {} : { before }) }),
           ({ device }) => view.hasDevice(device),
         );
-        return { body: { items: rows.map(({ caseData }) => toRemediation(caseData)), nextCursor: null } };
+        const items = rows.map(({ caseData }) => toRemediation(caseData));
+        return { body: toPage(items, query.limit, ({ remediationId }) => remediationId) };
       },
     }),
     defineRoute({

@@ -1,6 +1,6 @@
 import {
   idSchema,
-  listQuerySchema,
+  pageQuerySchema,
   rolloutActionRequestSchema,
   rolloutActionSchema,
   rolloutHistoryEntrySchema,
@@ -12,6 +12,7 @@ import type { Store } from "@fairlead/store";
 import { z } from "zod";
 import { rolloutSubject } from "../../rollouts/controller.ts";
 import type { RolloutService } from "../../rollouts/service.ts";
+import { numberKey, parseCursor, toPage } from "../page-cursor.ts";
 import { requirePermission } from "../roles.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
@@ -39,11 +40,12 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
     }),
     defineRoute({
       ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "read", reach: "narrowed" },
-      request: { query: listQuerySchema },
+      request: { query: pageQuerySchema },
       response: toListSchema(rolloutStatusSchema),
-      handle: async ({ query, scope }) => ({
-        body: { items: await service.list(query.limit, scope), nextCursor: null },
-      }),
+      handle: async ({ query: { limit, cursor }, scope }) => {
+        const found = await service.list({ limit: limit + 1, before: parseCursor(cursor) }, scope);
+        return { body: toPage(found, limit, ({ rolloutId }) => rolloutId) };
+      },
     }),
     defineRoute({
       ...{
@@ -79,17 +81,20 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
     defineRoute({
       ...{ method: "GET", path: `${path}/:rollout/history`, permission: "read", reach: "narrowed" },
       summary: "Every decision with the numbers behind it, oldest first",
-      request: { params, query: listQuerySchema },
+      request: { params, query: pageQuerySchema },
       response: toListSchema(rolloutHistoryEntrySchema),
       errors: ["not_found"],
-      handle: async ({ params: { rollout }, scope }) => {
+      handle: async ({ params: { rollout }, query: { limit, cursor }, scope }) => {
         await service.get(rollout, scope);
-        const entries = await store.read.audit.list({ subject: rolloutSubject(rollout), limit: 1_000 });
-        const items = entries.toReversed().map(({ tsMs, action, reason, details }) => ({
+        const key = parseCursor(cursor, numberKey);
+        const after = key === undefined ? undefined : Number(key);
+        const entries = await store.read.audit.listOf(rolloutSubject(rollout), { after, limit: limit + 1 });
+        const page = toPage(entries, limit, ({ index }) => String(index));
+        const items = page.items.map(({ tsMs, action, reason, details }) => ({
           ...{ tsMs, kind: action.replace("rollout.", ""), reason, details },
           code: typeof details["code"] === "string" ? details["code"] : action.replace("rollout.", ""),
         }));
-        return { body: { items, nextCursor: null } };
+        return { body: { items, nextCursor: page.nextCursor } };
       },
     }),
   ];
