@@ -1,22 +1,25 @@
-import { createTestAuthority, type TestIdentity } from "@fairlead/bus/testing/certificates";
+import { createTestAuthority, type TestAuthority, type TestIdentity } from "@fairlead/bus/testing/certificates";
 import { toTopic } from "@fairlead/protocol";
 import { toConnect, toText } from "@fairlead/bus/testing/malformed-packets";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { connectAsync } from "mqtt";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BrokerProcess, type BrokerSetup } from "../support/broker-process.ts";
 import { eventually } from "../support/eventually.ts";
-import { hostileKinds, pour } from "../support/hostile-clients.ts";
+import { hostileKinds, pour, pouring, promising } from "../support/hostile-clients.ts";
 import { measureHostile, measureSlowReader } from "../support/hostile-memory.ts";
 
 const count = 200;
 const boundBytes = 65_536;
+const eightAddresses = Array.from({ length: 8 }, (_, index) => `127.0.0.${index + 1}`);
 
 describe("the memory of the broker's process", () => {
   let tls: BrokerSetup["tls"];
   let camera: TestIdentity;
+  let authority: TestAuthority;
   beforeAll(async () => {
-    const authority = await createTestAuthority();
+    authority = await createTestAuthority();
     tls = { ...(await authority.issueServer("127.0.0.1")), ca: authority.ca };
     camera = await authority.issueDevice("acme", "cam-1");
   });
@@ -32,6 +35,22 @@ describe("the memory of the broker's process", () => {
       expect(bytes).toBeLessThanOrEqual(boundBytes);
     },
   );
+
+  it.each([
+    ["from one address", promising, ["127.0.0.1"]],
+    ["from eight addresses", promising, eightAddresses],
+    ["that pour 32 MB each, from one address", pouring, ["127.0.0.1"]],
+  ] as const)("A24 grows by at most 64 kB for each of 1,000 strangers with TLS %s", async (_what, kind, addresses) => {
+    await using broker = await start("product");
+    const crowd = { kind, credentials: toCredentials(), count: 1_000, addresses };
+    const bytes = await measureHostile(broker, crowd);
+    expect(bytes).toBeLessThanOrEqual(boundBytes);
+    expect(bytes).toBeGreaterThan(0);
+    // Whoever has something to say is served afterwards.
+    const session = { protocol: "mqtts", host: "127.0.0.1", clientId: "cam-1", reconnectPeriod: 0 } as const;
+    const client = await connectAsync({ ...session, port: broker.port, ca: tls.ca, ...camera });
+    await client.endAsync(true);
+  });
 
   // Each of them has its place here; there are 256 such places in all by default, so together they hold 24 MiB.
   const costly = ["a certificate chain that announces 75 kB", "a CONNECT of 8 kB without its end"];
@@ -56,19 +75,24 @@ describe("the memory of the broker's process", () => {
     ["a CONNECT that stays unfinished", (socket) => void socket.write(unfinished)],
   ];
 
-  it.each(plain)("A24 grows by at most 64 kB for a stranger without TLS in front of it: %s", async (_what, begin) => {
-    await using broker = await start("conformance");
-    const before = await broker.settledBytes();
-    broker.resetPeak();
-    const open = Array.from({ length: count }, () => openSocket(broker.port, begin));
-    await eventually("all were heard", async () => {
-      const { connections, refusedConnections, protocolErrors } = await broker.stats();
-      return connections + refusedConnections + protocolErrors >= count && open.every((socket) => !socket.connecting);
-    });
-    const peak = broker.peakBytes;
-    for (const socket of open) socket.destroy();
-    expect((peak - before) / count).toBeLessThanOrEqual(boundBytes);
-  });
+  it.each(plain)(
+    "A24 grows by at most 64 kB for each of 1,000 strangers without TLS in front of them: %s",
+    async (_what, begin) => {
+      await using broker = await start("conformance");
+      const before = await broker.settledBytes();
+      broker.resetPeak();
+      const open = Array.from({ length: 1_000 }, () => openSocket(broker.port, begin));
+      await eventually("all were heard", async () => {
+        const { connections, refusedConnections, protocolErrors } = await broker.stats();
+        return (
+          connections + refusedConnections + protocolErrors >= open.length && open.every((socket) => !socket.connecting)
+        );
+      });
+      const peak = broker.peakBytes;
+      for (const socket of open) socket.destroy();
+      expect((peak - before) / open.length).toBeLessThanOrEqual(boundBytes);
+    },
+  );
 
   it("A32 stays bounded while a device reads nothing of 64 MB, which ends the device", async () => {
     await using broker = await start("product");
@@ -77,6 +101,42 @@ describe("the memory of the broker's process", () => {
     const bytes = await measureSlowReader(broker, { credentials: toCredentials(), topic, publish });
     expect(await broker.stats()).toMatchObject({ slowReaders: 1, outboundBytes: 0 });
     expect(bytes).toBeLessThan(48 * 1_048_576);
+  });
+
+  it("A32 stays bounded while eight devices read nothing, however much each of them might leave unread, and serves the ninth", async () => {
+    const inAllBytes = 8 * 1_048_576;
+    await using broker = await start("product", { outboundBytes: 8 * inAllBytes, outboundBytesInAll: inAllBytes });
+    const names = Array.from({ length: 9 }, (_, index) => `slow-${index + 1}`);
+    const toDown = (device: string) => toTopic({ kind: "down", tenant: "acme", device, channel: "ack" });
+    const clients = await Promise.all(
+      names.map(async (device) => {
+        const session = { protocol: "mqtts", host: "127.0.0.1", clientId: device, reconnectPeriod: 0 } as const;
+        const identity = await authority.issueDevice("acme", device);
+        const client = await connectAsync({ ...session, port: broker.port, ca: tls.ca, ...identity });
+        await client.on("error", () => undefined).subscribeAsync(toDown(device));
+        return client;
+      }),
+    );
+    let heard = 0;
+    clients[8]?.on("message", () => (heard += 1));
+    for (const client of clients.slice(0, 8)) client.stream.pause();
+    const before = await broker.settledBytes();
+    broker.resetPeak();
+    let mostBytes = 0;
+    const rounds = 60;
+    for (let round = 0; round < rounds; round += 1) {
+      for (const device of names) await broker.publish(toDown(device), { payloadBytes: 131_072, count: 1, qos: 0 });
+      mostBytes = Math.max(mostBytes, (await broker.stats()).outboundBytes);
+    }
+    const grownBytes = broker.peakBytes - before;
+    await eventually("the ninth has heard everything", () => heard === rounds);
+    const { slowReaders, devices } = await broker.stats();
+    expect(mostBytes).toBeGreaterThan(inAllBytes / 2);
+    expect(mostBytes).toBeLessThanOrEqual(inAllBytes);
+    expect(grownBytes).toBeLessThan(48 * 1_048_576);
+    expect(slowReaders).toBeGreaterThan(0);
+    expect(slowReaders + devices).toBe(names.length);
+    for (const client of clients) await client.endAsync(true);
   });
 
   it("A30 keeps nothing for a device that acknowledges none of 65,535 messages", async () => {

@@ -16,13 +16,15 @@ export interface Credentials {
 
 export interface Target extends Credentials {
   readonly port: number;
+  /** The address of loopback that the client comes from. */
+  readonly from: string;
   /** The same certificate over and over, some 75 kB in all. */
   readonly longChain: SecureContext;
 }
 
-export function createTarget(port: number, { ca, device }: Credentials): Target {
+export function createTarget(port: number, { ca, device }: Credentials, from = "127.0.0.1"): Target {
   const cert = `${device.cert.trim()}\n`.repeat(220);
-  return { port, ca, device, longChain: createSecureContext({ ca, key: device.key, cert }) };
+  return { port, from, ca, device, longChain: createSecureContext({ ca, key: device.key, cert }) };
 }
 
 /** A client that has begun to speak when `begun` resolves, or whose connection has ended. It goes on by itself. */
@@ -43,12 +45,14 @@ function open(socket: Socket, ready: "connect" | "secureConnect", say: () => voi
   return { socket, begun };
 }
 const overTcp = (say: (socket: Socket, target: Target) => void) => (target: Target) => {
-  const socket = connectTcp({ host: "127.0.0.1", port: target.port, noDelay: true });
+  const socket = connectTcp({ host: "127.0.0.1", port: target.port, localAddress: target.from, noDelay: true });
   return open(socket, "connect", () => say(socket, target));
 };
 const overTls = (say: (socket: Socket) => void) => (target: Target) => {
-  const socket = connectTls({ host: "127.0.0.1", port: target.port, ca: target.ca, ...target.device });
-  socket.setNoDelay(true);
+  const { port, from: localAddress, ca, device } = target;
+  // Only a TCP connection can be told where it comes from.
+  const wire = connectTcp({ host: "127.0.0.1", port, localAddress, noDelay: true }).on("error", () => undefined);
+  const socket = connectTls({ host: "127.0.0.1", socket: wire, ca, ...device });
   return open(socket, "secureConnect", () => say(socket));
 };
 
@@ -127,13 +131,22 @@ const outside: readonly HostileKind[] = [
   },
 ];
 
+export const promising: HostileKind = {
+  name: "a CONNECT that announces 256 MB, then silence",
+  open: overTls((socket) => void socket.write(promise)),
+};
+export const pouring: HostileKind = {
+  name: "a CONNECT that announces 256 MB, then 32 MB",
+  open: overTls((socket) => {
+    socket.write(promise);
+    pour(socket, 32 * 1_048_576);
+  }),
+};
+
 /** With TLS, but without a CONNECT that is complete. */
 const inside: readonly HostileKind[] = [
   { name: "TLS, then silence", open: overTls(() => undefined) },
-  {
-    name: "a CONNECT that announces 256 MB, then silence",
-    open: overTls((socket) => void socket.write(promise)),
-  },
+  promising,
   {
     name: "a CONNECT that announces 256 MB, then 512 kB",
     open: overTls((socket) => {

@@ -21,14 +21,16 @@ export interface Hostility {
   readonly kind: HostileKind;
   readonly credentials: Credentials;
   readonly count: number;
+  /** Addresses of loopback that they come from, in turns; default one. */
+  readonly addresses?: readonly string[];
 }
 
 /** The most that a broker's resident memory grows while so many clients of a kind are there, in bytes for each of them. */
 export async function measureHostile(broker: MeasuredBroker, hostility: Hostility): Promise<number> {
-  const { kind, credentials, count } = hostility;
-  const target = createTarget(broker.port, credentials);
+  const { kind, credentials, count, addresses = ["127.0.0.1"] } = hostility;
+  const targets = addresses.map((from) => createTarget(broker.port, credentials, from));
   const crowd = async (size: number): Promise<() => Promise<void>> => {
-    const clients = Array.from({ length: size }, () => kind.open(target));
+    const clients = Array.from({ length: Math.ceil(size / targets.length) }, () => targets.map(kind.open)).flat();
     await Promise.all(clients.map((client) => client.begun));
     await untilSteady(broker);
     return async () => {

@@ -20,10 +20,18 @@ export type CliErrorCode =
   | "login_refused"
   | "confirmation_needed";
 
+export interface CliErrorOptions extends CodedErrorOptions {
+  /** What follows the message, one line each: a line break inside one of them begins no line. */
+  readonly more?: readonly string[];
+}
+
 export class CliError extends CodedError<CliErrorCode> {
-  constructor(code: CliErrorCode, message: string, options: CodedErrorOptions = {}) {
-    super(code, message, options);
+  readonly lines: readonly string[];
+
+  constructor(code: CliErrorCode, message: string, { more = [], ...options }: CliErrorOptions = {}) {
+    super(code, [message, ...more].join("\n"), options);
     this.name = "CliError";
+    this.lines = [message, ...more];
   }
 }
 

@@ -9,7 +9,7 @@ import { resolveTarget } from "./context/resolve.ts";
 import { CliError } from "./errors.ts";
 import { exitCodes, toExitCode } from "./exit-codes.ts";
 import { Output, type Format, type Streams } from "./output/output.ts";
-import { sanitize, sanitizeLines } from "./output/sanitize.ts";
+import { sanitize } from "./output/sanitize.ts";
 import { parseDuration } from "./parse-duration.ts";
 import { createProgram } from "./program.ts";
 
@@ -92,17 +92,21 @@ function createContext(options: RunOptions, globals: GlobalOptions, connections:
   };
 }
 
-/** What, where, and what to do next; safe to print. */
+/** What, where, and what to do next; safe to print, and no part of it can begin a line of its own. */
 export function toErrorText(error: unknown): string {
   const code = toErrorCode(error);
-  const lines = [`error: ${toErrorMessage(error)}${code === undefined || code === "usage" ? "" : ` [${code}]`}`];
+  const told = error instanceof CliError ? error.lines : [toErrorMessage(error)];
+  const mark = code === undefined || code === "usage" ? "" : ` [${code}]`;
+  const lines = told.map(
+    (line, index) => `${index === 0 ? "error: " : ""}${line}${index === told.length - 1 ? mark : ""}`,
+  );
   if (typeof error === "object" && error !== null) {
     if ("fields" in error && Array.isArray(error.fields))
       for (const field of error.fields as { path: string; message: string }[])
         lines.push(`  ${field.path}: ${field.message}`);
     if ("hint" in error && typeof error.hint === "string") lines.push(`hint: ${error.hint}`);
   }
-  return sanitizeLines(withoutSecrets(lines.join("\n")));
+  return withoutSecrets(lines.map(sanitize).join("\n"));
 }
 
 /** Runs one command line and answers its exit code. Never throws. */

@@ -84,9 +84,10 @@ export function parseFleetFile(text: string, name: string): FleetDocument[] {
     return problems.push(...result.error.issues.map((issue) => `${where}: ${issue.path.join(".")}: ${issue.message}`));
   });
   if (documents.length > maxDocuments) problems.push(`${name} has more than ${maxDocuments} documents`);
-  if (problems.length > 0) {
+  const [problem, ...more] = problems;
+  if (problem !== undefined) {
     const hint = hints.find((text) => text !== "");
-    throw new CliError("usage", problems.join("\n"), hint === undefined ? {} : { hint });
+    throw new CliError("usage", problem, { more, ...(hint === undefined ? {} : { hint }) });
   }
   if (parsed.length === 0) throw new CliError("usage", `${name} holds no document`);
   return parsed;

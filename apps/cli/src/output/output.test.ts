@@ -3,14 +3,19 @@ import { parse } from "yaml";
 import { Output, type Format } from "./output.ts";
 import { toTable } from "./table.ts";
 
-function capture(format: Format, options: { readonly headers?: boolean; readonly quiet?: boolean } = {}) {
+interface CaptureOptions {
+  readonly headers?: boolean;
+  readonly quiet?: boolean;
+  readonly color?: boolean;
+}
+function capture(format: Format, options: CaptureOptions = {}) {
   const written = { out: "", err: "" };
   const out = new Output({
     streams: { out: { write: (text) => (written.out += text) }, err: { write: (text) => (written.err += text) } },
     format,
     headers: options.headers ?? true,
     quiet: options.quiet ?? false,
-    color: false,
+    color: options.color ?? false,
     nowMs: () => 1_700_000_060_000,
   });
   return { out, written };
@@ -44,6 +49,40 @@ it.each<Format>(["table", "wide", "json", "yaml", "name"])(
     expect(written.out.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
   },
 );
+
+it("A61 lets nothing pass in lines, messages, errors and records, and keeps each of them one line", () => {
+  const { out, written } = capture("table", { color: true });
+  out.lines(["reason: \u001b[31mx\r\nforged", "second"]);
+  out.record({ reason: "x\u001b[2J\u009b\n" });
+  expect(written.out).toBe('reason: \\u001b[31mx\\u000d\\u000aforged\nsecond\n{"reason":"x\\u001b[2J\\u009b\\n"}\n');
+  out.message("told\nforged\u001b]0;own\u0007");
+  out.error("broken\u202e\n");
+  expect(written.err).toBe("told\\u000aforged\\u001b]0;own\\u0007\nbroken\\u202e\\u000a\n");
+});
+
+it("A61 lets the colours that it paints pass and nothing beside them", () => {
+  const { out, written } = capture("table", { color: true });
+  out.painted([`${out.paint("red", "failed")} \u001b[2J\u001b]0;own\u0007\u001b[1;1H\n\u001b[7A`]);
+  expect(written.out).toBe("\u001b[31mfailed\u001b[39m \\u001b[2J\\u001b]0;own\\u0007\\u001b[1;1H\\u000a\\u001b[7A\n");
+});
+
+it("draws over what it drew before when it is asked to", () => {
+  const { out, written } = capture("table");
+  out.painted(["one", "two"], 3);
+  expect(written.out).toBe("\u001b[3A\u001b[Jone\ntwo\n");
+});
+
+it("A61 paints a table's cells after they were escaped", () => {
+  const { out, written } = capture("table", { color: true, headers: false });
+  out.list(
+    [
+      { a: "\u001b[31mfailed", b: "" },
+      { a: "failed", b: "" },
+    ],
+    view,
+  );
+  expect(written.out).toBe("\\u001b[31mfailed\n\u001b[31mfailed\u001b[39m\n");
+});
 
 it("keeps the value itself in JSON and YAML", () => {
   const json = capture("json");

@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 import { toDurationText } from "../parse-duration.ts";
-import { sanitize, sanitizeLines } from "./sanitize.ts";
+import { sanitize, sanitizePainted } from "./sanitize.ts";
 import { toJsonText, toYamlText } from "./serialize.ts";
 import { toTable } from "./table.ts";
 
@@ -43,7 +43,7 @@ export interface OutputOptions {
   readonly nowMs: () => number;
 }
 
-/** Results on standard output, messages on standard error, nothing unescaped. */
+/** Results on standard output, messages on standard error; every way out of here escapes. */
 export class Output {
   readonly #options: OutputOptions;
 
@@ -87,43 +87,55 @@ export class Output {
 
   list<Item>(items: readonly Item[], view: ListView<Item>): void {
     if (this.isStructured) return this.value(items);
-    if (this.format === "name") return this.lines(items.map((item) => sanitize(view.name(item))));
+    if (this.format === "name") return this.lines(items.map((item) => view.name(item)));
     if (items.length === 0) return this.message(view.empty);
     const columns = view.columns.filter((column) => column.wide !== true || this.format === "wide");
     const head = columns.map((column) => this.paint("bold", column.title));
     const rows = items.map((item) => columns.map((column) => this.#tint(sanitize(column.cell(item)))));
-    this.lines([toTable(this.#options.headers ? [head, ...rows] : rows)]);
+    this.painted(toTable(this.#options.headers ? [head, ...rows] : rows).split("\n"));
   }
 
-  /** One thing: its structured form, its name, or lines made by `describe`, each of which stays one line. */
+  /** One thing: its structured form, its name, or the lines made by `describe`. */
   one<Item>(
     item: Item,
     view: { readonly name: (item: Item) => string; readonly describe: (item: Item) => readonly string[] },
   ): void {
     if (this.isStructured) return this.value(item);
-    if (this.format === "name") return this.lines([sanitize(view.name(item))]);
-    this.lines(view.describe(item).map(sanitize));
+    if (this.format === "name") return this.lines([view.name(item)]);
+    this.lines(view.describe(item));
   }
 
   value(value: unknown): void {
-    this.lines([this.format === "yaml" ? toYamlText(value) : toJsonText(value)]);
+    this.#options.streams.out.write(`${this.format === "yaml" ? toYamlText(value) : toJsonText(value)}\n`);
   }
 
-  /** Text that is already safe. */
+  /** One value on one line of JSON, for what goes on for ever. */
+  record(value: unknown): void {
+    this.lines([JSON.stringify(value)]);
+  }
+
+  /** Text, whoever wrote it: each of these stays one line and nothing in it steers the terminal. */
   lines(lines: readonly string[]): void {
-    if (lines.length > 0) this.#options.streams.out.write(`${lines.join("\n")}\n`);
+    if (lines.length > 0) this.#options.streams.out.write(`${lines.map(sanitize).join("\n")}\n`);
   }
 
-  raw(text: string): void {
-    this.#options.streams.out.write(text);
+  /**
+   * Lines that hold colours of `paint`: these pass, everything else is escaped. What others wrote goes through
+   * `sanitize` before it is painted, or its colours pass as well. `overLines` of what was drawn before are replaced.
+   */
+  painted(lines: readonly string[], overLines = 0): void {
+    if (lines.length === 0) return;
+    const up = overLines === 0 ? "" : `\u001b[${overLines}A\u001b[J`;
+    this.#options.streams.out.write(`${up}${lines.map(sanitizePainted).join("\n")}\n`);
   }
 
+  /** One line on standard error. */
   message(text: string): void {
-    if (!this.#options.quiet) this.#options.streams.err.write(`${sanitizeLines(text)}\n`);
+    if (!this.#options.quiet) this.error(text);
   }
 
   error(text: string): void {
-    this.#options.streams.err.write(`${sanitizeLines(text)}\n`);
+    this.#options.streams.err.write(`${sanitize(text)}\n`);
   }
 
   #tint(text: string): string {

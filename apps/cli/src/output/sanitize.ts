@@ -19,3 +19,15 @@ export function hasUnsafe(text: string): boolean {
 export function sanitizeLines(text: string): string {
   return text.replace(unsafe, (character) => (character === "\n" ? character : toEscape(character)));
 }
+
+/** The colours that `Output.paint` makes: one number, of a style or of its end. */
+// oxlint-disable-next-line no-control-regex -- the escape character is what this is about
+const paint = /(\u001b\[\d{1,2}m)/u;
+
+/** One line in which our own colours stay and everything else is escaped. */
+export function sanitizePainted(line: string): string {
+  return line
+    .split(paint)
+    .map((part, index) => (index % 2 === 1 ? part : sanitize(part)))
+    .join("");
+}

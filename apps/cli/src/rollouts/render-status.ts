@@ -102,9 +102,9 @@ export function renderStatus(
 ): string[] {
   const { paint } = options;
   const { spec } = status;
-  const pause = status.pauseReason === null ? "" : ` (${status.pauseReason})`;
+  const pause = status.pauseReason === null ? "" : ` (${sanitize(status.pauseReason)})`;
   const lines = [
-    `${paint("bold", status.rolloutId)}  ${spec.model} ${spec.version} → slot ${spec.slot}, ${sanitize(spec.selector) || "every device"}`,
+    `${paint("bold", sanitize(status.rolloutId))}  ${sanitize(`${spec.model} ${spec.version} → slot ${spec.slot}, ${spec.selector || "every device"}`)}`,
     `${paint(stateStyle[status.state], status.state)}${pause}${status.reason === "" ? "" : `  ${sanitize(status.reason)}`}`,
     ...status.stages.flatMap((_, index) => renderStage(status, index, options)),
   ];

@@ -29,8 +29,8 @@ export interface RolloutFlags {
 export function parseRolloutSpec(value: unknown, where: string): RolloutSpec {
   const parsed = rolloutSpecSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue: z.core.$ZodIssue) => `  ${issue.path.join(".")}: ${issue.message}`);
-  throw new CliError("usage", `${where} is not a valid rollout:\n${lines.join("\n")}`);
+  const more = parsed.error.issues.map((issue: z.core.$ZodIssue) => `  ${issue.path.join(".")}: ${issue.message}`);
+  throw new CliError("usage", `${where} is not a valid rollout:`, { more });
 }
 
 function parseMaxFailures(text: string): { count: number | null; ratio: number | null } {

@@ -1,7 +1,6 @@
 import type { DeviceSummary } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { selectorOption } from "./list.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 const toLine = (device: DeviceSummary): string => {
   const slots = device.slots.map((slot) => {
@@ -25,8 +24,8 @@ export const watchDevices: Command = {
         const line = toLine(device);
         if (seen.get(device.device) === line) continue;
         seen.set(device.device, line);
-        if (out.isStructured) out.raw(`${sanitize(JSON.stringify(device))}\n`);
-        else out.lines([`${new Date(nowMs()).toISOString()}  ${sanitize(line)}`]);
+        if (out.isStructured) out.record(device);
+        else out.lines([`${new Date(nowMs()).toISOString()}  ${line}`]);
       }
     };
     const limit = timeoutMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);

@@ -3,7 +3,6 @@ import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { parseDuration } from "../../parse-duration.ts";
 import { parseLabels } from "../../parse-labels.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 export const createToken: Command = {
   noun: "enrolments",
@@ -33,7 +32,7 @@ export const createToken: Command = {
     const api = await client();
     const created = await api.enrolments.createToken(parsed.data);
     if (out.isStructured) return out.value(created);
-    out.lines([sanitize(out.format === "name" ? created.tokenId : created.token)]);
+    out.lines([out.format === "name" ? created.tokenId : created.token]);
     out.message(`valid until ${new Date(created.expiresAtMs).toISOString()}; it is not shown again. On the device:`);
     out.message(`  fairlead-agent enrol --server ${api.server} --token TOKEN --device NAME`);
   },

@@ -9,7 +9,6 @@ import type { ListView, Output } from "../../output/output.ts";
 import { publishFolder, verifyRelease } from "../../trust/exchange.ts";
 import { signRelease as sign, type SignOptions } from "../../trust/sign-release.ts";
 import { openWorkplace, trustOptions } from "../../trust/workplace.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 function releaseView(out: Output): ListView<Release> {
   return {
@@ -120,7 +119,7 @@ export const publishReleases: Command = {
     const answer = await publishFolder(await context.client(), openWorkplace(context, input).folder);
     if (context.out.isStructured) return context.out.value(answer);
     const versions = Object.entries(answer.roles).map(([role, version]) => `${role} ${version}`);
-    context.out.lines([versions.join(" · "), ...answer.releases].map(sanitize));
+    context.out.lines([versions.join(" · "), ...answer.releases]);
   },
 };
 

@@ -7,26 +7,24 @@ import { followRollout } from "../../rollouts/follow.ts";
 import { exitByRolloutState } from "../../rollouts/outcome.ts";
 import { renderStatus } from "../../rollouts/render-status.ts";
 import { findRollout, rolloutArgument } from "./view.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 /** On a terminal the tree is redrawn in place; elsewhere every change of it is a new block on standard error. */
-function createScreen({ out, streams, nowMs }: CommandContext): { show(status: RolloutStatus): void } {
+function createScreen({ out, nowMs }: CommandContext): { show(status: RolloutStatus): void } {
   let drawnLines = 0;
   let lastText = "";
   const plain = (_: string, text: string): string => text;
   return {
     show(status) {
       if (!out.isTerminal || out.isStructured) {
-        const text = renderStatus({ ...status, stages: status.stages }, { nowMs: status.updatedAtMs, paint: plain })
-          .slice(1)
-          .join("\n");
-        if (text !== lastText) out.message(text);
+        const lines = renderStatus(status, { nowMs: status.updatedAtMs, paint: plain }).slice(1);
+        const text = lines.join("\n");
+        if (text !== lastText) for (const line of lines) out.message(line);
         lastText = text;
         return;
       }
       const lines = renderStatus(status, { nowMs: nowMs(), paint: (style, text) => out.paint(style, text) });
       const fitted = fitScreen(lines, out);
-      streams.out.write(`${drawnLines === 0 ? "" : `\u001b[${drawnLines}A\u001b[J`}${fitted.join("\n")}\n`);
+      out.painted(fitted, drawnLines);
       drawnLines = fitted.length;
     },
   };
@@ -53,7 +51,7 @@ export async function watchRollout(context: CommandContext, rolloutId: string): 
     return exitCodes.timedOut;
   }
   if (!out.isTerminal && !out.isStructured)
-    out.lines(renderStatus(end.status, { nowMs: context.nowMs(), paint: (style, text) => out.paint(style, text) }));
+    out.painted(renderStatus(end.status, { nowMs: context.nowMs(), paint: (style, text) => out.paint(style, text) }));
   return exitByRolloutState[end.status.state] ?? exitCodes.ok;
 }
 
@@ -74,8 +72,8 @@ export const rolloutStatus: Command = {
     if (input.flag("watch") ?? (out.isTerminal && !out.isStructured)) return watchRollout(context, status.rolloutId);
     const paint = (style: Parameters<typeof out.paint>[0], text: string): string => out.paint(style, text);
     if (out.isStructured) out.value(status);
-    else if (out.format === "name") out.lines([sanitize(status.rolloutId)]);
-    else out.lines(renderStatus(status, { nowMs: context.nowMs(), paint }));
+    else if (out.format === "name") out.lines([status.rolloutId]);
+    else out.painted(renderStatus(status, { nowMs: context.nowMs(), paint }));
     return exitByRolloutState[status.state] ?? exitCodes.ok;
   },
 };

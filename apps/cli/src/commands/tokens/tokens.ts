@@ -2,7 +2,6 @@ import { createApiTokenRequestSchema, roleSchema } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { parseDuration } from "../../parse-duration.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 export const createApiToken: Command = {
   noun: "tokens",
@@ -38,7 +37,7 @@ export const createApiToken: Command = {
     if (!parsed.success) throw toUsageError(parsed.error.issues.map((issue) => issue.message).join("; "));
     const created = await (await client()).tokens.create(parsed.data);
     if (out.isStructured) return out.value(created);
-    out.lines([sanitize(created.token)]);
+    out.lines([created.token]);
     out.message(
       `${created.tokenId}, valid until ${new Date(created.expiresAtMs).toISOString()}; it is not shown again`,
     );

@@ -3,7 +3,6 @@ import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { firstArgument } from "../../input.ts";
 import { findOrSuggest } from "../../not-found.ts";
-import { sanitize } from "../../output/sanitize.ts";
 
 const toTime = (tsMs: number | null): string => (tsMs === null ? "-" : new Date(tsMs).toISOString());
 const theWebhook = [{ syntax: "<webhook>", description: "as fairlead webhooks list shows it" }];
@@ -32,7 +31,7 @@ export const createWebhook: Command = {
     if (!parsed.success) throw toUsageError(parsed.error.issues.map((issue) => issue.message).join("; "));
     const created = await (await client()).webhooks.create(parsed.data);
     if (out.isStructured) return out.value(created);
-    out.lines([sanitize(created.secret)]);
+    out.lines([created.secret]);
     out.message(`${created.webhook.webhookId}; the secret is not shown again`);
   },
 };
