@@ -116,7 +116,7 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
     using disk = new SmallDisk(join(dir, "plane", "data"), 64);
     await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
     await using device = new TestDevice({
-      ...{ name: "sends-1", dir: join(dir, "sends-1"), labels: {}, telemetryWindowMs: 100 },
+      ...{ name: "sends-1", dir: join(dir, "sends-1"), labels: {}, telemetryWindowMs: 250 },
     });
     await device.enrol(plane, await createEnrolmentToken(plane, 1));
     device.run();
