@@ -1,34 +1,11 @@
-import type { RolloutStatus } from "@fairlead/protocol";
 import type { Command, CommandContext } from "../../command.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { firstArgument } from "../../input.ts";
-import { fitScreen } from "../../rollouts/fit-screen.ts";
 import { followRollout } from "../../rollouts/follow.ts";
 import { exitByRolloutState } from "../../rollouts/outcome.ts";
 import { renderStatus } from "../../rollouts/render-status.ts";
+import { createScreen } from "../../rollouts/screen.ts";
 import { findRollout, rolloutArgument } from "./view.ts";
-
-/** On a terminal the tree is redrawn in place; elsewhere every change of it is a new block on standard error. */
-function createScreen({ out, nowMs }: CommandContext): { show(status: RolloutStatus): void } {
-  let drawnLines = 0;
-  let lastText = "";
-  const plain = (_: string, text: string): string => text;
-  return {
-    show(status) {
-      if (!out.isTerminal || out.isStructured) {
-        const lines = renderStatus(status, { nowMs: status.updatedAtMs, paint: plain }).slice(1);
-        const text = lines.join("\n");
-        if (text !== lastText) for (const line of lines) out.message(line);
-        lastText = text;
-        return;
-      }
-      const lines = renderStatus(status, { nowMs: nowMs(), paint: (style, text) => out.paint(style, text) });
-      const fitted = fitScreen(lines, out);
-      out.painted(fitted, drawnLines);
-      drawnLines = fitted.length;
-    },
-  };
-}
 
 /** Waits for the end and says how it ended. */
 export async function watchRollout(context: CommandContext, rolloutId: string): Promise<number> {
