@@ -144,6 +144,11 @@ export function readPublicKey(folder: string, name: string): TufSigner["key"] {
   return toTufKey(load(folder, name).publicKey);
 }
 
+/** Of a key file, or of a key whose file is lost: its id. */
+export function toKeyId(folder: string, name: string): string {
+  return /^[0-9a-f]{64}$/u.test(name) ? name : readPublicKey(folder, name).keyID;
+}
+
 async function openSealed(name: string, file: SealedKey, passphrase: string): Promise<string> {
   const { salt, nonce, tag, box } = file.sealed;
   const read = (text: string) => Buffer.from(text, "base64");

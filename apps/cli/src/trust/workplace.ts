@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CommandContext, Input, OptionSpec } from "../command.ts";
 import { toConfigPath } from "../context/config-file.ts";
-import { CliError } from "../errors.ts";
+import { CliError, toUsageError } from "../errors.ts";
 import { listKeys, openSigner, type NamedSigner } from "./key-file.ts";
 import { TrustFolder } from "./trust-folder.ts";
 
@@ -36,6 +36,14 @@ export function openWorkplace({ env, nowMs }: Pick<CommandContext, "env" | "nowM
   };
   const keys = input.text("keys") ?? env["FAIRLEAD_KEYS"] ?? join(path, "keys");
   return { folder: new TrustFolder(path), keys, passphrase, nowMs: nowMs() };
+}
+
+/** How many keys must sign, where it is given; whether there are as many is judged with the keys. */
+export function toThreshold(input: Input): number | null {
+  const text = input.text("threshold");
+  if (text === undefined) return null;
+  if (/^[1-9]\d?$/u.test(text)) return Number(text);
+  throw toUsageError(`--threshold is a number from 1 to 99, not "${text}"`);
 }
 
 /** Signers for a role: those of its keys that are here, and no more than it takes. */

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import type { Command } from "../../command.ts";
+import type { Command, CommandContext, Input } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { rotateRoot } from "../../trust/change-root.ts";
-import { requirePublisher, saveDelegation } from "../../trust/change-targets.ts";
+import { rotatePublisher } from "../../trust/change-targets.ts";
 import { addExternalKey, generateKeyFile, listKeys } from "../../trust/key-file.ts";
-import { openWorkplace, trustOptions } from "../../trust/workplace.ts";
+import { openWorkplace, toThreshold, trustOptions, type Workplace } from "../../trust/workplace.ts";
 
 export const generateKey: Command = {
   noun: "keys",
@@ -79,52 +79,44 @@ export const rotateKeys: Command = {
       repeatable: true,
     },
     { flags: "--threshold <count>", description: "how many must sign" },
+    {
+      flags: "--public-key <file>",
+      description: "for online: what fairlead trust online-key --new wrote, where the plane cannot be asked",
+    },
     ...trustOptions,
   ],
   async run(context, input) {
     const workplace = openWorkplace(context, input);
     const role = input.args[0] ?? "";
-    const threshold = input.text("threshold") === undefined ? null : Number(input.text("threshold"));
-    const [add, remove] = [input.many("add"), input.many("remove")];
-    const done = () => context.out.message("next: fairlead releases publish");
+    const change = { add: input.many("add"), remove: input.many("remove"), threshold: toThreshold(input) };
     const known = rootRoles.find((name) => name === role);
     if (known !== undefined) {
-      const version = await rotateRoot(workplace, { role: known, add, addOnline: [], remove, threshold });
+      const version = await rotateRoot(workplace, { ...change, role: known, addOnline: [] });
       context.out.lines([`root ${version}`]);
-      return done();
+    } else if (role === "online") {
+      context.out.lines(await rotateOnline(workplace, await toOnlineKey(context, input)));
+    } else {
+      const { keys } = await rotatePublisher(workplace, role, change);
+      const names = new Map(listKeys(workplace.keys).map(({ name, keyId }) => [keyId, name]));
+      context.out.lines([`${role} ${keys.map(({ keyID }) => names.get(keyID) ?? keyID).join(" ")}`]);
     }
-    if (role === "online") {
-      const { publicKey } = await (await context.client()).trust.addOnlineKey();
-      const online = workplace.folder.read("root", "root").signed.roles["timestamp"]?.keyIDs ?? [];
-      for (const name of ["snapshot", "timestamp"] as const) {
-        const version = await rotateRoot(workplace, {
-          role: name,
-          add: [],
-          addOnline: [publicKey],
-          remove: online,
-          threshold: 1,
-        });
-        context.out.lines([`root ${version}`]);
-      }
-      return done();
-    }
-    const before = requirePublisher(workplace, role);
-    const removed = new Set(
-      listKeys(workplace.keys)
-        .filter(({ name, keyId }) => remove.includes(name) || remove.includes(keyId))
-        .map(({ keyId }) => keyId),
-    );
-    const kept = listKeys(workplace.keys).filter(
-      ({ keyId }) => before.keys.some((key) => key.keyID === keyId) && !removed.has(keyId),
-    );
-    const keyNames = [...kept.map(({ name }) => name), ...add];
-    await saveDelegation(workplace, {
-      role,
-      keyNames,
-      threshold: threshold ?? before.threshold,
-      models: before.models,
-    });
-    context.out.lines([`${role} ${keyNames.join(" ")}`]);
-    return done();
+    context.out.message("next: fairlead releases publish");
   },
 };
+
+/** The public half (PEM) of the key with which the plane is to speak from now on. */
+async function toOnlineKey(context: CommandContext, input: Input): Promise<string> {
+  const file = input.text("publicKey");
+  if (file !== undefined) return readFileSync(file, "utf8");
+  return (await (await context.client()).trust.addOnlineKey()).publicKey;
+}
+
+async function rotateOnline(workplace: Workplace, publicKey: string): Promise<string[]> {
+  const remove = workplace.folder.read("root", "root").signed.roles["timestamp"]?.keyIDs ?? [];
+  const lines: string[] = [];
+  for (const role of ["snapshot", "timestamp"] as const) {
+    const options = { role, add: [], addOnline: [publicKey], remove, threshold: 1 };
+    lines.push(`root ${await rotateRoot(workplace, options)}`);
+  }
+  return lines;
+}
