@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { CommandContext, Input, OptionSpec } from "../command.ts";
 import { toConfigPath } from "../context/config-file.ts";
 import { CliError, toUsageError } from "../errors.ts";
+import type { Environment } from "./external-signer.ts";
 import { listKeys, openSigner, type NamedSigner } from "./key-file.ts";
 import { TrustFolder } from "./trust-folder.ts";
 
@@ -20,6 +21,7 @@ export interface Workplace {
   readonly folder: TrustFolder;
   readonly keys: string;
   readonly passphrase: () => string;
+  readonly env: Environment;
   readonly nowMs: number;
 }
 
@@ -35,7 +37,7 @@ export function openWorkplace({ env, nowMs }: Pick<CommandContext, "env" | "nowM
     });
   };
   const keys = input.text("keys") ?? env["FAIRLEAD_KEYS"] ?? join(path, "keys");
-  return { folder: new TrustFolder(path), keys, passphrase, nowMs: nowMs() };
+  return { folder: new TrustFolder(path), keys, passphrase, env, nowMs: nowMs() };
 }
 
 /** How many keys must sign, where it is given; whether there are as many is judged with the keys. */
@@ -48,7 +50,7 @@ export function toThreshold(input: Input): number | null {
 
 /** Signers for a role: those of its keys that are here, and no more than it takes. */
 export async function openSigners(
-  { keys, passphrase }: Workplace,
+  { keys, passphrase, env }: Workplace,
   role: { readonly name: string; readonly keyIds: readonly string[]; readonly threshold: number },
 ): Promise<NamedSigner[]> {
   const here = listKeys(keys).filter(({ keyId }) => role.keyIds.includes(keyId));
@@ -60,5 +62,7 @@ export async function openSigners(
         hint: "bring the keys there, or name their folder with --keys",
       },
     );
-  return await Promise.all(here.slice(0, role.threshold).map(({ name }) => openSigner(keys, name, passphrase)));
+  return await Promise.all(
+    here.slice(0, role.threshold).map(({ name }) => openSigner(keys, name, { passphrase, env })),
+  );
 }

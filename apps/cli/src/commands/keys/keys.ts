@@ -1,6 +1,7 @@
+import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Command, CommandContext, Input } from "../../command.ts";
-import { toUsageError } from "../../errors.ts";
+import { CliError, toUsageError } from "../../errors.ts";
 import { rotateRoot } from "../../trust/change-root.ts";
 import { rotatePublisher } from "../../trust/change-targets.ts";
 import { addExternalKey, generateKeyFile, listKeys } from "../../trust/key-file.ts";
@@ -22,26 +23,56 @@ export const generateKey: Command = {
   },
 };
 
+/** PEM, whatever form a token gives it in. */
+function readPublicKeyFile(path: string): string {
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.includes("-----BEGIN")) return bytes.toString("utf8");
+    return createPublicKey({ key: bytes, format: "der", type: "spki" })
+      .export({ type: "spki", format: "pem" })
+      .toString();
+  } catch (error) {
+    throw new CliError("file_unreadable", `${path} is no public key`, { cause: error, hint: "give it in PEM or DER" });
+  }
+}
+
 export const addKey: Command = {
   noun: "keys",
   verb: "add",
   summary: "Name a key that stays in a token, a PKCS#11 module or a signing service",
   arguments: [{ syntax: "<name>", description: "name of the key file" }],
   options: [
-    { flags: "--public-key <file>", description: "Ed25519 public key, PEM", required: true },
+    { flags: "--public-key <file>", description: "Ed25519 or ECDSA P-256 public key, PEM or DER", required: true },
     {
       flags: "--arg <text>",
       description:
         "program and arguments that read bytes and write the signature, one --arg each; no shell is involved",
       repeatable: true,
     },
+    {
+      flags: "--input <what>",
+      description: "what the program reads: the bytes, or (P-256) the 32 bytes of their SHA-256",
+      choices: ["message", "sha256"],
+      default: "message",
+    },
+    {
+      flags: "--env <name>",
+      description: "environment variable that the program needs, beside FAIRLEAD_SIGNER_* (repeatable)",
+      repeatable: true,
+    },
     ...trustOptions,
   ],
+  help: `The program gets PATH, HOME, LANG and the like, FAIRLEAD_SIGNER_* and what --env names; never the plane's token or the passphrase.
+A PIN is no --arg: write env:FAIRLEAD_SIGNER_PIN where the program reads it from its environment, as pkcs11-tool --pin does.`,
   run(context, input) {
     const command = input.many("arg");
     if (command.length === 0) throw toUsageError("--arg is needed: the program that signs");
-    const publicKey = readFileSync(input.required("publicKey"), "utf8");
-    const key = addExternalKey(openWorkplace(context, input).keys, input.args[0] ?? "", { publicKey, command });
+    const key = addExternalKey(openWorkplace(context, input).keys, input.args[0] ?? "", {
+      publicKey: readPublicKeyFile(input.required("publicKey")),
+      command: [...command],
+      input: input.text("input") === "sha256" ? "sha256" : "message",
+      environment: [...input.many("env")],
+    });
     context.out.lines([`${input.args[0]} ${key.keyID}`]);
   },
 };
