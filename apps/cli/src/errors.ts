@@ -15,6 +15,7 @@ export type CliErrorCode =
   | "passphrase_missing"
   | "trust_missing"
   | "trust_refused"
+  | "trust_diverged"
   | "issuer_unreachable"
   | "login_expired"
   | "login_refused"

@@ -88,6 +88,7 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   passphrase_missing: "usage",
   trust_missing: "notFound",
   trust_refused: "failed",
+  trust_diverged: "conflict",
   usage: "usage",
   file_unreadable: "failed",
   file_changed: "failed",

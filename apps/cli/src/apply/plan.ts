@@ -65,7 +65,8 @@ async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Sco
     write: async () => {
       if (existing === null) await pushVersion(client, plan, scope.ui);
       if (!needsRelease) return null;
-      const release = await signRelease(client, scope.workplace(), {
+      const release = await signRelease(async () => client, scope.workplace(), {
+        content: null,
         ...{ model: spec.model, version: spec.version, publisher: "publisher", audience: null, tenant: "default" },
         expiresAtMs: scope.workplace().nowMs + 365 * 86_400_000,
         notBeforeMs: null,

@@ -30,6 +30,7 @@ import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
 import { rolloutStatus } from "./rollouts/status.ts";
 import { createApiToken, listApiTokens, revokeApiToken } from "./tokens/tokens.ts";
 import { createWebhook, deleteWebhook, describeWebhook, listWebhooks, testWebhook } from "./webhooks/webhooks.ts";
+import { showOnlineKey } from "./trust/online-key.ts";
 import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from "./trust/trust.ts";
 
 /** Every command; program and completion are built from this table. */
@@ -42,7 +43,7 @@ export const commands: readonly Command[] = [
   ...[generateKey, addKey, listKeyFiles, rotateKeys],
   ...[createApiToken, listApiTokens, revokeApiToken],
   ...[createWebhook, listWebhooks, describeWebhook, deleteWebhook, testWebhook],
-  ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust],
+  ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust, showOnlineKey],
   ...[signRelease, publishReleases, verifyReleases, listReleases, pruneOldReleases, acceptKnownBad],
   ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
   ...[listRemediations, describeRemediation],

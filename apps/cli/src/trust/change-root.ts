@@ -8,7 +8,7 @@ import {
   type RootSpec,
 } from "@fairlead/artifacts/tuf";
 import { CliError } from "../errors.ts";
-import { generateKeyFile, readPublicKey } from "./key-file.ts";
+import { generateKeyFile, readPublicKey, toKeyId } from "./key-file.ts";
 import { saveDelegation } from "./change-targets.ts";
 import { openSigners, type Workplace } from "./workplace.ts";
 
@@ -62,7 +62,7 @@ export async function createRepository(workplace: Workplace, options: CreateOpti
   if (isUsual)
     await saveDelegation(workplace, {
       role: usual.publisher,
-      keyNames: [usual.publisher],
+      keys: [readPublicKey(keys, usual.publisher)],
       threshold: 1,
       models: ["*"],
     });
@@ -85,9 +85,7 @@ export async function rotateRoot(workplace: Workplace, options: RotateOptions): 
   const { folder, keys, nowMs } = workplace;
   const before = folder.read("root", "root").signed;
   const spec = toRootSpec(before);
-  const removed = new Set(
-    options.remove.map((name) => (/^[0-9a-f]{64}$/u.test(name) ? name : readPublicKey(keys, name).keyID)),
-  );
+  const removed = new Set(options.remove.map((name) => toKeyId(keys, name)));
   const kept = spec[options.role].keys.filter((key) => !removed.has(key.keyID));
   const added = [...options.add.map((name) => readPublicKey(keys, name)), ...options.addOnline.map(toTufKey)];
   const changed = { keys: [...kept, ...added], threshold: options.threshold ?? spec[options.role].threshold };

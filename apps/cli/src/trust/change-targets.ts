@@ -14,7 +14,7 @@ import {
 } from "@fairlead/artifacts/tuf";
 import type { Release } from "@fairlead/protocol";
 import { CliError } from "../errors.ts";
-import { readPublicKey } from "./key-file.ts";
+import { readPublicKey, toKeyId } from "./key-file.ts";
 import { openSigners, type Workplace } from "./workplace.ts";
 
 const dayMs = 86_400_000;
@@ -29,28 +29,15 @@ async function saveTargets(workplace: Workplace, next: Targets): Promise<void> {
   workplace.folder.save("targets", await signMetadata(next, await openSigners(workplace, role)));
 }
 
-export interface DelegateOptions {
-  readonly role: string;
-  readonly keyNames: readonly string[];
-  readonly threshold: number;
-  readonly models: readonly string[];
-}
-
 /** Lets a publisher release models whose names fit, or changes its keys; what it signed is signed anew by the new keys. */
-export async function saveDelegation(workplace: Workplace, options: DelegateOptions): Promise<void> {
-  const { folder, keys, nowMs } = workplace;
-  const delegation: Delegation = {
-    role: options.role,
-    keys: options.keyNames.map((name) => readPublicKey(keys, name)),
-    threshold: options.threshold,
-    models: options.models,
-  };
+export async function saveDelegation(workplace: Workplace, delegation: Delegation): Promise<void> {
+  const { folder, nowMs } = workplace;
   const before = folder.read("targets", "targets").signed;
   const next = addDelegation(before, delegation, nowMs + targetsLifeMs);
-  const isKnown = listDelegations(before).some(({ role }) => role === options.role);
-  const resigned = isKnown && folder.has(options.role) ? await resign(workplace, delegation) : null;
+  const isKnown = listDelegations(before).some(({ role }) => role === delegation.role);
+  const resigned = isKnown && folder.has(delegation.role) ? await resign(workplace, delegation) : null;
   await saveTargets(workplace, next);
-  if (resigned !== null) folder.save(options.role, resigned);
+  if (resigned !== null) folder.save(delegation.role, resigned);
 }
 
 async function resign(workplace: Workplace, delegation: Delegation): Promise<MetadataByKind["targets"]> {
@@ -64,6 +51,28 @@ const toSigning = ({ role, keys, threshold }: Delegation) => ({
   keyIds: keys.map((key) => key.keyID),
   threshold,
 });
+
+export interface RotatePublisherOptions {
+  readonly add: readonly string[];
+  /** Names of key files, or key ids where the key is lost. */
+  readonly remove: readonly string[];
+  readonly threshold: number | null;
+}
+
+/** Other keys for a publisher. Keys that lie elsewhere count on as long as nobody removes them. */
+export async function rotatePublisher(
+  workplace: Workplace,
+  role: string,
+  { add, remove, threshold }: RotatePublisherOptions,
+): Promise<Delegation> {
+  const before = requirePublisher(workplace, role);
+  const removed = new Set(remove.map((name) => toKeyId(workplace.keys, name)));
+  const kept = before.keys.filter(({ keyID }) => !removed.has(keyID));
+  const added = add.map((name) => readPublicKey(workplace.keys, name));
+  const next = { ...before, keys: [...kept, ...added], threshold: threshold ?? before.threshold };
+  await saveDelegation(workplace, next);
+  return next;
+}
 
 /** Ends a publisher: nothing that it ever signed may be installed anew. */
 export async function revokePublisher(workplace: Workplace, role: string): Promise<void> {

@@ -1,25 +1,21 @@
 import { generateKeyPair } from "@fairlead/artifacts";
 import { toTufKey, type TufSigner } from "@fairlead/artifacts/tuf";
 import { toErrorMessage } from "@fairlead/kernel";
-import { execFile } from "node:child_process";
-import {
-  createCipheriv,
-  createDecipheriv,
-  createPrivateKey,
-  randomBytes,
-  scrypt,
-  sign,
-  verify,
-  createPublicKey,
-} from "node:crypto";
+import { createCipheriv, createDecipheriv, createPrivateKey, randomBytes, scrypt, sign } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { CliError } from "../errors.ts";
+import { CliError, toUsageError } from "../errors.ts";
+import {
+  externalKeySchema,
+  requireNoSecret,
+  signExternally,
+  type Environment,
+  type ExternalKey,
+} from "./external-signer.ts";
 
 /** OWASP's password storage figures for scrypt: 32 MiB, three passes. */
 const cost = { N: 32_768, r: 8, p: 3, maxmem: 67_108_864 } as const;
-const signerTimeoutMs = 120_000;
 
 const base64Schema = z
   .string()
@@ -41,12 +37,7 @@ const keyFileSchema = z.union([
       box: base64Schema,
     }),
   }),
-  z.strictObject({
-    v: z.literal(1),
-    publicKey: z.string().max(4_096),
-    /** Program and arguments; it gets the bytes on standard input and writes the 64 bytes of the signature. No shell. */
-    command: z.array(z.string().max(4_096)).min(1).max(64),
-  }),
+  externalKeySchema,
 ]);
 type KeyFile = z.infer<typeof keyFileSchema>;
 type SealedKey = Extract<KeyFile, { sealed: unknown }>;
@@ -100,14 +91,13 @@ export async function generateKeyFile(folder: string, name: string, passphrase: 
   return toTufKey(publicKeyPem);
 }
 
-/** A key that stays where it is: a token, a module, a signing service. */
-export function addExternalKey(
-  folder: string,
-  name: string,
-  key: { readonly publicKey: string; readonly command: readonly string[] },
-) {
+/** A key that stays where it is: a token, a module, a signing service. @throws CliError `usage` */
+export function addExternalKey(folder: string, name: string, key: Omit<ExternalKey, "v">): TufSigner["key"] {
+  requireNoSecret(key.command);
   const tufKey = toTufKey(key.publicKey);
-  save(folder, name, { v: 1, publicKey: key.publicKey, command: [...key.command] });
+  if (tufKey.keyType === "ed25519" && key.input === "sha256")
+    throw toUsageError("Ed25519 signs the message itself, not its digest", "leave --input out, or use a P-256 key");
+  save(folder, name, { v: 1, ...key });
   return tufKey;
 }
 
@@ -144,6 +134,11 @@ export function readPublicKey(folder: string, name: string): TufSigner["key"] {
   return toTufKey(load(folder, name).publicKey);
 }
 
+/** Of a key file, or of a key whose file is lost: its id. */
+export function toKeyId(folder: string, name: string): string {
+  return /^[0-9a-f]{64}$/u.test(name) ? name : readPublicKey(folder, name).keyID;
+}
+
 async function openSealed(name: string, file: SealedKey, passphrase: string): Promise<string> {
   const { salt, nonce, tag, box } = file.sealed;
   const read = (text: string) => Buffer.from(text, "base64");
@@ -161,42 +156,17 @@ async function openSealed(name: string, file: SealedKey, passphrase: string): Pr
   }
 }
 
-function runSigner(command: readonly string[], bytes: Uint8Array): Promise<Buffer> {
-  const [program = "", ...args] = command;
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      program,
-      args,
-      { encoding: "buffer", timeout: signerTimeoutMs, maxBuffer: 4_096 },
-      (error, stdout) => (error === null ? resolve(stdout) : reject(error)),
-    );
-    child.stdin?.on("error", () => undefined);
-    child.stdin?.end(bytes);
-  });
+/** What opens a sealed key, and what a program that signs is given. */
+export interface KeyAccess {
+  readonly passphrase: () => string;
+  readonly env: Environment;
 }
 
 /** @throws CliError `key_unusable` */
-export async function openSigner(folder: string, name: string, passphrase: () => string): Promise<NamedSigner> {
+export async function openSigner(folder: string, name: string, access: KeyAccess): Promise<NamedSigner> {
   const file = load(folder, name);
   const key = toTufKey(file.publicKey);
-  if (!("command" in file)) {
-    const privateKey = createPrivateKey(await openSealed(name, file, passphrase()));
-    return { name, key, sign: async (bytes) => sign(null, bytes, privateKey) };
-  }
-  return {
-    name,
-    key,
-    sign: async (bytes) => {
-      const signature = await runSigner(file.command, bytes).catch((error: unknown) => {
-        throw new CliError(
-          "key_unusable",
-          `the signing command of ${name} failed: ${toErrorMessage(error).slice(0, 200)}`,
-        );
-      });
-      if (verify(null, bytes, createPublicKey(file.publicKey), signature)) return signature;
-      throw new CliError("key_unusable", `the signing command of ${name} gave no signature of that key`, {
-        hint: "it must write the 64 bytes of an Ed25519 signature and nothing else",
-      });
-    },
-  };
+  if ("command" in file) return { name, key, sign: (bytes) => signExternally(file, bytes, { name, env: access.env }) };
+  const privateKey = createPrivateKey(await openSealed(name, file, access.passphrase()));
+  return { name, key, sign: async (bytes) => sign(null, bytes, privateKey) };
 }

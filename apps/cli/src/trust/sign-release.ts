@@ -1,5 +1,5 @@
 import { ClientError, type Client } from "@fairlead/client";
-import { releaseSchema, toId, type Audience, type Release } from "@fairlead/protocol";
+import { releaseSchema, toId, type Audience, type ModelVersion, type Release } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { signReleaseAs } from "./change-targets.ts";
 import { pullFolder, publishFolder } from "./exchange.ts";
@@ -14,16 +14,27 @@ export interface SignOptions {
   readonly notBeforeMs: number | null;
   readonly audience: Audience | null;
   readonly tenant: string;
+  /** What is registered, where it was carried here; null: the plane is asked. */
+  readonly content: ModelVersion | null;
   readonly publish: boolean;
 }
 
-/** What is registered → a release of it → the publisher's word → the plane, if wanted. */
-export async function signRelease(client: Client, workplace: Workplace, options: SignOptions): Promise<Release> {
+/**
+ * What is registered → a release of it → the publisher's word → the plane, if wanted. Nobody is asked where the content is
+ * given and nothing is to be published.
+ */
+export async function signRelease(
+  open: () => Promise<Client>,
+  workplace: Workplace,
+  options: SignOptions,
+): Promise<Release> {
   const { model, version, publisher, expiresAtMs, notBeforeMs, audience, tenant } = options;
   const { nowMs, folder } = workplace;
-  const { content } = await client.models.getVersion(model, version);
+  const client = options.content === null || options.publish ? await open() : null;
+  const content = options.content ?? (await client?.models.getVersion(model, version))?.content;
   // Others may have published meanwhile: the next version of a document follows the newest one.
-  if (Object.keys((await client.trust.state()).roles).length > 0) await pullFolder(client, folder, () => nowMs);
+  if (client !== null && Object.keys((await client.trust.state()).roles).length > 0)
+    await pullFolder(client, folder, { nowMs: () => nowMs });
   const release = releaseSchema.parse({
     ...{ type: "release", v: 1, tenant },
     releaseId: toId("rel", nowMs, randomBytes(16)),
@@ -35,7 +46,7 @@ export async function signRelease(client: Client, workplace: Workplace, options:
   });
   const before = folder.toState();
   await signReleaseAs(workplace, publisher, release);
-  if (!options.publish) return release;
+  if (client === null || !options.publish) return release;
   try {
     await publishFolder(client, folder);
   } catch (error) {

@@ -90,12 +90,29 @@ export class TrustFolder {
         if (!before[folder].has(name)) rmSync(join(this.path, folder, name), { force: true });
   }
 
+  /** Takes away the documents of a role from this version on. */
+  drop(role: string, fromVersion: number): void {
+    for (const name of this.#list("metadata")) {
+      const { role: own, version } = filePattern.exec(name)?.groups ?? {};
+      if (own === role && Number(version) >= fromVersion) rmSync(join(this.path, "metadata", name), { force: true });
+    }
+  }
+
+  /** @throws CliError `file_unreadable` */
   releases(): Release[] {
     const names = this.#list("releases")
       .filter((name) => name.endsWith(".json"))
       .toSorted();
-    return names.map((name) =>
-      releaseSchema.parse(JSON.parse(readFileSync(join(this.path, "releases", name), "utf8"))),
-    );
+    return names.map((name) => {
+      const path = join(this.path, "releases", name);
+      try {
+        return releaseSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+      } catch (error) {
+        throw new CliError("file_unreadable", `${path} is no release`, {
+          cause: error,
+          hint: "take the file away; fairlead releases sign makes another one",
+        });
+      }
+    });
   }
 }

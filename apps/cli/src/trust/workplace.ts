@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CommandContext, Input, OptionSpec } from "../command.ts";
 import { toConfigPath } from "../context/config-file.ts";
-import { CliError } from "../errors.ts";
+import { CliError, toUsageError } from "../errors.ts";
+import type { Environment } from "./external-signer.ts";
 import { listKeys, openSigner, type NamedSigner } from "./key-file.ts";
 import { TrustFolder } from "./trust-folder.ts";
 
@@ -20,6 +21,7 @@ export interface Workplace {
   readonly folder: TrustFolder;
   readonly keys: string;
   readonly passphrase: () => string;
+  readonly env: Environment;
   readonly nowMs: number;
 }
 
@@ -35,12 +37,20 @@ export function openWorkplace({ env, nowMs }: Pick<CommandContext, "env" | "nowM
     });
   };
   const keys = input.text("keys") ?? env["FAIRLEAD_KEYS"] ?? join(path, "keys");
-  return { folder: new TrustFolder(path), keys, passphrase, nowMs: nowMs() };
+  return { folder: new TrustFolder(path), keys, passphrase, env, nowMs: nowMs() };
+}
+
+/** How many keys must sign, where it is given; whether there are as many is judged with the keys. */
+export function toThreshold(input: Input): number | null {
+  const text = input.text("threshold");
+  if (text === undefined) return null;
+  if (/^[1-9]\d?$/u.test(text)) return Number(text);
+  throw toUsageError(`--threshold is a number from 1 to 99, not "${text}"`);
 }
 
 /** Signers for a role: those of its keys that are here, and no more than it takes. */
 export async function openSigners(
-  { keys, passphrase }: Workplace,
+  { keys, passphrase, env }: Workplace,
   role: { readonly name: string; readonly keyIds: readonly string[]; readonly threshold: number },
 ): Promise<NamedSigner[]> {
   const here = listKeys(keys).filter(({ keyId }) => role.keyIds.includes(keyId));
@@ -52,5 +62,7 @@ export async function openSigners(
         hint: "bring the keys there, or name their folder with --keys",
       },
     );
-  return await Promise.all(here.slice(0, role.threshold).map(({ name }) => openSigner(keys, name, passphrase)));
+  return await Promise.all(
+    here.slice(0, role.threshold).map(({ name }) => openSigner(keys, name, { passphrase, env })),
+  );
 }

@@ -16,8 +16,8 @@ export {
   signMetadata,
   toFileName,
   toMetadataText,
-  toTufKey,
   type MetadataByKind,
   type TufSigner,
 } from "./metadata.ts";
 export { toReleaseBytes, toReleaseTarget, toReleaseTargetPath, type ReleaseTarget } from "./release-target.ts";
+export { toTufKey } from "./tuf-key.ts";

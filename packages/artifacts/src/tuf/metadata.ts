@@ -1,8 +1,7 @@
-import { createHash, createPublicKey } from "node:crypto";
 import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import { canonicalize } from "@tufjs/canonical-json";
 import {
-  Key,
+  type Key,
   Metadata,
   type MetadataKind,
   Signature,
@@ -11,7 +10,6 @@ import {
   type Targets,
   type Timestamp,
 } from "@tufjs/models";
-import { parseVerificationKey } from "../keys.ts";
 
 /** Who signs: a key file, a token or a command; the private half never leaves it. */
 export interface TufSigner {
@@ -33,20 +31,6 @@ export const specVersion = "1.0.31";
 export function toExpires(expiresAtMs: number): string {
   // oxlint-disable-next-line no-restricted-globals -- writes an argument as text; no clock is read
   return `${new Date(expiresAtMs).toISOString().slice(0, 19)}Z`;
-}
-
-/** @throws CodedError `key_invalid` */
-export function toTufKey(publicKeyPem: string): Key {
-  const { publicKey } = parseVerificationKey(publicKeyPem);
-  const der = createPublicKey(publicKey.export({ type: "spki", format: "pem" })).export({
-    type: "spki",
-    format: "der",
-  });
-  // RFC 8410 §4: an Ed25519 key is the last 32 bytes of its SubjectPublicKeyInfo.
-  const keyVal = { public: der.subarray(-32).toString("hex") };
-  const text = canonicalize({ keytype: "ed25519", scheme: "ed25519", keyval: keyVal });
-  const keyID = createHash("sha256").update(text).digest("hex");
-  return new Key({ keyID, keyType: "ed25519", scheme: "ed25519", keyVal });
 }
 
 /** Signs with every given key; what was signed before is replaced. */

@@ -90,7 +90,7 @@ export function addDelegation(before: Targets, delegation: Delegation, expiresAt
   const hint = "fairlead trust delegate PUBLISHER --key NAME --models 'vision-*'";
   if (!/^[a-z0-9][a-z0-9-]{0,40}$/u.test(role) || reserved.has(role))
     throw new CodedError("delegation_invalid", `"${role}" cannot be the name of a publisher`, { hint });
-  if (!(threshold >= 1 && threshold <= distinct))
+  if (!(Number.isInteger(threshold) && threshold >= 1 && threshold <= distinct))
     throw new CodedError("delegation_invalid", `a threshold of ${threshold} with ${distinct} keys`, { hint });
   if (models.length === 0 || models.some((model) => !/^[a-z0-9*?][a-z0-9*?._-]{0,62}$/u.test(model)))
     throw new CodedError("delegation_invalid", `"${models.join(", ")}" are no patterns of model names`, { hint });

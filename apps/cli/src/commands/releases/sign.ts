@@ -1,13 +1,16 @@
 import { toReleaseTargetPath } from "@fairlead/artifacts/tuf";
 import { audienceSchema, type Audience, type Release } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
-import type { Command, Input } from "../../command.ts";
+import type { Command, CommandContext, Input } from "../../command.ts";
 import { CliError, toUsageError } from "../../errors.ts";
 import { parseDuration } from "../../parse-duration.ts";
 import { parseMoment } from "../../parse-moment.ts";
 import type { ListView, Output } from "../../output/output.ts";
 import { publishFolder, verifyRelease } from "../../trust/exchange.ts";
+import { readManifest } from "../../trust/manifest-file.ts";
 import { signRelease as sign, type SignOptions } from "../../trust/sign-release.ts";
+import { TrustFolder } from "../../trust/trust-folder.ts";
+import { verifyInFolder } from "../../trust/verify-folder.ts";
 import { openWorkplace, trustOptions } from "../../trust/workplace.ts";
 
 function releaseView(out: Output): ListView<Release> {
@@ -88,14 +91,22 @@ export const signRelease: Command = {
       repeatable: true,
     },
     { flags: "--tenant <name>", description: "tenant of the plane", default: "default" },
+    {
+      flags: "--manifest <file>",
+      description: "what fairlead models describe MODEL VERSION -o json wrote, instead of asking the plane",
+    },
     { flags: "--no-publish", description: "only sign; fairlead releases publish hands it on" },
     ...trustOptions,
   ],
+  help: `With --manifest and --no-publish no server is asked: sign where the key is, then carry the folder without its keys to where the
+plane can be reached, and run fairlead releases publish there.`,
   async run(context, input) {
     const { client, out } = context;
+    const manifest = input.text("manifest");
     const [model = "", version = ""] = input.args;
     const audience = toAudience(input);
-    const release = await sign(await client(), openWorkplace(context, input), {
+    const release = await sign(client, openWorkplace(context, input), {
+      content: manifest === undefined ? null : readManifest(manifest, model, version),
       ...{ model, version },
       publisher: input.required("as"),
       ...toLife(input, context.nowMs()),
@@ -104,6 +115,7 @@ export const signRelease: Command = {
       publish: input.flag("publish") !== false,
     });
     out.list([release], releaseView(out));
+    if (input.flag("publish") === false) return out.message("next: fairlead releases publish");
     out.message(
       `next: fairlead rollouts create --model ${model} --version ${version} --slot SLOT --selector SELECTOR --stages 'canary=10%,all=100%'`,
     );
@@ -139,17 +151,39 @@ function toTerms(release: Release): string[] {
   ];
 }
 
+interface Verifying {
+  readonly client: CommandContext["client"];
+  readonly trusted: { readonly root: string; readonly nowMs: () => number };
+}
+
+/** In a folder, or on the plane. */
+async function verifyIn(from: string | undefined, id: string, { client: open, trusted }: Verifying) {
+  if (from !== undefined) {
+    const folder = new TrustFolder(from);
+    const release = folder.releases().find(({ releaseId }) => releaseId === id);
+    if (release === undefined) throw new CliError("trust_missing", `${from} holds no release ${id}`);
+    return { release, path: await verifyInFolder(folder, release, trusted) };
+  }
+  const client = await open();
+  const release = (await client.models.listReleases()).find(({ signed }) => signed.releaseId === id)?.signed;
+  if (release === undefined) throw new CliError("trust_missing", `the plane has no release ${id}`);
+  return { release, path: await verifyRelease(client, release, trusted) };
+}
+
 export const verifyReleases: Command = {
   noun: "releases",
   verb: "verify",
   summary: "Ask of a release what a device asks, with the device's own code, from a root that you trust",
   arguments: [{ syntax: "<release>", description: "release id" }],
   options: [
-    { flags: "--root <file>", description: "root document to begin with; default: the folder's first" },
+    { flags: "--root <file>", description: "root document to begin with; default: the first one in --trust" },
+    {
+      flags: "--from <folder>",
+      description: "a folder that was signed offline, instead of the plane; no server is asked",
+    },
     ...trustOptions,
   ],
   async run(context, input) {
-    const client = await context.client();
     const { folder } = openWorkplace(context, input);
     const file = input.text("root");
     const root = file === undefined ? folder.documents().get("1.root.json") : readFileSync(file, "utf8");
@@ -158,10 +192,10 @@ export const verifyReleases: Command = {
         hint: "give --root FILE, or fairlead trust pull",
       });
     const id = input.args[0] ?? "";
-    const found = (await client.models.listReleases()).find(({ signed }) => signed.releaseId === id);
-    if (found === undefined) throw new CliError("trust_missing", `the plane has no release ${id}`);
-    const path = await verifyRelease(client, found.signed, { root, nowMs: context.nowMs });
-    context.out.lines([`${path} is signed by a publisher who may release it`, ...toTerms(found.signed)]);
+    const trusted = { root, nowMs: context.nowMs };
+    const { release, path } = await verifyIn(input.text("from"), id, { client: context.client, trusted });
+    if (context.out.isStructured) return context.out.value({ path, release });
+    context.out.lines([`${path} is signed by a publisher who may release it`, ...toTerms(release)]);
   },
 };
 

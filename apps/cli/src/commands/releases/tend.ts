@@ -21,7 +21,7 @@ keep it. Sign the version anew to install it again.`,
     if (!Number.isInteger(keep) || keep < 1 || keep > 2_000) throw toUsageError("--keep is a number from 1 to 2000");
     const client = await context.client();
     const workplace = openWorkplace(context, input);
-    await pullFolder(client, workplace.folder, context.nowMs);
+    await pullFolder(client, workplace.folder, { nowMs: context.nowMs });
     const inUse = new Set(await client.models.listReleasesInUse());
     const left = await pruneReleases(workplace, input.args[0] ?? "", { keep, inUse });
     if (left.length > 0 && input.flag("publish") !== false) await publishFolder(client, workplace.folder);

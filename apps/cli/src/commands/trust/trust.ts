@@ -4,7 +4,8 @@ import type { Command } from "../../command.ts";
 import { createRepository } from "../../trust/change-root.ts";
 import { revokePublisher, saveDelegation } from "../../trust/change-targets.ts";
 import { publishFolder, pullFolder } from "../../trust/exchange.ts";
-import { openWorkplace, trustOptions } from "../../trust/workplace.ts";
+import { readPublicKey } from "../../trust/key-file.ts";
+import { openWorkplace, toThreshold, trustOptions } from "../../trust/workplace.ts";
 
 export const createTrust: Command = {
   noun: "trust",
@@ -36,7 +37,7 @@ export const createTrust: Command = {
         : (await (await context.client()).trust.state()).onlineKeys.slice(-1);
     await createRepository(workplace, {
       rootKeys: input.many("rootKey"),
-      threshold: Number(input.required("threshold")),
+      threshold: toThreshold(input) ?? 1,
       targetsKeys: input.many("targetsKey"),
       onlineKeys,
     });
@@ -65,8 +66,8 @@ export const delegateTrust: Command = {
     const workplace = openWorkplace(context, input);
     await saveDelegation(workplace, {
       role: input.args[0] ?? "",
-      keyNames: input.many("key"),
-      threshold: Number(input.required("threshold")),
+      keys: input.many("key").map((name) => readPublicKey(workplace.keys, name)),
+      threshold: toThreshold(input) ?? 1,
       models: input.many("models"),
     });
     context.out.message("next: fairlead releases publish");
@@ -89,10 +90,14 @@ export const pullTrust: Command = {
   noun: "trust",
   verb: "pull",
   summary: "Bring the documents that others published into the folder, checked as a device would",
-  options: [...trustOptions],
+  options: [
+    { flags: "--replace", description: "instead of documents that were signed here and do not follow those" },
+    ...trustOptions,
+  ],
   async run(context, input) {
     const { folder } = openWorkplace(context, input);
-    const count = await pullFolder(await context.client(), folder, context.nowMs);
+    const replace = input.flag("replace") === true;
+    const count = await pullFolder(await context.client(), folder, { nowMs: context.nowMs, replace });
     context.out.message(`${count} documents brought to ${folder.path}`);
   },
 };
