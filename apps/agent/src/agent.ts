@@ -8,7 +8,7 @@ import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { readFingerprint } from "./bench/fingerprint.ts";
-import { measureBuild } from "./bench/measure-build.ts";
+import { measureBuild, toPlace } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
@@ -34,7 +34,7 @@ import { choicesSchema } from "./models/choice/choice-record.ts";
 import { Chooser } from "./models/choice/chooser.ts";
 import { isToSwitch } from "./models/choice/switch-build.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
-import { listProviders, type DeviceOffers } from "./models/load-target.ts";
+import { listProviders } from "./models/load-target.ts";
 import { Mirrors } from "./models/mirrors.ts";
 import { readMirrors } from "./models/mirror-config.ts";
 import { Slots } from "./models/slots.ts";
@@ -46,6 +46,7 @@ import { ownFolder, profilesFolder, readAgentVersion, servingEntry, toArch } fro
 import { openSavedState } from "./saved-state.ts";
 import { close } from "./closing-service.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
+import { toDeviceOffers } from "./serving/device-offers.ts";
 import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
 import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
@@ -97,14 +98,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
   );
   const arch = toArch();
-  const offers: DeviceOffers = {
-    providers: config.inference.providers,
-    runtimes: Object.entries(config.runtimes).map(([name, { providers, slots, loadTimeoutMs }]) => ({
-      ...{ name, providers, slots, loadTimeoutMs },
-    })),
-    slots: config.slots,
-    loadTimeoutMs: config.inference.loadTimeoutMs,
-  };
+  const offers = toDeviceOffers(config);
   const capabilities = {
     arch,
     profile: profile.metadata.name,
@@ -137,11 +131,12 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
         logger.warn("the serving process was not told of the heat", { reason: toErrorMessage(error) }),
       );
   const inflightPath = join(paths.run, "inflight");
-  const { host, port, threads, deadlineMs } = config.inference;
+  const { host, port, threads, deadlineMs, providers, isolated } = config.inference;
   const memoryLimitBytes = toMemoryLimitBytes(config.inference.memoryLimitBytes, {
     totalBytes: memoryBytes,
     constrainedBytes: process.constrainedMemory(),
   });
+  const bounds = { models: config.models, isolated, memoryLimitBytes };
   const serving = new ServingHost({
     entry: servingEntry,
     config: {
@@ -149,12 +144,10 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       inflightPath,
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
-      isolated: config.inference.isolated,
+      ...bounds,
       memoryBudgetBytes: memoryLimitBytes,
-      memoryLimitBytes,
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
-      models: config.models,
       inline: config.inference.loneRequests === "inline",
       profileFolder: join(paths.run, "profiles"),
     },
@@ -178,17 +171,21 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   });
   const { benchmarkMs: durationMs, ...choicePolicy } = config.choice;
   const bench = { threads, deadlineMs, durationMs, profile };
-  const toPath = (digest: string) => keeper.toPath(digest);
-  const measuring = { folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length, clock, logger };
+  const measuring = {
+    ...{ ...bench, offers, bounds, serving, entry: servingEntry, clock, logger },
+    ...{ folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length },
+    toPath: (digest: string) => keeper.toPath(digest),
+    createId: () => randomBytes(8).toString("hex"),
+  };
   const chooser = new Chooser({
     saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
-    fingerprint: await readFingerprint({ ...bench, providers: listProviders(offers) }),
+    fingerprint: await readFingerprint({ ...bench, ...bounds, providers, runtimes: config.runtimes }),
+    toPlace: (slot, build) => toPlace(slot, build, offers),
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),
     judgeTime: (releaseId) => desired.judgeTime(releaseId),
-    measure: (request, build, signal) =>
-      measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
+    measure: (request, build, signal) => measureBuild(measuring, { request, build }, signal),
     onChange: () => link.report(),
     onNewChoice: (slot, { wish, candidates }) => {
       const engine = slots.get(slot);

@@ -13,6 +13,8 @@ import { z } from "zod";
 
 /** What is to be chosen from: the builds of a verified release that this device can run, smallest first, at least two. */
 export interface ChoiceRequest {
+  /** Whose providers and demands decide where the builds run. */
+  readonly slot: string;
   readonly releaseId: string;
   readonly content: ModelVersion;
   readonly candidates: readonly Build[];

@@ -21,6 +21,8 @@ export interface ChooserOptions {
   readonly saved: Saved<Choices>;
   /** Hardware, driver, runtime and settings that the numbers depend on, as a digest. */
   readonly fingerprint: string;
+  /** What of the slot's configuration decides where a build runs, as data: with another the numbers are another's. */
+  readonly toPlace: (slot: string, build: Build) => object;
   readonly policy: DevicePolicy;
   /** Brings an artifact here, checked. Codes of download and store. */
   readonly fetch: (artifact: ArtifactReference, signal: AbortSignal) => Promise<void>;
@@ -130,9 +132,11 @@ export class Chooser {
     await this.#turn;
   }
 
-  toKey({ content, candidates }: ChoiceRequest): string {
+  toKey({ slot, content, candidates }: ChoiceRequest): string {
+    const { fingerprint, toPlace } = this.#options;
     const builds = candidates.map(({ artifact }) => artifact.digest);
-    return toDocumentDigest({ release: toDocumentDigest(content), builds, fingerprint: this.#options.fingerprint });
+    const places = candidates.map((build) => toPlace(slot, build));
+    return toDocumentDigest({ release: toDocumentDigest(content), builds, places, fingerprint });
   }
 
   #entry(request: ChoiceRequest): ChoiceEntry {
