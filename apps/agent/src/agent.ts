@@ -1,7 +1,7 @@
 import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
 import { createMqttBus } from "@fairlead/bus";
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+import { Lifecycle, type Logger, type Service } from "@fairlead/kernel";
 import { limits, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
@@ -52,7 +52,7 @@ import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
-import { createThrottleEvents } from "./telemetry/throttle-events.ts";
+import { HeatWatch } from "./telemetry/heat-watch.ts";
 
 export interface AgentOptions {
   readonly paths: DataPaths;
@@ -68,10 +68,12 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   const { tenant, device } = identity;
   const random = () => Math.random();
   const inState = (name: string) => join(paths.state, `${name}.json`);
+  const root = config.hardwareRoot;
   const profiles = await loadProfiles(profilesFolder);
   const profileName = config.profile ?? identity.profile;
-  const profile = profiles.find(({ metadata }) => metadata.name === profileName) ?? (await detectProfile(profiles));
-  const probe = await openHardware({ profile, diskPath: paths.root });
+  const profile =
+    profiles.find(({ metadata }) => metadata.name === profileName) ?? (await detectProfile(profiles, { root }));
+  const probe = await openHardware({ profile, root, diskPath: paths.root });
 
   const outbox = openOutbox({
     path: paths.outbox,
@@ -122,14 +124,6 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
   });
 
-  let hot = false;
-  /** Batch work stands still on a hot device; a process that starts again has to be told anew. */
-  const tellThrottled = (): void =>
-    void serving
-      .request({ kind: "throttle", throttled: hot })
-      .catch((error: unknown) =>
-        logger.warn("the serving process was not told of the heat", { reason: toErrorMessage(error) }),
-      );
   const inflightPath = join(paths.run, "inflight");
   const { host, port, threads, deadlineMs, providers, isolated } = config.inference;
   const memoryLimitBytes = toMemoryLimitBytes(config.inference.memoryLimitBytes, {
@@ -156,7 +150,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
     random,
     onReady: (address) => {
-      if (hot) tellThrottled();
+      heat.onServingReady();
       noteEndpoint(paths, address, logger);
       slots.onServingReady();
       link.report();
@@ -169,17 +163,19 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       link.report();
     },
   });
+  const heatLimits = { ...profile.limits, ...(config.heat.warnC === null ? {} : { warnC: config.heat.warnC }) };
+  const heat = new HeatWatch({ limits: heatLimits, serving, emit, logger });
   const { benchmarkMs: durationMs, ...choicePolicy } = config.choice;
   const bench = { threads, deadlineMs, durationMs, profile };
   const measuring = {
     ...{ ...bench, offers, bounds, serving, entry: servingEntry, clock, logger },
-    ...{ folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length },
+    ...{ folder: join(paths.run, "bench"), hardwareRoot: root, diskPath: paths.root, cores: cpus().length },
     toPath: (digest: string) => keeper.toPath(digest),
     createId: () => randomBytes(8).toString("hex"),
   };
   const chooser = new Chooser({
     saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
-    fingerprint: await readFingerprint({ ...bench, ...bounds, providers, runtimes: config.runtimes }),
+    fingerprint: await readFingerprint({ ...bench, root, ...bounds, providers, runtimes: config.runtimes }),
     toPlace: (slot, build) => toPlace(slot, build, offers),
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
@@ -357,10 +353,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     hardware: probe,
     outbox: { append },
     trial: slots,
-    onWindow: createThrottleEvents(emit, (throttled) => {
-      hot = throttled;
-      tellThrottled();
-    }),
+    onWindow: (window) => heat.onWindow(window),
   });
   desired.restore();
   const source = { address: () => serving.address, random, logger };

@@ -5,6 +5,8 @@ import { createRequire } from "node:module";
 import type { RuntimesConfig } from "../serving/runtime-config.ts";
 
 export interface FingerprintOptions {
+  /** Folder that stands for `/`. */
+  readonly root: string;
   readonly profile: DeviceProfile;
   /** What models may run on here, the preferred one first. */
   readonly providers: readonly string[];
@@ -24,9 +26,9 @@ export interface FingerprintOptions {
  * settings. Where each build of a slot runs is not in it; see `ChooserOptions.toPlace`.
  */
 export async function readFingerprint(options: FingerprintOptions): Promise<string> {
-  const { profile, runtimes, ...settings } = options;
+  const { root, profile, runtimes, ...settings } = options;
   return toDocumentDigest({
-    hardware: await readHardwareIdentity(),
+    hardware: await readHardwareIdentity(root),
     runtime: readRuntimeVersion(),
     profile: toDocumentDigest(toPlainData(profile)),
     settings: toPlainData(settings),

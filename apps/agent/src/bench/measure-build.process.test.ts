@@ -86,7 +86,14 @@ const server = {
 
 it("is another fingerprint with whatever else changes the numbers, and the same with the same", async () => {
   const settings: FingerprintOptions = {
-    ...{ profile: findProfile("generic-x86"), providers: ["cpu"], isolated: [], models: {}, memoryLimitBytes: 2 ** 31 },
+    ...{
+      root: "/",
+      profile: findProfile("generic-x86"),
+      providers: ["cpu"],
+      isolated: [],
+      models: {},
+      memoryLimitBytes: 2 ** 31,
+    },
     ...{ runtimes: runtimesSchema.parse({ second: server }), threads: 1, deadlineMs: 500, durationMs: 100 },
   };
   const first = await readFingerprint(settings);

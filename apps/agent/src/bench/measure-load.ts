@@ -7,6 +7,8 @@ import type { ServingHost } from "../serving/serving-host.ts";
 import { openBenchEnergy } from "./bench-energy.ts";
 
 export interface MeasureLoadOptions {
+  /** Folder that stands for `/` when sensors are read. */
+  readonly hardwareRoot: string;
   readonly diskPath: string;
   readonly profile: DeviceProfile;
   readonly toPath: (digest: string) => string;
@@ -41,7 +43,7 @@ export async function measureLoad(
   options: MeasureLoadOptions,
   { request: { slot, content }, build, target, loadId }: MeasuredBuild,
 ): Promise<Measurement> {
-  const { toPath, threads, deadlineMs, durationMs, cores, profile, diskPath } = options;
+  const { toPath, threads, deadlineMs, durationMs, cores, profile, hardwareRoot: root, diskPath } = options;
   const { digest, sizeBytes } = build.artifact;
   const { model, version, classification, selfTest } = content;
   const { golden } = selfTest;
@@ -52,7 +54,7 @@ export async function measureLoad(
     },
     (target.loadDeadlineMs ?? defaultLoadMs) + aroundLoadMs,
   );
-  const probe = await openHardware({ profile, diskPath });
+  const probe = await openHardware({ profile, root, diskPath });
   const energy = await openBenchEnergy(probe, { durationMs, cores });
   try {
     const result = await host.request(

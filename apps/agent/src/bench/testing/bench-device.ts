@@ -35,7 +35,7 @@ export class BenchDevice implements AsyncDisposable {
 
   constructor(rest: Partial<MeasureBuildOptions> = {}) {
     this.options = {
-      ...{ entry: servingEntry, folder: join(this.dir, "bench"), diskPath: this.dir },
+      ...{ entry: servingEntry, folder: join(this.dir, "bench"), hardwareRoot: "/", diskPath: this.dir },
       ...{ profile: findProfile("generic-x86"), toPath: (digest: string) => this.toPath(digest) },
       offers: { providers: ["cpu"], runtimes: [], slots: {}, loadTimeoutMs: 10_000 },
       bounds: { memoryLimitBytes: 2 ** 31 },
