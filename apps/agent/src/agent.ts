@@ -8,7 +8,7 @@ import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { readFingerprint } from "./bench/fingerprint.ts";
-import { measureBuild, toPlace } from "./bench/measure-build.ts";
+import { measureBuild, readServer, toPlace } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
@@ -175,8 +175,12 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   };
   const chooser = new Chooser({
     saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
-    fingerprint: await readFingerprint({ ...bench, root, ...bounds, providers, runtimes: config.runtimes }),
+    fingerprint: await readFingerprint({
+      ...{ ...bench, root, ...bounds, providers, runtimes: config.runtimes },
+      vulkanDriverFiles: process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"],
+    }),
     toPlace: (slot, build) => toPlace(slot, build, offers),
+    readServer: (slot, build) => readServer(slot, build, { offers, root: paths.root }),
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),

@@ -7,6 +7,8 @@ import type { RuntimesConfig } from "../serving/runtime-config.ts";
 export interface FingerprintOptions {
   /** Folder that stands for `/`. */
   readonly root: string;
+  /** `VK_DRIVER_FILES` of the process that runs models; it has ours. */
+  readonly vulkanDriverFiles: string | undefined;
   readonly profile: DeviceProfile;
   /** What models may run on here, the preferred one first. */
   readonly providers: readonly string[];
@@ -26,9 +28,9 @@ export interface FingerprintOptions {
  * settings. Where each build of a slot runs is not in it; see `ChooserOptions.toPlace`.
  */
 export async function readFingerprint(options: FingerprintOptions): Promise<string> {
-  const { root, profile, runtimes, ...settings } = options;
+  const { root, vulkanDriverFiles, profile, runtimes, ...settings } = options;
   return toDocumentDigest({
-    hardware: await readHardwareIdentity(root),
+    hardware: await readHardwareIdentity(root, vulkanDriverFiles),
     runtime: readRuntimeVersion(),
     profile: toDocumentDigest(toPlainData(profile)),
     settings: toPlainData(settings),

@@ -88,6 +88,7 @@ it("is another fingerprint with whatever else changes the numbers, and the same 
   const settings: FingerprintOptions = {
     ...{
       root: "/",
+      vulkanDriverFiles: undefined,
       profile: findProfile("generic-x86"),
       providers: ["cpu"],
       isolated: [],

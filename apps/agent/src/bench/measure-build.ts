@@ -1,5 +1,8 @@
 import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { readSidecarServer } from "@fairlead/inference/sidecars";
 import type { Build } from "@fairlead/protocol";
+import { join } from "node:path";
+import { toSidecarFolder } from "../serving/runtime-config.ts";
 import { toFailed, type ChoiceRequest, type Measurement } from "../models/choice/choice-record.ts";
 import { toLoadTarget, type DeviceOffers, type LoadTarget } from "../models/load-target.ts";
 import { measureApart, type MeasureApartOptions } from "./measure-apart.ts";
@@ -35,8 +38,21 @@ export async function measureBuild(
     : await measureInPlace({ ...options, serving }, measured, signal);
 }
 
+/** Name and version of the server on which the slot's build runs, as it said them; null for the device's own runtime. */
+export function readServer(
+  slot: string,
+  build: Build,
+  { offers, root }: { readonly offers: DeviceOffers; readonly root: string },
+): string | null {
+  const place = toPlace(slot, build, offers);
+  if (!("runtime" in place) || place.runtime === null) return null;
+  return readSidecarServer(join(toSidecarFolder(root, place.runtime), "server"));
+}
+
+type Place = Pick<LoadTarget, "providers"> & { readonly runtime: string | null };
+
 /** What of a slot's configuration decides where a build runs, as data that can be compared. */
-export function toPlace(slot: string, build: Build, offers: DeviceOffers): object {
+export function toPlace(slot: string, build: Build, offers: DeviceOffers): Place | { readonly refused: string } {
   try {
     const { runtime = null, providers } = toLoadTarget(slot, build.target.executionProviders, offers);
     return { runtime, providers };

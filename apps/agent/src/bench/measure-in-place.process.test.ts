@@ -1,3 +1,4 @@
+import { readSidecarServer } from "@fairlead/inference/sidecars";
 import { mlpModel } from "@fairlead/inference/testing";
 import { silentLogger } from "@fairlead/kernel";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -77,6 +78,10 @@ class SidecarDevice extends BenchDevice {
     return pid;
   }
 
+  get server(): string | null {
+    return readSidecarServer(join(this.dir, "runtimes/second/server"));
+  }
+
   async countLoads(): Promise<number> {
     return (await this.host.request({ kind: "ping" })).loads;
   }
@@ -87,7 +92,7 @@ class SidecarDevice extends BenchDevice {
   }
 }
 
-describe("measuring builds that run on another server", { timeout: 60_000 }, () => {
+describe("measuring builds that run on another server", { timeout: 120_000 }, () => {
   it("measures both on that server, chooses the faster one and leaves nothing loaded", async () => {
     await using device = await SidecarDevice.start();
     const builds = [device.toBuild(small, ["tensorrt"]), device.toBuild(large, ["tensorrt"])];
@@ -99,6 +104,21 @@ describe("measuring builds that run on another server", { timeout: 60_000 }, () 
     expect(device.serverPid).toBeGreaterThan(1);
     expect(await device.countLoads()).toBe(0);
     expect(device.findProcesses(), "no process for measuring was needed").toEqual([]);
+  });
+
+  it("measures anew on a server of another version, and nothing anew on the same", async () => {
+    await using device = await SidecarDevice.start();
+    const builds = [device.toBuild(small, ["tensorrt"]), device.toBuild(large, ["tensorrt"])];
+    await device.choose(...builds);
+    const first = device.measured;
+    expect(first.map(({ server }) => server)).toEqual(["oip-server 1", "oip-server 1"]);
+    await device.choose(...builds);
+    expect(device.measured).toEqual(first);
+    device.setFault("version:2");
+    process.kill(device.serverPid, "SIGKILL");
+    await vi.waitFor(() => expect(device.server).toBe("oip-server 2"), { timeout: 20_000, interval: 20 });
+    await device.choose(...builds);
+    expect(device.measured.map(({ server }) => server)).toEqual(["oip-server 2", "oip-server 2"]);
   });
 
   it("goes by the slot: one given to the server is measured there though the device could run the build itself", async () => {

@@ -6,11 +6,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { profilesFolder, servingEntry } from "../../places.ts";
-import type { Choices, ChoiceRequest } from "../../models/choice/choice-record.ts";
+import type { Choices, ChoiceRequest, Measurement } from "../../models/choice/choice-record.ts";
 import { Chooser } from "../../models/choice/chooser.ts";
 import type { Wish } from "../../models/plan.ts";
 import { systemClock as clock } from "../../system-clock.ts";
-import { measureBuild, toPlace, type MeasureBuildOptions } from "../measure-build.ts";
+import { measureBuild, readServer, toPlace, type MeasureBuildOptions } from "../measure-build.ts";
 
 const profiles = await loadProfiles(profilesFolder);
 
@@ -43,6 +43,10 @@ export class BenchDevice implements AsyncDisposable {
       ...{ threads: 1, deadlineMs: 500, durationMs: 200, cores: 2, clock, logger: silentLogger },
       ...rest,
     };
+  }
+
+  get measured(): readonly Measurement[] {
+    return this.#choices?.entries.flatMap(({ measured }) => measured) ?? [];
   }
 
   toPath(digest: string): string {
@@ -80,6 +84,7 @@ export class BenchDevice implements AsyncDisposable {
       saved: { load: () => this.#choices, save: (choices) => (this.#choices = choices) },
       ...{ fingerprint: `sha256:${"1".repeat(64)}`, policy: { objective: null, accuracyFloor: null } },
       toPlace: (slot, build) => toPlace(slot, build, offers),
+      readServer: (slot, build) => readServer(slot, build, { offers, root: this.dir }),
       ...{ fetch: async () => undefined, freeBytes: async () => 2 ** 40, judgeTime: () => null },
       measure: (request, build, signal) => measureBuild(this.options, { request, build }, signal),
       ...{ onChange: () => undefined, onNewChoice: () => undefined },

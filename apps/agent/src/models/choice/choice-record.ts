@@ -31,6 +31,8 @@ export const measurementSchema = z.strictObject({
   agreementRatio: z.number().min(0).max(1).nullable(),
   runs: z.int().min(0),
   failure: z.string().max(240).nullable(),
+  /** Name and version of the server that ran it; absent where it was the device's own runtime or nothing is known. */
+  server: z.string().max(128).optional(),
 });
 export type Measurement = z.infer<typeof measurementSchema> & BuildMeasurement;
 

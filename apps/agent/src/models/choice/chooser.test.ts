@@ -58,6 +58,7 @@ class Bench {
       saved: { load: () => this.choices, save: (choices) => (this.choices = structuredClone(choices)) },
       fingerprint: digest(8),
       toPlace: () => ({ runtime: null, providers: ["cpu"] }),
+      readServer: () => null,
       policy: { objective: null, accuracyFloor: null },
       fetch: async (artifact) => void this.fetched.push(artifact.digest),
       freeBytes: async () => 1_000_000_000,
