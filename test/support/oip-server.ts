@@ -277,12 +277,15 @@ function respond({ name, id, fault }: Answer, parts: readonly Part[], response: 
   response.end(body);
 }
 
+/** "version:2" is a server of another version, not a broken one. */
+const toVersion = (): string => (readFault().name === "version" ? String(readFault().number) : "1");
+
 async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = new URL(request.url ?? "/", "http://server").pathname;
   if (path === "/v2/health/live") return sendJson(response, 200, { live: true });
   if (path === "/v2/health/ready") return sendJson(response, 200, { ready: true });
   if (path === "/v2")
-    return sendJson(response, 200, { name: "oip-server", version: "1", extensions: ["binary_tensor_data"] });
+    return sendJson(response, 200, { name: "oip-server", version: toVersion(), extensions: ["binary_tensor_data"] });
   const control = /^\/v2\/repository\/models\/([^/]+)\/(load|unload)$/u.exec(path);
   if (control !== null && request.method === "POST") {
     await readBody(request);

@@ -1,14 +1,14 @@
 import { createTrustRoots, documentTypes } from "@fairlead/artifacts";
 import { createMqttBus } from "@fairlead/bus";
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { Lifecycle, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+import { Lifecycle, type Logger, type Service } from "@fairlead/kernel";
 import { limits, type EventData, type Reported } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
 import { Agent as HttpsAgent } from "node:https";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { readFingerprint } from "./bench/fingerprint.ts";
-import { measureBuild } from "./bench/measure-build.ts";
+import { measureBuild, readServer, toPlace } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
 import { TopicJob } from "./sources/topic-job.ts";
@@ -34,7 +34,7 @@ import { choicesSchema } from "./models/choice/choice-record.ts";
 import { Chooser } from "./models/choice/chooser.ts";
 import { isToSwitch } from "./models/choice/switch-build.ts";
 import { createDesired, desiredRecordSchema } from "./models/desired.ts";
-import { listProviders, type DeviceOffers } from "./models/load-target.ts";
+import { listProviders } from "./models/load-target.ts";
 import { Mirrors } from "./models/mirrors.ts";
 import { readMirrors } from "./models/mirror-config.ts";
 import { Slots } from "./models/slots.ts";
@@ -46,12 +46,13 @@ import { ownFolder, profilesFolder, readAgentVersion, servingEntry, toArch } fro
 import { openSavedState } from "./saved-state.ts";
 import { close } from "./closing-service.ts";
 import { readInflightLoads } from "./serve/inflight.ts";
+import { toDeviceOffers } from "./serving/device-offers.ts";
 import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
 import { toSidecarConfigs } from "./serving/runtime-config.ts";
 import { ServingHost } from "./serving/serving-host.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
-import { createThrottleEvents } from "./telemetry/throttle-events.ts";
+import { HeatWatch } from "./telemetry/heat-watch.ts";
 
 export interface AgentOptions {
   readonly paths: DataPaths;
@@ -67,10 +68,12 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   const { tenant, device } = identity;
   const random = () => Math.random();
   const inState = (name: string) => join(paths.state, `${name}.json`);
+  const root = config.hardwareRoot;
   const profiles = await loadProfiles(profilesFolder);
   const profileName = config.profile ?? identity.profile;
-  const profile = profiles.find(({ metadata }) => metadata.name === profileName) ?? (await detectProfile(profiles));
-  const probe = await openHardware({ profile, diskPath: paths.root });
+  const profile =
+    profiles.find(({ metadata }) => metadata.name === profileName) ?? (await detectProfile(profiles, { root }));
+  const probe = await openHardware({ profile, root, diskPath: paths.root });
 
   const outbox = openOutbox({
     path: paths.outbox,
@@ -97,14 +100,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     [...new Set(identity.signingKeys)].map((publicKeyPem) => ({ publicKeyPem, types: [...documentTypes] })),
   );
   const arch = toArch();
-  const offers: DeviceOffers = {
-    providers: config.inference.providers,
-    runtimes: Object.entries(config.runtimes).map(([name, { providers, slots, loadTimeoutMs }]) => ({
-      ...{ name, providers, slots, loadTimeoutMs },
-    })),
-    slots: config.slots,
-    loadTimeoutMs: config.inference.loadTimeoutMs,
-  };
+  const offers = toDeviceOffers(config);
   const capabilities = {
     arch,
     profile: profile.metadata.name,
@@ -128,20 +124,13 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
   });
 
-  let hot = false;
-  /** Batch work stands still on a hot device; a process that starts again has to be told anew. */
-  const tellThrottled = (): void =>
-    void serving
-      .request({ kind: "throttle", throttled: hot })
-      .catch((error: unknown) =>
-        logger.warn("the serving process was not told of the heat", { reason: toErrorMessage(error) }),
-      );
   const inflightPath = join(paths.run, "inflight");
-  const { host, port, threads, deadlineMs } = config.inference;
+  const { host, port, threads, deadlineMs, providers, isolated } = config.inference;
   const memoryLimitBytes = toMemoryLimitBytes(config.inference.memoryLimitBytes, {
     totalBytes: memoryBytes,
     constrainedBytes: process.constrainedMemory(),
   });
+  const bounds = { models: config.models, isolated, memoryLimitBytes };
   const serving = new ServingHost({
     entry: servingEntry,
     config: {
@@ -149,12 +138,10 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       inflightPath,
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: config.inference.acceleratorRetry,
-      isolated: config.inference.isolated,
+      ...bounds,
       memoryBudgetBytes: memoryLimitBytes,
-      memoryLimitBytes,
       sharedMemory: config.inference.sharedMemory === "allow",
       repository: config.inference.repository === "allow",
-      models: config.models,
       inline: config.inference.loneRequests === "inline",
       profileFolder: join(paths.run, "profiles"),
     },
@@ -163,7 +150,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
     random,
     onReady: (address) => {
-      if (hot) tellThrottled();
+      heat.onServingReady();
       noteEndpoint(paths, address, logger);
       slots.onServingReady();
       link.report();
@@ -176,19 +163,29 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       link.report();
     },
   });
+  const heatLimits = { ...profile.limits, ...(config.heat.warnC === null ? {} : { warnC: config.heat.warnC }) };
+  const heat = new HeatWatch({ limits: heatLimits, serving, emit, logger });
   const { benchmarkMs: durationMs, ...choicePolicy } = config.choice;
   const bench = { threads, deadlineMs, durationMs, profile };
-  const toPath = (digest: string) => keeper.toPath(digest);
-  const measuring = { folder: join(paths.run, "bench"), diskPath: paths.root, cores: cpus().length, clock, logger };
+  const measuring = {
+    ...{ ...bench, offers, bounds, serving, entry: servingEntry, clock, logger },
+    ...{ folder: join(paths.run, "bench"), hardwareRoot: root, diskPath: paths.root, cores: cpus().length },
+    toPath: (digest: string) => keeper.toPath(digest),
+    createId: () => randomBytes(8).toString("hex"),
+  };
   const chooser = new Chooser({
     saved: openSavedState({ path: inState("choices"), schema: choicesSchema, logger }),
-    fingerprint: await readFingerprint({ ...bench, providers: listProviders(offers) }),
+    fingerprint: await readFingerprint({
+      ...{ ...bench, root, ...bounds, providers, runtimes: config.runtimes },
+      vulkanDriverFiles: process.env["VK_DRIVER_FILES"] ?? process.env["VK_ICD_FILENAMES"],
+    }),
+    toPlace: (slot, build) => toPlace(slot, build, offers),
+    readServer: (slot, build) => readServer(slot, build, { offers, root: paths.root }),
     policy: choicePolicy,
     fetch: (artifact, signal) => keeper.fetch(artifact, { signal, onProgress: () => undefined }),
     freeBytes: () => readFreeBytes(paths.downloads),
     judgeTime: (releaseId) => desired.judgeTime(releaseId),
-    measure: (request, build, signal) =>
-      measureBuild({ ...bench, ...measuring, offers, entry: servingEntry, toPath }, { request, build }, signal),
+    measure: (request, build, signal) => measureBuild(measuring, { request, build }, signal),
     onChange: () => link.report(),
     onNewChoice: (slot, { wish, candidates }) => {
       const engine = slots.get(slot);
@@ -360,10 +357,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     hardware: probe,
     outbox: { append },
     trial: slots,
-    onWindow: createThrottleEvents(emit, (throttled) => {
-      hot = throttled;
-      tellThrottled();
-    }),
+    onWindow: (window) => heat.onWindow(window),
   });
   desired.restore();
   const source = { address: () => serving.address, random, logger };

@@ -21,6 +21,10 @@ export const agentConfigSchema = z.strictObject({
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Name of a board profile; null detects it. */
   profile: profileNameSchema.nullable().default(null),
+  /** Folder that stands for `/` when sensors and drivers are looked at: where a container sees its host's files. */
+  hardwareRoot: z.string().max(4_096).refine(isAbsolute, "not an absolute path").default("/"),
+  /** From which temperature on batch work stands still; null for what the board's profile says. */
+  heat: z.strictObject({ warnC: z.number().min(-50).max(200).nullable().default(null) }).prefault({}),
   /** The fleet to which this device belongs; a release for another fleet is refused, whoever asks for it. */
   fleet: slotNameSchema.nullable().default(null),
   /** Where the device's key is made; see tpm/tpm-config.ts. */

@@ -1,4 +1,5 @@
 import { listNode, readNode } from "./root.ts";
+import { readVulkanDrivers } from "./vulkan-drivers.ts";
 
 /** Lines of /proc/cpuinfo that tell one processor from another; clock rates and addresses change by themselves. */
 const processorLines =
@@ -8,9 +9,11 @@ const deviceNames = /^(?:card\d+|accel\d+|hailo\d*|apex_\d+|rknpu)$/u;
 
 /**
  * What this machine computes with and the drivers under it, as text that stays the same until one of them changes.
- * Parts that a machine does not have are absent. `root` stands for `/`.
+ * Parts that a machine does not have are absent. No library of an accelerator is loaded for it.
+ * @param root stands for `/`
+ * @param vulkanDriverFiles what `VK_DRIVER_FILES` says to the process that runs models
  */
-export async function readHardwareIdentity(root = "/"): Promise<Record<string, string>> {
+export async function readHardwareIdentity(root = "/", vulkanDriverFiles?: string): Promise<Record<string, string>> {
   const parts: Record<string, string> = {};
   const put = async (name: string, path: string) => {
     const node = await readNode(root, path);
@@ -35,5 +38,5 @@ export async function readHardwareIdentity(root = "/"): Promise<Record<string, s
       await put("kernel", "/proc/sys/kernel/osrelease");
     }
   }
-  return parts;
+  return { ...parts, ...(await readVulkanDrivers(root, vulkanDriverFiles)) };
 }

@@ -16,6 +16,43 @@ export function checkInputs(modelName: string, specs: readonly TensorSpec[], inp
   }
 }
 
+/** Names of inputs, two or more of each, whose first dimension is one and the same. */
+export type SharedRows = readonly (readonly string[])[];
+
+/**
+ * Which inputs must have equally many rows: those whose first dimension bears the same name in the model. A name is one
+ * size throughout a graph (onnx.proto, `dim_param`). What has no name or another one may differ, as the source and the target
+ * of a translation do.
+ * @param inputs as the file states them: sizes, names of free dimensions, "?" where it says nothing
+ */
+export function toSharedRows(
+  inputs: readonly { readonly name: string; readonly shape: readonly (number | string)[] }[],
+): SharedRows {
+  const byName = new Map<string, string[]>();
+  for (const { name, shape } of inputs) {
+    const [first] = shape;
+    if (typeof first !== "string" || first === "?") continue;
+    byName.set(first, [...(byName.get(first) ?? []), name]);
+  }
+  return [...byName.values()].filter((names) => names.length > 1);
+}
+
+/** Throws `input_invalid` in Triton's words when inputs that share their first dimension have different sizes of it. */
+export function checkRows(modelName: string, shared: SharedRows, inputs: readonly Tensor[]): void {
+  for (const names of shared) {
+    let first: Tensor | null = null;
+    for (const input of inputs) {
+      if (!names.includes(input.name)) continue;
+      first ??= input;
+      if (input.shape[0] === first.shape[0]) continue;
+      throw invalid(
+        `input '${input.name}' batch size does not match other inputs for '${modelName}': ` +
+          `it has ${input.shape[0]}, '${first.name}' has ${first.shape[0]}`,
+      );
+    }
+  }
+}
+
 function checkTensor(modelName: string, spec: TensorSpec, input: Tensor): void {
   if (input.datatype !== spec.datatype) {
     throw invalid(

@@ -1,4 +1,4 @@
-export { checkInputs } from "./check-inputs.ts";
+export { checkInputs, checkRows, toSharedRows, type SharedRows } from "./check-inputs.ts";
 export { checkOutputs } from "./check-outputs.ts";
 export { maxInlineModelBytes } from "./inline/inline-lane.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";

@@ -3,7 +3,7 @@ import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { caResponseSchema } from "@fairlead/protocol";
 import { accessSync, constants } from "node:fs";
 import { connect } from "node:tls";
-import { loadConfig } from "../config.ts";
+import { loadConfig, type AgentConfig } from "../config.ts";
 import { describeAssurance } from "../enrol/assurance.ts";
 import { toCertificateLife } from "../enrol/certificate-life.ts";
 import { loadIdentity, type Identity } from "../enrol/identity.ts";
@@ -44,9 +44,9 @@ function checkBroker(identity: Identity): Promise<string> {
   });
 }
 
-async function checkHardware(diskPath: string): Promise<string> {
-  const profile = await detectProfile(await loadProfiles(profilesFolder));
-  const probe = await openHardware({ profile, diskPath });
+async function checkHardware({ hardwareRoot: root }: AgentConfig, diskPath: string): Promise<string> {
+  const profile = await detectProfile(await loadProfiles(profilesFolder), { root });
+  const probe = await openHardware({ profile, root, diskPath });
   try {
     const skipped = probe.skippedSources.map(({ source, reason }) => `${source} skipped: ${reason}`);
     const { kind, source } = probe.energySource;
@@ -81,7 +81,7 @@ export async function runDoctor(root: string): Promise<number> {
     ],
     ["identity", () => checkIdentity((identity = loadIdentity(paths.identity)))],
     ["tpm", async () => checkTpm(await loadConfig(root, process.env), identity?.key ?? null, paths.run)],
-    ["hardware", () => checkHardware(root)],
+    ["hardware", async () => checkHardware(await loadConfig(root, process.env), root)],
     ["serving", async () => checkRuntimes(await loadConfig(root, process.env))],
     ["sidecars", async () => checkSidecars(await loadConfig(root, process.env), root)],
     [

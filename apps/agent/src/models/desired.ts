@@ -1,7 +1,6 @@
 import {
   judgeReleaseTime,
   listCandidates,
-  selectBuild,
   toDocumentDigest,
   verifyDesiredState,
   type BuildCapabilities,
@@ -214,7 +213,7 @@ export function toWish(entry: DesiredSlot, capabilities: BuildCapabilities): Wis
   const candidates = listCandidates(content, capabilities);
   const [build, ...others] = candidates;
   if (build !== undefined && others.length > 0)
-    return { kind: "choose", job, request: { releaseId, content, candidates }, soakMs };
+    return { kind: "choose", job, request: { slot: entry.slot, releaseId, content, candidates }, soakMs };
   if (build !== undefined) return { kind: "install", job, build: toInstalledBuild(releaseId, content, build), soakMs };
   const { arch, profile, executionProviders, formats } = capabilities;
   const reason = `${content.model} ${content.version} has no build for ${arch}, ${profile}, ${executionProviders.join("/")}, ${formats.join("/")}`;
@@ -228,13 +227,4 @@ export function asShadow(wish: Wish, entry: DesiredSlot): Wish {
   const { share, tolerance } = entry.shadow;
   const beside = entry.release?.signed.releaseId ?? null;
   return { kind: "shadow", job, build, beside, shadow: { share, tolerance } };
-}
-
-/** The choice by target alone, for a device that cannot measure. */
-export function toUnmeasured(wish: Wish, capabilities: BuildCapabilities): Wish {
-  if (wish.kind !== "choose") return wish;
-  const { job, soakMs, request } = wish;
-  const build = selectBuild(request.content, capabilities);
-  if (build === null) return wish;
-  return { kind: "install", job, build: toInstalledBuild(request.releaseId, request.content, build), soakMs };
 }

@@ -260,6 +260,7 @@ const toChoose = (n: number, attempt: number): Wish => ({
   kind: "choose",
   job: { releaseId: ulid(n), rolloutId: null, attempt },
   request: {
+    slot: "reader",
     releaseId: ulid(n),
     content: {
       ...{ model: "digit-reader", version: `1.${n}.0`, description: "", classification: null, builds: [] },

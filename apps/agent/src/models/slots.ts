@@ -7,7 +7,7 @@ import { openSavedState } from "../saved-state.ts";
 import type { ServingExit, ServingHost } from "../serving/serving-host.ts";
 import type { ArtifactKeeper } from "./artifact-keeper.ts";
 import type { Chooser } from "./choice/chooser.ts";
-import { asShadow, toUnmeasured, toWish } from "./desired.ts";
+import { asShadow, toWish } from "./desired.ts";
 import type { DeviceOffers } from "./load-target.ts";
 import { RepositoryClient } from "./repository-client.ts";
 import { SlotEngine } from "./slot-engine.ts";
@@ -107,12 +107,10 @@ export class Slots implements Service {
   }
 
   setWishes(state: DesiredState): void {
-    const { chooser, capabilities, offers } = this.#options;
+    const { chooser, capabilities } = this.#options;
     for (const entry of state.slots) {
       const engine = this.#open(entry.slot);
-      const asked = toWish(entry, capabilities);
-      // A benchmark runs in a serving process of its own, which knows no other runtimes: with those the targets decide.
-      const wish = offers.runtimes.length > 0 ? toUnmeasured(asked, capabilities) : asked;
+      const wish = toWish(entry, capabilities);
       const { job } = engine.record;
       const setWish = (decided: Wish) => engine.setWish(asShadow(decided, entry));
       setWish(chooser.follow({ slot: entry.slot, wish, job, onDecided: setWish }));

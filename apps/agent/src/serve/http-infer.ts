@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   checkInputs,
+  checkRows,
   checkOutputs,
   parseInferRequest,
   toInferResponse,
@@ -63,6 +64,7 @@ function read(context: InferContext, load: Load, body: RequestBody): InferReques
   const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
   const request = parseInferRequest(load.target, { ...body, readShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
+  checkRows(load.target.name, load.instances.sharedRows, request.inputs);
   load.requestMemo.keep(body, request);
   return request;
 }

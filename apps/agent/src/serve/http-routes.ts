@@ -2,6 +2,7 @@ import { checkMethod, sendJson, unknownRoute, type Exchange } from "./http-excha
 import { handleInfer, type InferContext, type InferTarget } from "./http-infer.ts";
 import { handleRepository } from "./http-repository.ts";
 import { handleSharedMemory } from "./http-shared-memory.ts";
+import type { Load } from "./load.ts";
 import { toConfigDocument, toModelDocument, toServerDocument } from "./model-documents.ts";
 import type { RepositoryAsks } from "./repository-asks.ts";
 
@@ -48,9 +49,7 @@ async function models(context: RouteContext, exchange: Exchange, path: readonly 
   const [model, ...rest] = path;
   if (model === undefined) throw unknownRoute();
   if (model === "stats" && rest.length === 0) {
-    return get(exchange, {
-      model_stats: context.loads.list().map(({ load }) => load.statistics.toDocument(load.target.name, load.version)),
-    });
+    return get(exchange, toStatistics(context.loads.list().map(({ load }) => load)));
   }
   let version: string | null = null;
   if (rest[0] === "versions" && rest[1] !== undefined) {
@@ -70,13 +69,14 @@ function describeModel(
   target: InferTarget & { readonly what: string | undefined },
 ): void {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
+  const all = context.loads.listOf(target.model);
   switch (target.what) {
     case undefined:
-      return get(exchange, toModelDocument(load));
+      return get(exchange, toModelDocument(load, all));
     case "config":
-      return get(exchange, toConfigDocument(load));
+      return get(exchange, toConfigDocument(load, all));
     case "stats":
-      return get(exchange, { model_stats: [load.statistics.toDocument(load.target.name, load.version)] });
+      return get(exchange, toStatistics(target.version === null ? all : [load]));
     case "ready": {
       checkMethod(exchange, "GET");
       const ready = stoppedReason === null && !load.hung;
@@ -85,6 +85,11 @@ function describeModel(
     default:
       throw unknownRoute();
   }
+}
+
+/** Triton's statistics extension: one entry per version. */
+function toStatistics(loads: readonly Load[]): object {
+  return { model_stats: loads.map(({ statistics, target, version }) => statistics.toDocument(target.name, version)) };
 }
 
 function get(exchange: Exchange, document: object): void {

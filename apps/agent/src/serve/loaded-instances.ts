@@ -1,4 +1,4 @@
-import type { LoadedModel, Placement, PlacementChange } from "@fairlead/inference";
+import type { LoadedModel, SharedRows, Placement, PlacementChange } from "@fairlead/inference";
 
 type Watcher = (change: PlacementChange) => void;
 
@@ -22,9 +22,14 @@ export class PlacementChanges {
 export class LoadedInstances {
   readonly models: readonly [LoadedModel, ...LoadedModel[]];
   readonly changes: PlacementChanges;
+  readonly sharedRows: SharedRows;
 
-  constructor(models: readonly [LoadedModel, ...LoadedModel[]], changes: PlacementChanges) {
+  constructor(
+    models: readonly [LoadedModel, ...LoadedModel[]],
+    { changes, sharedRows }: { readonly changes: PlacementChanges; readonly sharedRows: SharedRows },
+  ) {
     this.models = models;
+    this.sharedRows = sharedRows;
     this.changes = changes;
   }
 

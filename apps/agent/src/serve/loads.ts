@@ -271,6 +271,11 @@ export class Loads {
     return [...this.#slots.values()];
   }
 
+  /** What answers for a model name, of whatever version; the one that answers for the bare name comes last. */
+  listOf(model: string): readonly Load[] {
+    return this.list().flatMap(({ load }) => (load.target.name === model ? [load] : []));
+  }
+
   takeStatistics(): LoadStatistics[] {
     const active = new Set([...this.#slots.values()].map((slot) => slot.load));
     return [...this.#loads.values()]

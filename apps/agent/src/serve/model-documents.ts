@@ -1,4 +1,4 @@
-import type { Datatype, TensorSpec } from "@fairlead/inference";
+import { isJoinable, type Datatype, type TensorSpec } from "@fairlead/inference";
 import type { Load } from "./load.ts";
 
 const extensions = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"];
@@ -9,11 +9,14 @@ export function toServerDocument(sharedMemory: boolean): object {
   return { name: "fairlead", version: "0.1.0", extensions: offered };
 }
 
-/** Open Inference Protocol, "Model Metadata". */
-export function toModelDocument({ target, version }: Load): object {
+/** Every version that a slot has, each once; slots with the same version answer for one another. */
+const toVersions = (loads: readonly Load[]): string[] => [...new Set(loads.map(({ version }) => version))];
+
+/** Open Inference Protocol, "Model Metadata". `all`: what answers for the model's name, whatever the version. */
+export function toModelDocument({ target }: Load, all: readonly Load[]): object {
   return {
     name: target.name,
-    versions: [version],
+    versions: toVersions(all),
     platform: "onnx_onnxv1",
     inputs: target.inputs,
     outputs: target.outputs,
@@ -25,17 +28,55 @@ function toConfigType(datatype: Datatype): string {
   return datatype === "BYTES" ? "TYPE_STRING" : `TYPE_${datatype}`;
 }
 
-/** Triton's model configuration extension. Batches are part of the shape here, so max_batch_size is 0. */
-export function toConfigDocument({ target, version }: Load): object {
-  const toEntry = ({ name, datatype, shape }: TensorSpec) => ({ name, data_type: toConfigType(datatype), dims: shape });
+/** Of model_config.proto, ModelInstanceGroup.Kind. */
+type InstanceKind = "KIND_CPU" | "KIND_GPU" | "KIND_MODEL" | "KIND_AUTO";
+
+const graphicsProviders: ReadonlySet<string> = new Set(["cuda", "tensorrt", "webgpu", "dml"]);
+
+/** What was proved, never what was asked for; what Triton has no word for is the model's own affair, what nobody knows is automatic. */
+export function toInstanceKind({ requestedProviders, shares }: Load["placement"]): InstanceKind {
+  if (shares === null) return requestedProviders.every((provider) => provider === "cpu") ? "KIND_CPU" : "KIND_AUTO";
+  const accelerators = Object.keys(shares).filter((provider) => provider !== "cpu" && (shares[provider] ?? 0) > 0);
+  if (accelerators.length === 0) return "KIND_CPU";
+  return accelerators.every((provider) => graphicsProviders.has(provider)) ? "KIND_GPU" : "KIND_MODEL";
+}
+
+/**
+ * Triton's model configuration extension (model_config.proto). Where requests are joined, the first dimension is the batch
+ * and not in `dims`, as Triton's clients expect it; where they are not it is part of the shape, and max_batch_size is 0.
+ */
+export function toConfigDocument(load: Load, all: readonly Load[]): object {
+  const { target, settings, placement, instances } = load;
+  const joins = settings.maxBatchSize > 1 && isJoinable(target);
+  const toEntry = ({ name, datatype, shape }: TensorSpec) => ({
+    name,
+    data_type: toConfigType(datatype),
+    dims: joins ? shape.slice(1) : shape,
+  });
+  const text = (value: string | number) => ({ string_value: String(value) });
   return {
     name: target.name,
     platform: "onnxruntime_onnx",
     backend: "onnxruntime",
-    version_policy: { specific: { versions: [version] } },
-    max_batch_size: 0,
+    version_policy: { specific: { versions: toVersions(all) } },
+    max_batch_size: joins ? settings.maxBatchSize : 0,
     input: target.inputs.map(toEntry),
     output: target.outputs.map(toEntry),
-    instance_group: [{ count: 1, kind: "KIND_CPU" }],
+    instance_group: [{ count: instances.models.length, kind: toInstanceKind(placement) }],
+    ...(joins ? { dynamic_batching: toBatching(settings) } : {}),
+    // Triton has a queue policy with dynamic batching only, and no field for the rest.
+    parameters: {
+      queue_limit: text(settings.queueLimit),
+      priority: text(settings.priority),
+      execution_providers: text(placement.requestedProviders.join(",")),
+      placement: text(placement.proof),
+    },
+  };
+}
+
+function toBatching({ maxQueueDelayMs, queueLimit }: Load["settings"]): object {
+  return {
+    max_queue_delay_microseconds: Math.round(maxQueueDelayMs * 1_000),
+    default_queue_policy: { timeout_action: "REJECT", allow_timeout_override: true, max_queue_size: queueLimit },
   };
 }

@@ -1,4 +1,4 @@
-import { maxInlineModelBytes } from "@fairlead/inference";
+import { maxInlineModelBytes, toSharedRows, type SharedRows } from "@fairlead/inference";
 import { inspectOnnxBytes, type OperatorPolicy } from "@fairlead/inference/inspect";
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
@@ -27,11 +27,16 @@ export interface LoadAsk {
 
 const maxModelBytes = 2 * 1024 ** 3 - 1;
 
-async function readChecked(request: LoadRequest, operators: OperatorPolicy): Promise<Uint8Array<ArrayBuffer>> {
+interface CheckedFile {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sharedRows: SharedRows;
+}
+
+async function readChecked(request: LoadRequest, operators: OperatorPolicy): Promise<CheckedFile> {
   const bytes = await readVerifiedFile(request, maxModelBytes);
   const found = inspectOnnxBytes(bytes, { operators });
   if (request.tensors !== undefined) requireContract(request.tensors, found);
-  return bytes;
+  return { bytes, sharedRows: toSharedRows(found.inputs) };
 }
 
 /**
@@ -43,14 +48,14 @@ export async function loadInstances(
   request: LoadRequest,
   ask: LoadAsk,
 ): Promise<LoadedInstances> {
-  const bytes = await readChecked(request, operators);
+  const { bytes, sharedRows } = await readChecked(request, operators);
   ask.onChecked?.();
   const changes = new PlacementChanges();
   const { threads, runtime: name, loadDeadlineMs } = request;
   const { checkRoom } = ask;
   const again = async () => {
     checkRoom?.();
-    return await readChecked(request, operators);
+    return (await readChecked(request, operators)).bytes;
   };
   const providers = ask.providers ?? request.providers;
   const options = {
@@ -66,7 +71,7 @@ export async function loadInstances(
   try {
     for (let count = 1; count < ask.instances; count += 1)
       rest.push(await runtime.load(new Uint8Array(bytes), options));
-    return new LoadedInstances([await runtime.load(bytes, options), ...rest], changes);
+    return new LoadedInstances([await runtime.load(bytes, options), ...rest], { changes, sharedRows });
   } catch (error) {
     for (const model of rest) await model.close();
     throw error;

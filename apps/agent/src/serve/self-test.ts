@@ -1,4 +1,4 @@
-import { checkInputs, type Tensor } from "@fairlead/inference";
+import { checkInputs, checkRows, type Tensor } from "@fairlead/inference";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { GoldenCase } from "./golden.ts";
 import type { SelfTestCase, SelfTestResult } from "./ipc.ts";
@@ -49,6 +49,7 @@ export async function runCase(load: Load, golden: GoldenCase): Promise<RunCase> 
   try {
     const inputs = golden.inputs.map(copy);
     checkInputs(load.target.name, load.target.inputs, inputs);
+    checkRows(load.target.name, load.instances.sharedRows, inputs);
     const { outputs, shareUs } = await load.infer(inputs, ask);
     return { result: { name, ...compare(golden, outputs) }, outputs, busyUs: shareUs };
   } catch (error) {

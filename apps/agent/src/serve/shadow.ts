@@ -1,4 +1,4 @@
-import { checkInputs, type Tensor } from "@fairlead/inference";
+import { checkInputs, checkRows, type Tensor } from "@fairlead/inference";
 import { hasErrorCode } from "@fairlead/kernel";
 import { ShadowCounts } from "@fairlead/telemetry";
 import { compareOutputs, type Tolerance } from "./compare-outputs.ts";
@@ -80,6 +80,7 @@ export class Shadow {
     const { accumulator, classificationOutput, target } = load;
     try {
       checkInputs(target.name, target.inputs, inputs);
+      checkRows(target.name, load.instances.sharedRows, inputs);
       const result = await load.infer(inputs, {
         memory: null,
         priority: "batch",

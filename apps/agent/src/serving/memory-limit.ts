@@ -19,3 +19,11 @@ export function toMemoryLimitBytes(configuredBytes: number | null, device: Devic
   const usableBytes = constrainedBytes > 0 ? Math.min(totalBytes, constrainedBytes) : totalBytes;
   return Math.max(leastBytes, Math.floor(usableBytes * share));
 }
+
+/**
+ * Most memory that a process may hold which measures a build beside the one that serves: as much as that one, and no more
+ * than the share of what is left. `availableBytes`: what the device can still give (`process.availableMemory`).
+ */
+export function toBenchLimitBytes(servingLimitBytes: number, availableBytes: number): number {
+  return Math.min(servingLimitBytes, Math.max(leastBytes, Math.floor(availableBytes * share)));
+}

@@ -48,11 +48,14 @@ export const runtimesSchema = z
 
 export type RuntimesConfig = z.infer<typeof runtimesSchema>;
 
+/** Where what is known of a server is kept, below the data folder. */
+export const toSidecarFolder = (root: string, name: string): string => join(root, "runtimes", name);
+
 /** What the serving process is told of them. */
 export function toSidecarConfigs(runtimes: RuntimesConfig, root: string): SidecarConfig[] {
   return Object.entries(runtimes).map(
     ([name, { kind: _kind, slots: _slots, loadTimeoutMs: _load, repository, ...rest }]) => {
-      const folder = join(root, "runtimes", name);
+      const folder = toSidecarFolder(root, name);
       const below = repository === undefined ? join(folder, "repository") : repository;
       return { name, folder, repository: isAbsolute(below) ? below : join(root, below), ...rest };
     },

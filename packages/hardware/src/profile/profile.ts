@@ -1,4 +1,4 @@
-import { energyScopeSchema, executionProviderSchema, profileNameSchema } from "@fairlead/protocol";
+import { energyScopeSchema, profileNameSchema } from "@fairlead/protocol";
 import { z } from "zod";
 
 const text = z.string().min(1).max(128);
@@ -32,11 +32,6 @@ const throttleSensorSchema = z.discriminatedUnion("from", [
   z.strictObject({ from: z.literal("hwmonAlarm"), chip: text, file: z.string().regex(/^[a-z0-9_]{1,64}$/u) }),
 ]);
 
-const backendSchema = z.strictObject({
-  runtime: z.enum(["onnxruntime-node", "oip-http"]),
-  executionProviders: z.array(executionProviderSchema).max(8).optional(),
-  note: z.string().max(200).optional(),
-});
 const watts = z.number().min(0).max(10_000);
 
 /** What the agent knows about a family of boards: data only, one YAML file in `firmware-configs/<name>/`. */
@@ -50,18 +45,6 @@ export const profileSchema = z.strictObject({
   }),
   /** Any of the groups, all of a group's tests. The profile whose matching group has most tests wins. */
   detect: z.array(z.strictObject({ all: z.array(detectTestSchema).min(1).max(16) })).max(16),
-  accelerators: z
-    .array(
-      z.strictObject({
-        id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u),
-        kind: z.enum(["cpu", "gpu", "npu", "fpga", "tpu"]),
-        /** In order of preference. */
-        backends: z.array(backendSchema).min(1).max(8),
-        formats: z.strictObject({ preferred: z.array(text).max(16), accepted: z.array(text).max(16) }),
-      }),
-    )
-    .min(1)
-    .max(16),
   /** Each list in order of preference; the first that gives a value is used. */
   sensors: z.strictObject({
     power: z.array(powerSensorSchema).max(16),
@@ -73,12 +56,10 @@ export const profileSchema = z.strictObject({
   powerModel: z
     .strictObject({ idleW: watts, maxW: watts, source: text })
     .refine(({ idleW, maxW }) => idleW <= maxW, "idleW must not be above maxW"),
+  /** At `warnC` batch work stands still, at `criticalC` where only that is known. Null where nothing is known. */
   limits: z.strictObject({
-    tdpW: watts.nullable(),
     warnC: z.number().min(-50).max(200).nullable(),
     criticalC: z.number().min(-50).max(200).nullable(),
-    embodiedKgCO2e: z.number().min(0).max(1e6).nullable(),
-    lifespanYears: z.number().positive().max(50).nullable(),
   }),
 });
 

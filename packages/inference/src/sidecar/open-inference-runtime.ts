@@ -6,6 +6,7 @@ import type { InferenceRuntime, LoadedModel, LoadOptions, PlacementChange } from
 import { RuntimeError } from "../runtime-error.ts";
 import { ModelRepository, type StoredModel } from "./model-repository.ts";
 import { toModelConfig } from "./model-config.ts";
+import { noteServer } from "./server-record.ts";
 import { toFileEdge, type ModelEdge } from "./server-model.ts";
 import { parseSidecarUrl } from "./sidecar-address.ts";
 import { SidecarClient, type ServedModel } from "./sidecar-client.ts";
@@ -78,7 +79,10 @@ class OpenInferenceRuntime implements SidecarRuntime {
   readonly #models = new Set<Held>();
   readonly #onEvent: (event: SidecarEvent) => void;
   readonly #random: () => number;
+  readonly #serverPath: string;
   #opened: Promise<void> | null = null;
+  /** Of the server that is up. */
+  #described: Promise<void> = Promise.resolve();
   #loading = 0;
 
   constructor(options: OpenInferenceRuntimeOptions) {
@@ -86,6 +90,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
     this.#offered = options.providers ?? ["cpu"];
     this.#onEvent = options.onEvent ?? (() => undefined);
     this.#random = options.random ?? (() => Math.random());
+    this.#serverPath = join(options.folder, "server");
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     this.#repository = new ModelRepository(options.repository ?? join(options.folder, "repository"));
     this.#http = new SidecarHttp(parseSidecarUrl(options.url));
@@ -124,6 +129,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
     const untilMs = performance.now() + loadDeadlineMs;
     await this.#open();
     await this.#process.whenUp(Math.max(1, untilMs - performance.now()));
+    await this.#described;
     const threads = options.threads ?? 1;
     const identity = this.#repository.toNewName(bytes);
     const stored = await this.#repository.put(identity, bytes, (version) =>
@@ -222,7 +228,18 @@ class OpenInferenceRuntime implements SidecarRuntime {
     for (const { model } of this.#models) model.goDown("it starts again");
   }
 
+  /** For whoever compares what ran on one version with what runs on the next; nothing here needs it. */
+  async #describe(): Promise<void> {
+    const server = await this.#client.describeServer();
+    try {
+      noteServer(this.#serverPath, server);
+    } catch {
+      // A full disk: what was known of the last one stays.
+    }
+  }
+
   #onUp(): void {
+    this.#described = this.#describe();
     for (const held of this.#models) void this.#reload(held, this.#process.generation, 0);
   }
 

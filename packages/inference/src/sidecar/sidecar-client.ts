@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor.ts";
 import { parseInferAnswer } from "./infer-answer.ts";
 import { toInferBody } from "./infer-body.ts";
 import { checkMetadata, toSidecarPlacement, type ModelEdge } from "./server-model.ts";
+import { toServerName } from "./server-record.ts";
 import { SidecarHttpError, type SidecarAnswer, type SidecarHttp } from "./sidecar-http.ts";
 
 export interface ServedModel {
@@ -47,6 +48,16 @@ export class SidecarClient {
       return (await this.#get(`/v2/health/${which}`, healthTimeoutMs)).status === 200;
     } catch {
       return false;
+    }
+  }
+
+  /** What the server says that it is; null when it does not. Never rejects. */
+  async describeServer(): Promise<string | null> {
+    try {
+      const answer = await this.#get("/v2", healthTimeoutMs);
+      return answer.status === 200 ? toServerName(toDocument(answer)) : null;
+    } catch {
+      return null;
     }
   }
 

@@ -13,6 +13,8 @@ import { z } from "zod";
 
 /** What is to be chosen from: the builds of a verified release that this device can run, smallest first, at least two. */
 export interface ChoiceRequest {
+  /** Whose providers and demands decide where the builds run. */
+  readonly slot: string;
   readonly releaseId: string;
   readonly content: ModelVersion;
   readonly candidates: readonly Build[];
@@ -29,6 +31,8 @@ export const measurementSchema = z.strictObject({
   agreementRatio: z.number().min(0).max(1).nullable(),
   runs: z.int().min(0),
   failure: z.string().max(240).nullable(),
+  /** Name and version of the server that ran it; absent where it was the device's own runtime or nothing is known. */
+  server: z.string().max(128).optional(),
 });
 export type Measurement = z.infer<typeof measurementSchema> & BuildMeasurement;
 

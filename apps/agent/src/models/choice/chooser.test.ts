@@ -25,7 +25,7 @@ const content: ModelVersion = {
   builds: [toBuild(1), toBuild(2), toBuild(3)],
   selfTest: { golden: null, latencyP95Ms: null, repeats: 1 },
 };
-const request: ChoiceRequest = { releaseId, content, candidates: content.builds };
+const request: ChoiceRequest = { slot: "main", releaseId, content, candidates: content.builds };
 const job = { releaseId, rolloutId: null, attempt: 1 };
 const wish: Wish = { kind: "choose", job, request, soakMs: 0 };
 const ended = (state: Job["state"]): Job => ({ ...job, state, code: null, reason: null, selfTest: null });
@@ -57,6 +57,8 @@ class Bench {
     return new Chooser({
       saved: { load: () => this.choices, save: (choices) => (this.choices = structuredClone(choices)) },
       fingerprint: digest(8),
+      toPlace: () => ({ runtime: null, providers: ["cpu"] }),
+      readServer: () => null,
       policy: { objective: null, accuracyFloor: null },
       fetch: async (artifact) => void this.fetched.push(artifact.digest),
       freeBytes: async () => 1_000_000_000,

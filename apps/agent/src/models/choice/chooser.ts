@@ -21,6 +21,10 @@ export interface ChooserOptions {
   readonly saved: Saved<Choices>;
   /** Hardware, driver, runtime and settings that the numbers depend on, as a digest. */
   readonly fingerprint: string;
+  /** What of the slot's configuration decides where a build runs, as data: with another the numbers are another's. */
+  readonly toPlace: (slot: string, build: Build) => object;
+  /** Name and version, as far as known, of the server that runs this build for this slot; null for the device's own runtime. */
+  readonly readServer: (slot: string, build: Build) => string | null;
   readonly policy: DevicePolicy;
   /** Brings an artifact here, checked. Codes of download and store. */
   readonly fetch: (artifact: ArtifactReference, signal: AbortSignal) => Promise<void>;
@@ -130,14 +134,24 @@ export class Chooser {
     await this.#turn;
   }
 
-  toKey({ content, candidates }: ChoiceRequest): string {
+  toKey({ slot, content, candidates }: ChoiceRequest): string {
+    const { fingerprint, toPlace } = this.#options;
     const builds = candidates.map(({ artifact }) => artifact.digest);
-    return toDocumentDigest({ release: toDocumentDigest(content), builds, fingerprint: this.#options.fingerprint });
+    const places = candidates.map((build) => toPlace(slot, build));
+    return toDocumentDigest({ release: toDocumentDigest(content), builds, places, fingerprint });
   }
 
   #entry(request: ChoiceRequest): ChoiceEntry {
     const key = this.toKey(request);
-    return this.#choices.entries.find((entry) => entry.key === key) ?? createEntry(key);
+    const entry = this.#choices.entries.find((one) => one.key === key) ?? createEntry(key);
+    return { ...entry, measured: entry.measured.filter((one) => this.#isCurrent(request, one)) };
+  }
+
+  /** Numbers from another version of a server are another's; of a server that never said what it is nothing can be said. */
+  #isCurrent({ slot, candidates }: ChoiceRequest, { digest, server }: Measurement): boolean {
+    const build = candidates.find(({ artifact }) => artifact.digest === digest);
+    const known = build === undefined ? null : this.#options.readServer(slot, build);
+    return server === undefined || known === null || server === known;
   }
 
   #decide(request: ChoiceRequest): Decision {
@@ -310,7 +324,8 @@ export class Chooser {
     this.#update(request, () => ({ running: { digest, tries: tries + 1 } }));
     try {
       const measured = await this.#options.measure(request, build, signal);
-      if (!signal.aborted) return this.#keep(request, measured);
+      const server = this.#options.readServer(request.slot, build);
+      if (!signal.aborted) return this.#keep(request, { ...measured, ...(server === null ? {} : { server }) });
       this.#update(request, () => ({ running: null }));
     } catch (error) {
       if (signal.aborted) return this.#update(request, () => ({ running: null }));

@@ -28,7 +28,7 @@ const toContent = (rest: Partial<ModelVersion> = {}): ModelVersion => ({
   ...rest,
 });
 const none = { objective: null, accuracyFloor: null };
-const request = { releaseId, content: toContent(), candidates: builds };
+const request = { slot: "main", releaseId, content: toContent(), candidates: builds };
 const measured = (n: number, p50: number | null): Measurement => ({
   ...toFailed(builds[n - 1] as Build, "crash: it ended"),
   ...(p50 === null ? {} : { latencyUs: { p50, p99: p50 }, failure: null, runs: 3 }),
