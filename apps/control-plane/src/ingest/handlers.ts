@@ -47,7 +47,7 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
     });
   }
   await batch.services.desired.converge(batch.tx, device, body.generation);
-  for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device);
+  for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device, body);
   await announce(batch, device);
 };
 
