@@ -12,6 +12,7 @@ const toDocument = (plane: MiniPlane, change: object) => ({
   v: 1 as const,
   tenant: plane.tenant,
   device,
+  enrolledKey: plane.toEnrolledKey(device),
   generation: 1_000,
   issuedAtMs: Date.now(),
   expiresAtMs: Date.now() + 86_400_000,

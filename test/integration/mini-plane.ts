@@ -1,10 +1,18 @@
-import { generateKeyPair, parseSigningKey, signDocument, toDigest } from "@fairlead/artifacts";
+import {
+  generateKeyPair,
+  parseSigningKey,
+  signDocument,
+  toDigest,
+  type SignableDocument,
+  type Signed,
+} from "@fairlead/artifacts";
 import { openBroker, type Broker } from "@fairlead/bus/broker";
 import {
   parseTopic,
   toPayload,
   toTopic,
   type Birth,
+  type Command,
   type CommandAction,
   type DesiredSlot,
   type EventData,
@@ -70,6 +78,8 @@ export class MiniPlane implements AsyncDisposable {
   /** Answers `pending` to this many polls before it approves. */
   pendingPolls = 0;
   #generation = 0;
+  #commandGeneration = 0;
+  readonly #enrolledKeys = new Map<string, string>();
   #httpPort = 0;
   #mqttPort = 0;
   #server: Server | undefined;
@@ -180,6 +190,7 @@ export class MiniPlane implements AsyncDisposable {
         v: 1,
         tenant: this.tenant,
         device,
+        enrolledKey: this.toEnrolledKey(device),
         generation: this.#generation,
         issuedAtMs: nowMs,
         expiresAtMs: nowMs + 86_400_000,
@@ -199,23 +210,39 @@ export class MiniPlane implements AsyncDisposable {
   }
 
   async command(device: string, action: CommandAction): Promise<string> {
-    const commandId = toId("cmd");
+    const document = this.toCommand(device, action);
+    await this.publishCommand(device, document.commandId, this.signDocument(document));
+    return document.commandId;
+  }
+
+  /** The next command to this device, not signed and not sent. */
+  toCommand(device: string, action: CommandAction, more: Partial<Command> = {}): Command {
+    this.#commandGeneration += 1;
     const nowMs = Date.now();
-    const document = signDocument(
-      {
-        type: "command",
-        v: 1,
-        tenant: this.tenant,
-        device,
-        commandId,
-        issuedAtMs: nowMs,
-        deadlineAtMs: nowMs + 60_000,
-        action,
-      },
-      parseSigningKey(this.signing.privateKeyPem),
-    );
-    await this.publishCommand(device, commandId, document);
-    return commandId;
+    return {
+      type: "command",
+      v: 1,
+      tenant: this.tenant,
+      device,
+      enrolledKey: this.toEnrolledKey(device),
+      commandId: toId("cmd"),
+      generation: this.#commandGeneration,
+      issuedAtMs: nowMs,
+      deadlineAtMs: nowMs + 60_000,
+      action,
+      ...more,
+    };
+  }
+
+  signDocument<Document extends SignableDocument>(document: Document): Signed<Document> {
+    return signDocument(document, parseSigningKey(this.signing.privateKeyPem));
+  }
+
+  /** The key with which the device enrolled last. */
+  toEnrolledKey(device: string): string {
+    const key = this.#enrolledKeys.get(device);
+    if (key === undefined) throw new Error(`${device} did not enrol here`);
+    return key;
   }
 
   async publishCommand(device: string, commandId: string, document: unknown): Promise<void> {
@@ -289,8 +316,10 @@ export class MiniPlane implements AsyncDisposable {
     this.#pending = body;
     const enrolmentId = toId("enr");
     if (this.pendingPolls > 0) return void json(202, { state: "pending", enrolmentId, pollAfterMs: 10 });
+    const request = await parseCertificateRequest(body["csr"] ?? "");
+    this.#enrolledKeys.set(body["device"] ?? "", request.keyFingerprint);
     const certificate = await issueDeviceCertificate(this.#authority, {
-      request: await parseCertificateRequest(body["csr"] ?? ""),
+      request,
       device: body["device"] ?? "",
       tenant: this.tenant,
       nowMs: Date.now(),

@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Problem } from "@fairlead/protocol";
+import type { AuditEntry, Problem } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRequest, enrol, RawDevice, startPlane, type Approved, type Harness } from "./plane-harness.ts";
 
@@ -27,6 +28,25 @@ describe("enrolment", () => {
     expect(body.signingKeys[0]).toContain("BEGIN PUBLIC KEY");
     const device = await harness.plane.device("auto-1");
     expect(device).toMatchObject({ lifecycle: "enrolled", online: false, labels: { site: "berlin", rack: "7" } });
+  });
+
+  test("refuses a token that is for another kind of board, says so in the audit log, and spends none of its uses", async () => {
+    const args = ["enrolments", "create-token", "--profile", "raspberry-pi-5", "--uses", "1", "--auto-approve"];
+    const { token } = await runCliJson<{ token: string }>(args, harness.plane.cliEnv);
+    const { csr } = await createRequest();
+    const wrong = await ask<Problem>({ token, device: "board-1", csr });
+    expect(wrong).toMatchObject({ status: 403, body: { code: "profile_mismatch" } });
+    expect(wrong.body.detail).toContain("raspberry-pi-5");
+    expect(wrong.body.detail).toContain("generic-x86");
+    const { items } = (await harness.call<{ items: AuditEntry[] }>("GET", "/api/v1/audit?limit=20")).body;
+    expect(items.find(({ reason }) => reason === "profile_mismatch")).toMatchObject({ actor: "anonymous" });
+    const right = await ask({ token, device: "board-1", csr, profile: "raspberry-pi-5" });
+    expect(right).toMatchObject({ status: 200, body: { device: "board-1" } });
+    expect(await harness.plane.device("board-1")).toMatchObject({ profile: "raspberry-pi-5" });
+    const spent = await ask<Problem>({ token, device: "board-2", csr, profile: "raspberry-pi-5" });
+    expect(spent).toMatchObject({ status: 403, body: { code: "token_spent" } });
+    const odd = await harness.call("POST", "/api/v1/enrolments/tokens", { json: { profile: "No Board" } });
+    expect(odd.status).toBe(422);
   });
 
   test("gives the same answer to the same request again, and refuses the token to anyone else", async () => {

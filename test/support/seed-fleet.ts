@@ -17,7 +17,14 @@ const atMs = 1_790_000_000_000;
 
 const unknownDevice = {
   ...{ tenant: "default", profile: "generic-x86", lifecycle: "enrolled", revision: 1, enrolledAtMs: atMs },
-  ...{ certificateSerial: null, certificateFingerprint: null, certificateNotAfterMs: null, pendingCertificate: null },
+  ...{
+    certificateSerial: null,
+    enrolledKey: `sha256:${"0".repeat(64)}`,
+    commandGeneration: 0,
+    certificateFingerprint: null,
+    certificateNotAfterMs: null,
+    pendingCertificate: null,
+  },
   ...{ online: false, session: null, lastSeenMs: null, birth: null, birthAtMs: null, reported: null },
   ...{ reportedEpoch: null, reportedRevision: null, reportedAtMs: null, integrityReason: null, integrityAtMs: null },
   ...{ chainIndex: null, chainHead: null, measurements: null, fileBaseline: null, clockSkewMs: null, epoch: null },

@@ -15,9 +15,11 @@ import { TopicJob } from "./sources/topic-job.ts";
 import { readFirmware } from "./trust/firmware.ts";
 import { openTrust } from "./trust/open-trust.ts";
 import { createCommandHandlers } from "./commands/command-handlers.ts";
-import { Inbox, inboxSchema } from "./commands/inbox.ts";
+import { Inbox } from "./commands/inbox.ts";
+import { inboxSchema } from "./commands/inbox-record.ts";
 import type { AgentConfig } from "./config.ts";
 import { Credentials } from "./enrol/credentials.ts";
+import { toEnrolledKey } from "./enrol/enrolled-key.ts";
 import { keepCertificate } from "./enrol/keep-certificate.ts";
 import type { Identity } from "./enrol/identity.ts";
 import { createIntegrityService } from "./integrity/integrity-service.ts";
@@ -235,12 +237,10 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     onChange: () => slots.onHeld(),
   });
   const agentVersion = readAgentVersion();
+  const addressee = { roots, tenant, device, enrolledKey: toEnrolledKey(identity.key), time };
   const desired = createDesired({
     saved: openSavedState({ path: inState("desired"), schema: desiredRecordSchema, logger }),
-    roots,
-    tenant,
-    device,
-    time,
+    ...addressee,
     self: {
       ...{ profile: profile.metadata.name, fleet: config.fleet, agentVersion },
       firmware: await readFirmware(identity.inventory),
@@ -292,6 +292,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       epoch: outbox.epoch,
       lastSeq: outbox.lastSeq,
       generation: desired.generation,
+      commandGeneration: inbox.generation,
     }),
     toReported: () =>
       toReported({
@@ -339,10 +340,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   });
   const inbox = new Inbox({
     saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
-    roots,
-    tenant,
-    device,
-    time,
+    ...addressee,
     handlers: createCommandHandlers({ slots, serving, keeper, integrity, beginWipe }),
     reply: (body) => void append("reply", body),
     onRefused: onRefused("command"),

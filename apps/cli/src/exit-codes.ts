@@ -58,6 +58,7 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   release_missing: "failed",
   token_invalid: "permission",
   token_spent: "permission",
+  profile_mismatch: "permission",
   enrolment_denied: "permission",
   enrolment_pending: "conflict",
   csr_invalid: "failed",

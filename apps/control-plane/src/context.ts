@@ -2,6 +2,7 @@ import type { SignableDocument, Signed } from "@fairlead/artifacts";
 import type { Clock, Logger, Service } from "@fairlead/kernel";
 import type {
   AuditEntry,
+  Birth,
   DesiredSlot,
   Evidence,
   EventData,
@@ -112,7 +113,7 @@ export interface Sender {
  * Keep them short: store what is needed, wake a controller in `tx.afterCommit`.
  */
 export interface DeviceHooks {
-  readonly onBirth?: (tx: Transaction, device: string) => Promise<void>;
+  readonly onBirth?: (tx: Transaction, device: string, birth: Birth) => Promise<void>;
   readonly onReported?: (tx: Transaction, device: string, reported: Reported) => Promise<void>;
   readonly onEvidence?: (tx: Transaction, device: string, evidence: Evidence) => Promise<void>;
   readonly onEvent?: (tx: Transaction, sender: Sender, event: EventData) => Promise<void>;

@@ -118,6 +118,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const connections = createDeviceConnections();
   const identity = createDeviceIdentity({
     ...{ config, store, clock, createId: newId, audit, stream, authority, endpoints, hooks },
+    onEnrolled: (tx, device) => desired.bind(tx, device),
     onReplaced: (device, fingerprint) => {
       parts.link?.disconnect(device);
       connections.end(device, fingerprint);

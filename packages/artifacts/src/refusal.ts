@@ -6,6 +6,7 @@ export type VerifyErrorCode =
   | "wrong_type"
   | "foreign_tenant"
   | "foreign_device"
+  | "foreign_enrolment"
   | "foreign_audience"
   | "expired"
   | "not_yet_valid"

@@ -1,4 +1,4 @@
-import type { Audience } from "@fairlead/protocol";
+import type { Audience, Command } from "@fairlead/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toDocumentDigest } from "./digest.ts";
@@ -121,9 +121,16 @@ describe("verification", () => {
   });
 
   it("names the first check that fails", () => {
+    const other = `sha256:${"f".repeat(64)}`;
+    const checkCommand = (command: Command) => toCode(verifyCommand(signDocument(command, planeKey), here));
     expect(checkState(signDocument(toCommand(), planeKey))).toBe("wrong_type");
     expect(checkState(state({ tenant: "globex" }))).toBe("foreign_tenant");
     expect(checkState(state({ device: "cam-2" }))).toBe("foreign_device");
+    expect(checkState(state({ enrolledKey: other }))).toBe("foreign_enrolment");
+    expect(checkCommand(toCommand({ tenant: "globex" }))).toBe("foreign_tenant");
+    expect(checkCommand(toCommand({ device: "cam-2" }))).toBe("foreign_device");
+    expect(checkCommand(toCommand({ enrolledKey: other }))).toBe("foreign_enrolment");
+    expect(checkCommand(toCommand({ deadlineAtMs: nowMs - 1_001 }))).toBe("expired");
     expect(checkState(state({ expiresAtMs: nowMs - 1_001 }))).toBe("expired");
     expect(checkState(state({ issuedAtMs: nowMs + 1_001 }))).toBe("not_yet_valid");
     expect(checkState(state(), { nowMs: Number.NaN })).toBe("not_yet_valid");

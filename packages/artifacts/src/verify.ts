@@ -35,6 +35,8 @@ export interface VerifyCommandOptions extends VerifyTime {
   readonly roots: TrustRoots;
   readonly tenant: string;
   readonly device: string;
+  /** The key with which this device enrolled: `sha256:` of its DER SubjectPublicKeyInfo. */
+  readonly enrolledKey: string;
 }
 export interface VerifyDesiredStateOptions extends VerifyCommandOptions, VerifyReleaseOptions {
   /** Generation and digest of the newest desired state that was accepted; null on a new device. */
@@ -91,6 +93,7 @@ export function verifyDesiredState(envelope: unknown, options: VerifyDesiredStat
     const state = openEnvelope(envelope, { type: "desired-state", schema: signedDesiredStateSchema, roots });
     requireTenant(state, options.tenant);
     requireDevice(state, options.device);
+    requireEnrolment(state, options.enrolledKey);
     requireInTime({ fromMs: state.issuedAtMs, untilMs: state.expiresAtMs }, options);
     requireNewer(state, options.applied);
     requireOneEntryPerSlot(state);
@@ -99,13 +102,14 @@ export function verifyDesiredState(envelope: unknown, options: VerifyDesiredStat
   });
 }
 
-/** May this device carry out this command now? The checks, in order. Deduplication by id is the caller's. */
+/** May this device carry out this command now? The checks, in order. Whether it came before is the caller's to know. */
 export function verifyCommand(envelope: unknown, options: VerifyCommandOptions): Verification<Command> {
   return toVerification(() => {
     const { roots } = options;
     const command = openEnvelope(envelope, { type: "command", schema: signedCommandSchema, roots });
     requireTenant(command, options.tenant);
     requireDevice(command, options.device);
+    requireEnrolment(command, options.enrolledKey);
     requireInTime({ fromMs: command.issuedAtMs, untilMs: command.deadlineAtMs }, options);
     return command;
   });
@@ -117,6 +121,11 @@ function requireTenant(document: { readonly tenant: string }, tenant: string): v
 
 function requireDevice(document: { readonly device: string }, device: string): void {
   if (document.device !== device) refuse("foreign_device", `the document is for device ${document.device}`);
+}
+
+function requireEnrolment(document: { readonly enrolledKey: string }, enrolledKey: string): void {
+  if (document.enrolledKey !== enrolledKey)
+    refuse("foreign_enrolment", `the document is for who enrolled with the key ${document.enrolledKey}`);
 }
 
 function requireInTime(life: { readonly fromMs: number; readonly untilMs: number }, time: VerifyTime): void {

@@ -156,7 +156,15 @@ describe("a transaction", () => {
 
   test("takes the last use of an enrolment token only once", async () => {
     const store = openStore({ folder, nowMs: 1 });
-    const token = { tokenId: "t", hash: "h", description: "", labels: {}, autoApprove: true, selector: null };
+    const token = {
+      tokenId: "t",
+      hash: "h",
+      description: "",
+      labels: {},
+      autoApprove: true,
+      selector: null,
+      profile: null,
+    };
     await store.transaction((tx) => tx.enrolmentTokens.add({ ...token, usesLeft: 1, createdAtMs: 1, expiresAtMs: 9 }));
     const take = () => store.transaction((tx) => tx.enrolmentTokens.takeUse("t", 5));
     expect((await Promise.all([take(), take(), take()])).filter(Boolean)).toHaveLength(1);

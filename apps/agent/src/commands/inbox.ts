@@ -1,24 +1,19 @@
 import { verifyCommand, type TrustRoots } from "@fairlead/artifacts";
 import { toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
-import { idSchema, limits, signedCommandSchema, type Command, type ReplyMessage } from "@fairlead/protocol";
-import { z } from "zod";
+import { limits, signedCommandSchema, type Command, type ReplyMessage } from "@fairlead/protocol";
 import type { TrustedTime } from "../link/trusted-time.ts";
 import { maxSkewMs } from "../models/desired.ts";
 import type { Saved } from "../models/saved.ts";
 import { runCommand, type CommandHandlers, type Outcome } from "./command-handlers.ts";
-
-/** Commands that were begun; the envelope is kept until the reply is in the outbox. */
-export const inboxSchema = z.strictObject({
-  v: z.literal(1),
-  commands: z.array(z.strictObject({ commandId: idSchema, envelope: signedCommandSchema.nullable() })).max(256),
-});
-type InboxRecord = z.infer<typeof inboxSchema>;
+import { admitCommand, emptyInbox, endCommand, toHighestGeneration, type InboxRecord } from "./inbox-record.ts";
 
 export interface InboxOptions {
   readonly saved: Saved<InboxRecord>;
   readonly roots: TrustRoots;
   readonly tenant: string;
   readonly device: string;
+  /** Which enrolment of that name this is. */
+  readonly enrolledKey: string;
   readonly time: TrustedTime;
   readonly handlers: CommandHandlers;
   readonly reply: (body: Pick<ReplyMessage, "commandId"> & Outcome) => void;
@@ -26,7 +21,7 @@ export interface InboxOptions {
   readonly logger: Logger;
 }
 
-const remembered = 256;
+const rememberedRefusals = 256;
 const timeLimit = { minMs: 30_000, maxMs: 600_000 };
 
 /** Verifies, remembers, runs one command after the other and replies. A command runs again only after a crash. */
@@ -40,7 +35,12 @@ export class Inbox implements Service {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    this.#record = options.saved.load() ?? { v: 1, commands: [] };
+    this.#record = options.saved.load() ?? emptyInbox;
+  }
+
+  /** The highest generation of a command that was ever admitted here; 0: none. */
+  get generation(): number {
+    return toHighestGeneration(this.#record);
   }
 
   async start(): Promise<void> {
@@ -53,22 +53,33 @@ export class Inbox implements Service {
   }
 
   receive(commandId: string, payload: Uint8Array): void {
-    const { roots, tenant, device, time, logger } = this.#options;
+    const { roots, tenant, device, enrolledKey, time, logger } = this.#options;
     if (this.#record.commands.some((known) => known.commandId === commandId)) return;
     const envelope = this.#parse(payload);
-    const verified = verifyCommand(envelope, { roots, tenant, device, nowMs: time.nowMs(), maxSkewMs });
+    const verified = verifyCommand(envelope, { roots, tenant, device, enrolledKey, nowMs: time.nowMs(), maxSkewMs });
     if (verified.kind === "refused") return this.#refuse(commandId, verified);
     const { document } = verified;
     if (document.commandId !== commandId)
       return this.#refuse(commandId, { code: "id_mismatch", reason: "the topic names another command" });
     time.observe(document.issuedAtMs);
-    try {
-      this.#save([...this.#record.commands, { commandId, envelope: signedCommandSchema.parse(envelope) }]);
-    } catch (error) {
-      // Not remembered, not run: the plane sends it again.
-      return logger.error("a command could not be noted", { commandId, reason: toErrorMessage(error) });
+    const admittance = admitCommand(this.#record, signedCommandSchema.parse(envelope));
+    switch (admittance.kind) {
+      case "known":
+        return;
+      case "stale":
+        return this.#refuse(commandId, { code: "stale_command", reason: admittance.reason });
+      case "full":
+        // Not remembered, not run: the plane sends it again.
+        return logger.warn("a command has to wait for those before it", { commandId });
+      case "admitted":
+        try {
+          this.#save(admittance.record);
+        } catch (error) {
+          // The same: without a memory of it, it might be carried out twice.
+          return logger.error("a command could not be noted", { commandId, reason: toErrorMessage(error) });
+        }
+        return this.#enqueue(document);
     }
-    this.#enqueue(document);
   }
 
   #parse(payload: Uint8Array): unknown {
@@ -81,7 +92,7 @@ export class Inbox implements Service {
 
   #refuse(commandId: string, { code, reason }: { readonly code: string; readonly reason: string }): void {
     if (this.#refused.has(commandId)) return;
-    if (this.#refused.size >= remembered) this.#refused.clear();
+    if (this.#refused.size >= rememberedRefusals) this.#refused.clear();
     this.#refused.add(commandId);
     const cut = { code: code.slice(0, 64), reason: reason.slice(0, 500) };
     this.#options.logger.warn("a command was refused", { commandId, ...cut });
@@ -89,8 +100,7 @@ export class Inbox implements Service {
     this.#options.onRefused(cut);
   }
 
-  #save(commands: InboxRecord["commands"]): void {
-    const record: InboxRecord = { v: 1, commands: commands.slice(-remembered) };
+  #save(record: InboxRecord): void {
     this.#options.saved.save(record);
     this.#record = record;
   }
@@ -114,8 +124,6 @@ export class Inbox implements Service {
     if (this.#stop.signal.aborted && outcome.outcome !== "done") return;
     logger.info("command ended", { commandId, action: action.kind, ...outcome });
     reply({ commandId, ...outcome });
-    this.#save(
-      this.#record.commands.map((known) => (known.commandId === commandId ? { commandId, envelope: null } : known)),
-    );
+    this.#save(endCommand(this.#record, commandId));
   }
 }

@@ -37,6 +37,8 @@ export interface DesiredOptions {
   readonly roots: TrustRoots;
   readonly tenant: string;
   readonly device: string;
+  /** Which enrolment of that name this is. */
+  readonly enrolledKey: string;
   readonly time: TrustedTime;
   readonly self: DeviceClass;
   /** Does a publisher who may do so vouch for these releases? */
@@ -83,7 +85,7 @@ function listReleases(state: DesiredState | null): Release[] {
 }
 
 export function createDesired(options: DesiredOptions): Desired {
-  const { saved, roots, tenant, device, time, self, logger } = options;
+  const { saved, roots, tenant, device, enrolledKey, time, self, logger } = options;
   let current: DesiredState | null = null;
   let applied: { readonly generation: number; readonly digest: string } | null = null;
   let waiting: Uint8Array | undefined;
@@ -121,6 +123,7 @@ export function createDesired(options: DesiredOptions): Desired {
       roots,
       tenant,
       device,
+      enrolledKey,
       self,
       nowMs,
       maxSkewMs,
@@ -180,11 +183,15 @@ export function createDesired(options: DesiredOptions): Desired {
       const { generation } = document.signed;
       // It was in time and admitted when it was accepted; a device that was away for long keeps its last order.
       const verified = verifyDesiredState(document, {
-        ...{ roots, tenant, device, self, maxSkewMs },
+        ...{ roots, tenant, device, enrolledKey, self, maxSkewMs },
         nowMs: verifiedAtMs,
         applied: null,
         isFollowed: () => true,
       });
+      if (verified.kind === "refused" && verified.code === "foreign_enrolment") {
+        logger.info("the kept desired state was for an earlier enrolment; the plane says it anew");
+        return;
+      }
       if (verified.kind === "refused" || verified.digest !== digest) {
         logger.error("the kept desired state does not verify", verified.kind === "refused" ? { ...verified } : {});
         return;

@@ -108,12 +108,15 @@ function toMade(details: Readonly<Record<string, unknown>>): Readonly<Record<str
 
 /** A token's secret is shown once and kept nowhere; that it was made stands in the audit log, under its description. */
 async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
-  const { description, uses, autoApprove, labels } = spec;
+  const { description, uses, autoApprove, labels, profile } = spec;
   const made = (await client.observations.listAudit()).find(({ action, reason, details }) => {
     if (action !== "enrolment-token.create" || reason !== description) return false;
     const token = toMade(details);
     const facts = { uses: token["uses"], autoApprove: token["autoApprove"], labels: token["labels"] };
-    return Number(token["expiresAtMs"]) > nowMs && toChanges(facts, { uses, autoApprove, labels }).length === 0;
+    // Entries of before know no profile.
+    const all = { ...facts, profile: token["profile"] ?? null };
+    const isSame = toChanges(all, { uses, autoApprove, labels, profile }).length === 0;
+    return Number(token["expiresAtMs"]) > nowMs && isSame;
   });
   const subject = `EnrolmentToken ${description}`;
   if (made !== undefined)

@@ -20,6 +20,8 @@ export interface AdmissionOptions {
   /** The newest root document of the trust repository; null before there is one. */
   readonly readTrustRoot: () => Promise<string | null>;
   readonly hooks: () => readonly DeviceHooks[];
+  /** The name may have another key than before. */
+  readonly onEnrolled: (tx: Transaction, device: string) => Promise<void>;
 }
 
 export interface Decision extends Asker {
@@ -116,6 +118,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         certificateFingerprint: certificate.fingerprint,
         certificateNotAfterMs: certificate.notAfterMs,
         pendingCertificate: null,
+        enrolledKey: row.csrFingerprint,
       } as const;
       const change = {
         state: "approved",
@@ -137,7 +140,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
         const labels = { ...(owner.kind === "again" ? owner.labels : {}), ...row.labels };
         const identity = { device, tenant: options.tenant, labels, profile, lifecycle: "enrolled" } as const;
         const enrolledAtMs = clock.nowMs();
-        const fresh: Device = { ...emptyDevice, ...issued, ...facts, ...identity, enrolledAtMs, revision };
+        // A device that was ended by force may remember the commands of before: theirs are not counted again.
+        const commandGeneration = owner.kind === "again" ? owner.existing.commandGeneration : 0;
+        const counted = { enrolledAtMs, revision, commandGeneration };
+        const fresh: Device = { ...emptyDevice, ...issued, ...facts, ...identity, ...counted };
         if (owner.kind === "new") await tx.devices.add(fresh);
         else await tx.devices.update(device, fresh);
       }
@@ -157,6 +163,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         },
         details: { enrolmentId: row.enrolmentId },
       });
+      await options.onEnrolled(tx, row.device);
       await stream.emit(tx, "enrolment", row.enrolmentId);
       await stream.emit(tx, "device", row.device);
       for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, row.device);

@@ -3,7 +3,9 @@ import type { SignableDocument, Signed } from "@fairlead/artifacts";
 import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { DesiredSlot, SignedDesiredState } from "@fairlead/protocol";
 import type { DesiredSlotRow, Store, Transaction } from "@fairlead/store";
+import { wholeFleet } from "../authority/scope.ts";
 import type { DesiredStates, DeviceLink } from "../context.ts";
+import { requireDevice } from "./require-device.ts";
 
 const lifeMs = 30 * 86_400_000;
 const renewBeforeMs = 7 * 86_400_000;
@@ -21,6 +23,8 @@ export interface DesiredStatesOptions {
 }
 
 export interface OpenDesiredStates extends DesiredStates, Service {
+  /** After an enrolment: what was signed for the name's earlier key is signed for this one. */
+  bind(tx: Transaction, device: string): Promise<void>;
   /** After a birth: publishes again when the device has another generation, and never falls behind the device's. */
   converge(tx: Transaction, device: string, deviceGeneration: number): Promise<void>;
   /** Retained documents for a broker that has just started. */
@@ -57,6 +61,7 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
   /** A device that knows a higher generation than we do (a restored backup) would refuse ours, so we go beyond it. */
   const issue = async (tx: Transaction, device: string, atLeast: number): Promise<number> => {
     const before = await tx.devices.getDesired(device);
+    const { enrolledKey } = await requireDevice(tx, device, wholeFleet);
     const nowMs = clock.nowMs();
     const generation = Math.max(before?.generation ?? 0, atLeast) + 1;
     const expiresAtMs = nowMs + lifeMs;
@@ -65,6 +70,7 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
       v: 1,
       tenant,
       device,
+      enrolledKey,
       generation,
       issuedAtMs: nowMs,
       expiresAtMs,
@@ -120,6 +126,11 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
         });
       }
       return await issue(tx, device, 0);
+    },
+    bind: async (tx, device) => {
+      const desired = await tx.devices.getDesired(device);
+      const { enrolledKey } = await requireDevice(tx, device, wholeFleet);
+      if (desired !== undefined && desired.document.signed.enrolledKey !== enrolledKey) await issue(tx, device, 0);
     },
     converge: async (tx, device, deviceGeneration) => {
       const desired = await tx.devices.getDesired(device);

@@ -9,7 +9,7 @@ import type { AnyRoute } from "../http/route.ts";
 import { createDeviceCertificateRoutes } from "../http/routes/device-certificate.ts";
 import { createEndorsementRoutes } from "../http/routes/endorsements.ts";
 import { createEnrolmentRoutes } from "../http/routes/enrolments.ts";
-import { createAdmission } from "./admission.ts";
+import { createAdmission, type AdmissionOptions } from "./admission.ts";
 import { createChallenges } from "./challenges.ts";
 import { createEndorsedEnrolments } from "./endorsed-enrolment.ts";
 import { createEndorsementList } from "./endorsement-list.ts";
@@ -28,6 +28,7 @@ export interface DeviceIdentityOptions {
   readonly authority: OpenAuthority;
   readonly endpoints: Endpoints;
   readonly hooks: () => readonly DeviceHooks[];
+  readonly onEnrolled: AdmissionOptions["onEnrolled"];
   /** What began with the certificate of before has to end; `fingerprint` is that of the one in force now. */
   readonly onReplaced: (device: string, fingerprint: string) => void;
 }
@@ -39,11 +40,12 @@ export interface DeviceIdentity {
 
 /** Wires how devices become known and stay known: tokens, endorsement keys, certificates, sessions. */
 export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIdentity {
-  const { config, store, clock, createId, audit, stream, authority, endpoints, hooks, onReplaced } = options;
+  const { config, store, clock, createId, audit, stream, authority, endpoints, hooks, onEnrolled, onReplaced } =
+    options;
   const { tenant, deviceCertificateDays: certificateDays } = config;
   const common = { tenant, store, clock, audit, stream };
   const admission = createAdmission({
-    ...{ tenant, clock, audit, stream, authority, endpoints, certificateDays, hooks },
+    ...{ tenant, clock, audit, stream, authority, endpoints, certificateDays, hooks, onEnrolled },
     readTrustRoot: async () => (await store.read.trustMetadata.getNewest("root"))?.text ?? null,
   });
   const renewals = createRenewals({ ...common, authority: authority.authority, certificateDays, onReplaced });

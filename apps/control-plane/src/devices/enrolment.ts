@@ -182,14 +182,14 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       const token = createToken("fle", options.authorityFingerprint);
       const tokenId = options.createId("tok");
       const expiresAtMs = clock.nowMs() + request.ttlMs;
-      const { description, labels, uses, autoApprove } = request;
+      const { description, labels, profile, uses, autoApprove } = request;
       await store.transaction(async (tx) => {
-        const row = { tokenId, hash: toTokenHash(token), description, labels, usesLeft: uses, autoApprove };
+        const row = { tokenId, hash: toTokenHash(token), description, labels, profile, usesLeft: uses, autoApprove };
         const selector = toScopeText(scope);
         await tx.enrolmentTokens.add({ ...row, createdAtMs: clock.nowMs(), expiresAtMs, selector });
         await audit.append(tx, {
           ...{ actor, from, action: "enrolment-token.create", subject: tokenId, reason: description },
-          change: { before: null, after: { uses, autoApprove, expiresAtMs, labels, selector } },
+          change: { before: null, after: { uses, autoApprove, expiresAtMs, labels, profile, selector } },
         });
       });
       return { tokenId, token, expiresAtMs };
@@ -206,6 +206,12 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       const allLabels = { ...labels, ...known.labels };
       if (!isInScope(parseScope(known.selector), allLabels))
         return refuse("enrolment_denied", "the token is not for devices with these labels", "send other labels");
+      if (known.profile !== null && known.profile !== profile)
+        return refuse(
+          "profile_mismatch",
+          `the token is for boards of the kind ${known.profile}, and this device says that it is ${profile}`,
+          "ask the operator for a token of this kind, or set `profile` in the device's config.yaml when it was detected wrongly",
+        );
       return await ask({
         ...{ device, csr, profile, fromAddress, secretHash },
         csrFingerprint: request.keyFingerprint,

@@ -37,6 +37,14 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
       change: { before: before.birth?.agentVersion ?? null, after: body.agentVersion },
     });
   }
+  // It says so itself: whoever gave a token to one kind of board should see that the device calls itself another.
+  if (before !== undefined && before.profile !== body.profile) {
+    await batch.services.audit.append(batch.tx, {
+      ...{ ...toAsker(received), action: "device.profile-changed", subject: device },
+      reason: "the device says that it is another kind of board than before",
+      change: { before: before.profile, after: body.profile },
+    });
+  }
   const wasSkewed = Math.abs(before?.clockSkewMs ?? 0) > limits.clockSkewMs;
   if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) await noteSkew(batch, received, skewMs);
   if (body.instance !== undefined) {
@@ -47,7 +55,7 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
     });
   }
   await batch.services.desired.converge(batch.tx, device, body.generation);
-  for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device);
+  for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device, body);
   await announce(batch, device);
 };
 

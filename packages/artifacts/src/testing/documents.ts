@@ -4,6 +4,7 @@ import { createTrustRoots } from "../trust-roots.ts";
 
 export const nowMs = 1_790_000_000_000;
 const digest = `sha256:${"a".repeat(64)}`;
+const enrolledKey = `sha256:${"e".repeat(64)}`;
 const id = (prefix: string) => `${prefix}-${"0".repeat(26)}`;
 
 export function toBuild(extra: Partial<Build> = {}): Build {
@@ -55,6 +56,7 @@ export function toDesiredState(extra: Partial<DesiredState> = {}): DesiredState 
     v: 1,
     tenant: "acme",
     device: "cam-1",
+    enrolledKey,
     generation: 7,
     issuedAtMs: nowMs - 1_000,
     expiresAtMs: nowMs + 3_600_000,
@@ -78,7 +80,9 @@ export function toCommand(extra: Partial<Command> = {}): Command {
     v: 1,
     tenant: "acme",
     device: "cam-1",
+    enrolledKey,
     commandId: id("cmd"),
+    generation: 1,
     issuedAtMs: nowMs - 1_000,
     deadlineAtMs: nowMs + 60_000,
     action: { kind: "measure" },
@@ -87,6 +91,6 @@ export function toCommand(extra: Partial<Command> = {}): Command {
 }
 
 export const here = {
-  ...{ roots, tenant: "acme", device: "cam-1", nowMs, maxSkewMs: 1_000, applied: null },
+  ...{ roots, tenant: "acme", device: "cam-1", enrolledKey, nowMs, maxSkewMs: 1_000, applied: null },
   self: { profile: "generic-x86", fleet: "north", agentVersion: "0.2.0", firmware: { "os.kernel": "6.1.0-18-amd64" } },
 };

@@ -91,12 +91,20 @@ export const desiredSlotSchema = z.strictObject({
   shadow: shadowTermsSchema.extend({ release: signedReleaseSchema }).nullable().optional(),
 });
 
+/**
+ * The enrolment that an order is for: `sha256:` of the DER (SubjectPublicKeyInfo) of the key that the device enrolled with.
+ * It outlives renewed certificates and the keys of a TPM's sessions. A name that is given again is given to another key, so
+ * that an order to whoever had it before says nothing to the device that has it now.
+ */
+const enrolledKeySchema = digestSchema;
+
 /** What one device should run. */
 export const desiredStateSchema = z.strictObject({
   type: z.literal("desired-state"),
   v: z.literal(1),
   tenant: tenantSchema,
   device: deviceIdSchema,
+  enrolledKey: enrolledKeySchema,
   generation: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
   issuedAtMs: timestampMsSchema,
   expiresAtMs: timestampMsSchema,
@@ -140,7 +148,10 @@ export const commandSchema = z.strictObject({
   v: z.literal(1),
   tenant: tenantSchema,
   device: deviceIdSchema,
+  enrolledKey: enrolledKeySchema,
   commandId: idSchema,
+  /** Grows with every command to this name, so that a device knows an old one when it has long forgotten its id. */
+  generation: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
   issuedAtMs: timestampMsSchema,
   deadlineAtMs: timestampMsSchema,
   action: commandActionSchema,

@@ -6,6 +6,8 @@ export const createTokenRequestSchema = z.strictObject({
   description: z.string().max(200).default(""),
   /** Labels that every device enrolled with this token gets. */
   labels: labelsSchema.default({}),
+  /** The only kind of board that may enrol with it; null: any. */
+  profile: profileNameSchema.nullable().default(null),
   uses: z.int().min(1).max(100_000).default(1),
   ttlMs: z
     .int()

@@ -38,6 +38,7 @@ export const httpStatusByCode = {
   token_invalid: 401,
   token_spent: 403,
   enrolment_denied: 403,
+  profile_mismatch: 403,
   enrolment_pending: 409,
   csr_invalid: 422,
   device_exists: 409,

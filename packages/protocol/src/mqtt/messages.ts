@@ -39,6 +39,12 @@ export const replyMessageSchema = z.strictObject({
   reason: z.string().max(500).nullable(),
 });
 
+/** A device may send its plane beyond any number that it names, so there is room left above the highest. */
+const generationSchema = z
+  .int()
+  .min(0)
+  .max(2 ** 52);
+
 export const birthSchema = z.strictObject({
   v: z.literal(1),
   tenant: tenantSchema,
@@ -59,7 +65,10 @@ export const birthSchema = z.strictObject({
   inventory: z.record(z.string().max(64), z.union([z.string().max(256), z.number(), z.boolean(), z.null()])),
   epoch: epochSchema,
   lastSeq: z.int().min(0),
-  generation: z.int().min(0),
+  /** Of the desired state that it follows; 0: none. */
+  generation: generationSchema,
+  /** The highest of a command that it ever admitted; 0: none. */
+  commandGeneration: generationSchema.default(0),
 });
 
 export const statusSchema = z.strictObject({

@@ -15,6 +15,8 @@ export interface CommandRepository {
   add(row: CommandRow): Promise<void>;
   /** Ends a pending command; nothing happens to one that has ended. */
   end(commandId: string, change: Pick<CommandRow, "state" | "code" | "reason" | "endedAtMs">): Promise<boolean>;
+  /** Another document of the same command, while it is pending. */
+  replace(commandId: string, document: CommandRow["document"]): Promise<void>;
   listPending(device: string): Promise<CommandRow[]>;
   listOverdue(nowMs: number): Promise<CommandRow[]>;
   listByIds(ids: readonly string[]): Promise<CommandRow[]>;
@@ -32,6 +34,12 @@ export function createCommandRepository(db: Database): CommandRepository {
       if ((await get(commandId))?.state !== "pending") return false;
       await db.update(commands).set(change).where(eq(commands.commandId, commandId));
       return true;
+    },
+    replace: async (commandId, document) => {
+      await db
+        .update(commands)
+        .set({ document })
+        .where(and(eq(commands.commandId, commandId), eq(commands.state, "pending")));
     },
     listPending: async (device) =>
       await db

@@ -64,6 +64,10 @@ export const devices = defineTable("devices", (column) => ({
   identityKey: column.text(),
   /** Fingerprint of the endorsement key that was proved. */
   endorsement: column.text(),
+  /** `sha256:` of the key (DER, SubjectPublicKeyInfo) that it enrolled with: which enrolment an order is for. */
+  enrolledKey: column.text().notNull(),
+  /** Of the newest command to this name. It goes on when the name is given again. */
+  commandGeneration: column.integer().notNull(),
 }));
 export interface PendingCertificate {
   readonly serial: string;

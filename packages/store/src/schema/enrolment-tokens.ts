@@ -13,6 +13,8 @@ export const enrolmentTokens = defineTable("enrolment_tokens", (column) => ({
   expiresAtMs: column.timeMs().notNull(),
   /** What the labels of a device that uses it must match, besides: the scope of whoever made it; null: anything. */
   selector: column.text(),
+  /** The only kind of board that may use it; null: any. */
+  profile: column.text(),
 }));
 
 export type EnrolmentToken = typeof enrolmentTokens.$inferSelect;

@@ -15,6 +15,7 @@ export const createToken: Command = {
       description: "label of every device that enrols with it (repeatable)",
       repeatable: true,
     },
+    { flags: "--profile <profile>", description: "the only kind of board that may enrol with it; left out: any" },
     { flags: "--uses <count>", description: "how many devices may use it", default: "1" },
     { flags: "--ttl <duration>", description: "how long it is valid", default: "24h" },
     { flags: "--auto-approve", description: "issue certificates at once, without an operator's approval" },
@@ -23,6 +24,7 @@ export const createToken: Command = {
     const parsed = createTokenRequestSchema.safeParse({
       description: input.required("description"),
       labels: input.many("label").length === 0 ? {} : parseLabels(input.many("label")),
+      profile: input.text("profile") ?? null,
       uses: Number(input.required("uses")),
       ttlMs: parseDuration(input.required("ttl")),
       autoApprove: input.flag("autoApprove") === true,

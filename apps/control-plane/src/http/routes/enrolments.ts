@@ -17,7 +17,7 @@ import { defineRoute, type AnyRoute } from "../route.ts";
 
 const idParams = z.strictObject({ enrolment: idSchema });
 const errors = [
-  ...(["token_invalid", "token_spent", "csr_invalid", "device_exists"] as const),
+  ...(["token_invalid", "token_spent", "profile_mismatch", "csr_invalid", "device_exists"] as const),
   ...(["tpm_malformed", "attestation_refused"] as const),
 ];
 
