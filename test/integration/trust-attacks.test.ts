@@ -119,6 +119,35 @@ describe("fast-forward: versions as high as they go, by who stole the plane's ke
   });
 });
 
+describe("freeze: nothing new, by who stole the plane's key", () => {
+  it("A2 lasts as long as the thief signs, past every end of what was signed before, and is undone by a root that names another key", async () => {
+    const { publisher, root } = site.trust;
+    const targets = await toTargets({ keys: [publisher] });
+    const old = [targets, await toFile("publisher", createTargets(life), [publisher])];
+    const news = [targets, await toFile("publisher", vouching(), [publisher])];
+    const dayMs = 86_400_000;
+    const nowMs = Date.now();
+    // Each statement ends after four days, as the plane's own do; for a year there is always another one.
+    for (let day = 0; day < 365; day += 73) {
+      const ends = { expiresAtMs: nowMs + (day + 30) * dayMs, timestampExpiresAtMs: nowMs + (day + 4) * dayMs };
+      await site.bind(old, 2 + day, ends);
+      const ask = { nowMs: nowMs + (day + 3) * dayMs };
+      expect(await site.refresh(ask)).toBe("taken");
+      expect(await site.withUpdater((updater) => updater.findTarget(target.path), ask)).toBeUndefined();
+    }
+    const online = createSigner();
+    const offline = { keys: [root.key], threshold: 1 };
+    const plane = { keys: [online.key], threshold: 1 };
+    const spec = { root: offline, targets: offline, snapshot: plane, timestamp: plane };
+    const next = createRoot(spec, { version: 2, expiresAtMs: farMs });
+    site.trust.forged.set("2.root.json", toMetadataText(await signMetadata(next, [root])));
+    await site.bind(news, 3, { online });
+    expect(await find()).toMatchObject({ path: target.path });
+    await site.bind(old, 1_000);
+    expect(await site.refresh()).toBe("metadata_refused");
+  });
+});
+
 describe("extraneous dependencies: more than what was asked for", () => {
   it("A5 is not even fetched when nobody who was asked named it", async () => {
     const { publisher } = site.trust;

@@ -48,7 +48,7 @@ function isSecret(program: string, arg: string, next: string): boolean {
   const [, name = "", inline] = /^(--?[A-Za-z-]+)(?:=(.*))?$/su.exec(arg) ?? [];
   if (secretOption.test(name)) return !isReference(inline ?? next);
   // pkcs11-tool's short form of --pin, with or without a space.
-  return program === "pkcs11-tool" && /^-p/u.test(arg) && !isReference(arg === "-p" ? next : arg.slice(2));
+  return program === "pkcs11-tool" && arg.startsWith("-p") && !isReference(arg === "-p" ? next : arg.slice(2));
 }
 
 /** @throws CliError `usage` when an argument is a secret; it is not repeated */
