@@ -8,7 +8,10 @@ const toHost = (throttled: number | null, temperatureC: number | null) => ({
   throttled: toReading(throttled),
   temperatureC: toReading(temperatureC),
 });
-const temperature = fc.option(fc.double({ min: -40, max: 150, noNaN: true }), { nil: null });
+const temperature = fc.option(
+  fc.oneof(fc.double({ min: -40, max: 150, noNaN: true }), fc.double({ min: 78, max: 87, noNaN: true })),
+  { nil: null },
+);
 const sensor = fc.option(fc.constantFrom(0, 0.2, 1), { nil: null });
 const heat: fc.Arbitrary<Heat> = fc.record({ throttled: fc.boolean(), warm: fc.boolean() });
 
