@@ -17,7 +17,7 @@ beforeAll(async () => {
   await publishDigitReader(plane, "1.0.0", { classified: false });
   await publishDigitReader(plane, "1.1.0");
   await device.enrol(plane, await createEnrolmentToken(plane, 1));
-});
+}, 120_000);
 afterAll(async () => {
   await device[Symbol.asyncDispose]();
   await plane[Symbol.asyncDispose]();
