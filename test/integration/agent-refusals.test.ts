@@ -39,7 +39,10 @@ interface Change {
   readonly issuedAtMs?: number;
 }
 
-/** An order in every wrong hand, with the code that says what is wrong: `make` makes a good one, `over` one whose time is over. */
+/**
+ * An order in every wrong hand, with the code that says what is wrong: `make` makes a good one, `over` one whose time is over.
+ * No two in a row have one reason, since a device tells the same refusal once.
+ */
 function toForgeries(
   { plane, agent }: { readonly plane: MiniPlane; readonly agent: AgentHarness },
   make: (change: Change) => SignableDocument,
@@ -60,10 +63,10 @@ function toForgeries(
   const changed = sign({});
   return [
     ["signature_unknown_key", signDocument(make({}), stranger)],
-    ["signature_unknown_key", signAsDevice(ownKeyId)],
     ["signature_invalid", signAsDevice(planeKey.keyId)],
-    ["signature_invalid", { ...changed, signed: { ...changed.signed, issuedAtMs: changed.signed.issuedAtMs - 1 } }],
+    ["signature_unknown_key", signAsDevice(ownKeyId)],
     ["envelope_malformed", { signed: make({}), signatures: [] }],
+    ["signature_invalid", { ...changed, signed: { ...changed.signed, issuedAtMs: changed.signed.issuedAtMs - 1 } }],
     ["envelope_malformed", { signed: make({}) }],
     ["foreign_tenant", sign({ tenant: "globex" })],
     ["foreign_device", sign({ device: "cam-2" })],
