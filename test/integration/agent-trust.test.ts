@@ -53,6 +53,65 @@ describe("an agent whose plane is in an attacker's hands", () => {
     await agent.waitForVersion("1.0.0");
   });
 
+  it("A10 goes back to nothing of a revoked publisher, on command or in another slot, and goes back while nobody can be asked", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await start(plane, agent);
+    const old = toSlot(plane, "1.0.0");
+    const current = toSlot(plane, "1.1.0");
+    await plane.desire(device, [current]);
+    await agent.waitForVersion("1.1.0");
+    const revert = async () => {
+      const buildDigest = current.release?.signed.content.builds[0]?.artifact.digest ?? "";
+      const id = await plane.command(device, { kind: "revert", slot: "reader", buildDigest, reason: "asked" });
+      return await agent.waitFor("an answer", () => plane.replies.find(({ commandId }) => commandId === id));
+    };
+    plane.trust.revoke();
+    const refused = { outcome: "refused", code: "release_invalid", reason: expect.stringContaining("target_unknown") };
+    expect(await revert()).toMatchObject(refused);
+    // The answer that the device has is fresh: to hold back newer ones gains nothing.
+    plane.isTrustDown = true;
+    expect(await revert()).toMatchObject(refused);
+    plane.isTrustDown = false;
+    await agent.waitFor("it is told", () =>
+      plane.events.some(
+        (event) => event.kind === "refused" && event.what === "command" && event.code === "release_invalid",
+      ),
+    );
+    // The very release that one slot follows is something new in another one, as is what the slot followed before.
+    for (const [index, slots] of [[current, { ...current, slot: "second" }], [old]].entries()) {
+      await plane.desire(device, slots);
+      await agent.waitFor("the order is refused", () => {
+        const told = plane.events.filter((event) => event.kind === "refused" && event.what === "desired-state");
+        return told.length === index + 1;
+      });
+    }
+    expect(plane.reported.at(-1)?.refusal?.reason).toContain("target_unknown");
+    expect(plane.reported.at(-1)?.slots.map(({ slot }) => slot)).toEqual(["reader"]);
+    expect(agent.slot).toMatchObject({ serving: true, active: { version: "1.1.0" }, previous: { version: "1.0.0" } });
+  });
+
+  it("goes back on command while the metadata cannot be reached, or says nothing fresh any more", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    await start(plane, agent);
+    const goBack = async (version: "1.0.0" | "1.1.0") => {
+      const active = agent.slot?.active?.buildDigest ?? "";
+      await plane.command(device, { kind: "revert", slot: "reader", buildDigest: active, reason: "asked" });
+      await agent.waitFor(`${version} serves`, () => agent.slot?.active?.version === version && agent.slot.serving);
+    };
+    await plane.desire(device, [toSlot(plane, "1.1.0")]);
+    await agent.waitForVersion("1.1.0");
+    plane.isTrustDown = true;
+    await goBack("1.0.0");
+    plane.isTrustDown = false;
+    await plane.desire(device, [toSlot(plane, "1.1.0", { attempt: 2 })]);
+    await agent.waitForVersion("1.1.0");
+    plane.trust.timestampLifeMs = -1_000;
+    plane.trust.renew();
+    await goBack("1.0.0");
+  });
+
   it("A5 refuses a release for another fleet before it fetches a byte", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);

@@ -209,6 +209,12 @@ export class MiniPlane implements AsyncDisposable {
     await this.#broker?.publish(topic, toPayload(document), { retain: true });
   }
 
+  /** The document that is retained for the device now. */
+  desiredOf(device: string): unknown {
+    const payload = this.#desired.get(toTopic({ kind: "down", tenant: this.tenant, device, channel: "desired" }));
+    return payload === undefined ? undefined : JSON.parse(Buffer.from(payload).toString());
+  }
+
   async command(device: string, action: CommandAction): Promise<string> {
     const document = this.toCommand(device, action);
     await this.publishCommand(device, document.commandId, this.signDocument(document));

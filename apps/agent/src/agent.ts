@@ -231,7 +231,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
       link.report();
     };
   const nowMs = () => time.nowMs();
-  const { admit, freshness, policyFacts } = await openTrust({
+  const { admit, judgeWayBack, freshness, policyFacts } = await openTrust({
     ...{ folder: paths.trust, trustRoot: identity.trustRoot, apiUrl: identity.apiUrl, config: config.trust },
     ...{ agent: httpsAgent, mirrors, nowMs, random, emit, logger },
     onChange: () => slots.onHeld(),
@@ -341,7 +341,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   const inbox = new Inbox({
     saved: openSavedState({ path: inState("commands"), schema: inboxSchema, logger }),
     ...addressee,
-    handlers: createCommandHandlers({ slots, serving, keeper, integrity, beginWipe }),
+    handlers: createCommandHandlers({ slots, serving, keeper, judgeWayBack, integrity, beginWipe }),
     reply: (body) => void append("reply", body),
     onRefused: onRefused("command"),
     logger,

@@ -118,6 +118,7 @@ describe("verification", () => {
     const followed = toDocumentDigest(over);
     expect(checkState(asked, { isFollowed: (release) => toDocumentDigest(release) === followed })).toBe("verified");
     expect(checkState(asked, { isFollowed: () => false })).toBe("release_invalid");
+    expect(checkState(asked, { isFollowed: (_, name) => name === "other" })).toBe("release_invalid");
   });
 
   it("names the first check that fails", () => {

@@ -42,10 +42,10 @@ export interface VerifyDesiredStateOptions extends VerifyCommandOptions, VerifyR
   /** Generation and digest of the newest desired state that was accepted; null on a new device. */
   readonly applied: { readonly generation: number; readonly digest: string } | null;
   /**
-   * Does the device follow this release already? Then its time is over for nobody: what runs keeps running, and a
+   * Does the device follow this release in this slot already? Then its time is over for nobody: what runs keeps running, and a
    * release of another slot can still be asked for. Absent: it follows none.
    */
-  readonly isFollowed?: (release: Release) => boolean;
+  readonly isFollowed?: (release: Release, slot: string) => boolean;
 }
 
 /** From when to when a release may be taken. A device whose clock lags still waits: only the end is widened. */
@@ -158,7 +158,7 @@ function requireEveryRelease(state: DesiredState, options: VerifyDesiredStateOpt
   for (const { slot, release, shadow } of state.slots) {
     for (const named of [release, shadow?.release ?? null]) {
       if (named === null) continue;
-      const isFollowed = options.isFollowed?.(named.signed) === true;
+      const isFollowed = options.isFollowed?.(named.signed, slot) === true;
       const nowMs = isFollowed ? toTimeOf(named.signed) : options.nowMs;
       const verification = verifyRelease(named, { ...options, nowMs });
       if (verification.kind === "refused") {

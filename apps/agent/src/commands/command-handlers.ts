@@ -5,9 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { IntegrityService } from "../integrity/integrity-service.ts";
 import type { ArtifactKeeper } from "../models/artifact-keeper.ts";
 import type { SlotEngine } from "../models/slot-engine.ts";
-import { toKeptDigests, toServingTarget } from "../models/slot-record.ts";
+import { toKeptDigests, toServingTarget, toWayBack } from "../models/slot-record.ts";
 import type { Slots } from "../models/slots.ts";
 import type { ServingHost } from "../serving/serving-host.ts";
+import type { AgentTrust } from "../trust/open-trust.ts";
 
 export type Outcome = Pick<ReplyMessage, "outcome" | "code" | "reason">;
 
@@ -15,6 +16,7 @@ export interface CommandServices {
   readonly slots: Pick<Slots, "get">;
   readonly serving: Pick<ServingHost, "ready" | "restart" | "pid">;
   readonly keeper: Pick<ArtifactKeeper, "fetch">;
+  readonly judgeWayBack: AgentTrust["judgeWayBack"];
   readonly integrity: Pick<IntegrityService, "measureNow">;
   /** Notes that this device is to become empty, and has the agent end for it. */
   readonly beginWipe: () => void;
@@ -38,7 +40,7 @@ async function until(question: () => boolean, signal: AbortSignal): Promise<bool
 
 /** What each command does; a kind without a handler does not compile. Every handler may run twice. */
 export function createCommandHandlers(services: CommandServices): CommandHandlers {
-  const { slots, serving, keeper, integrity, beginWipe } = services;
+  const { slots, serving, keeper, judgeWayBack, integrity, beginWipe } = services;
   const withSlot = async (name: string, work: (engine: SlotEngine) => Promise<Outcome>): Promise<Outcome> => {
     const engine = slots.get(name);
     return engine === undefined ? fail("slot_unknown", `this device has no slot ${name}`) : work(engine);
@@ -74,6 +76,12 @@ export function createCommandHandlers(services: CommandServices): CommandHandler
         // A new desired state may have taken the build away before this command came: going back twice is coming back.
         if (engine.record.active !== null && engine.record.active.artifact.digest !== buildDigest) return done;
         const before = engine.view.served?.artifact.digest;
+        const wayBack = toWayBack(engine.record);
+        const refusal = wayBack === null ? null : await judgeWayBack(wayBack);
+        if (refusal !== null) return { outcome: "refused", ...refusal };
+        // Another build may have come while the question was open: it was not asked about.
+        if (toWayBack(engine.record)?.releaseId !== wayBack?.releaseId)
+          return fail("superseded", `slot ${slot} has changed meanwhile`);
         if (!engine.fallBack(reason === "" ? "reverted by command" : reason))
           return fail("nothing_to_revert_to", `slot ${slot} has no previous build`);
         engine.wake();

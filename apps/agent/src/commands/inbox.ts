@@ -124,6 +124,8 @@ export class Inbox implements Service {
     if (this.#stop.signal.aborted && outcome.outcome !== "done") return;
     logger.info("command ended", { commandId, action: action.kind, ...outcome });
     reply({ commandId, ...outcome });
+    if (outcome.outcome === "refused")
+      this.#options.onRefused({ code: outcome.code ?? "refused", reason: outcome.reason ?? "" });
     this.#save(endCommand(this.#record, commandId));
   }
 }

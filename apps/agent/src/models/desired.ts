@@ -78,9 +78,14 @@ function parseJson(payload: Uint8Array): unknown {
   }
 }
 
-function listReleases(state: DesiredState | null): Release[] {
-  return (state?.slots ?? []).flatMap(({ release, shadow }) =>
-    [release, shadow?.release ?? null].flatMap((named) => (named === null ? [] : [named.signed])),
+interface Named {
+  readonly slot: string;
+  readonly release: Release;
+}
+
+function listReleases(state: DesiredState | null): Named[] {
+  return (state?.slots ?? []).flatMap(({ slot, release, shadow }) =>
+    [release, shadow?.release ?? null].flatMap((named) => (named === null ? [] : [{ slot, release: named.signed }])),
   );
 }
 
@@ -92,10 +97,14 @@ export function createDesired(options: DesiredOptions): Desired {
   let isBusy = false;
   let again: NodeJS.Timeout | undefined;
 
-  /** What is followed already stays admitted: a device keeps what it has, whatever became of its publisher or its time. */
-  const toFollowed = (): ((release: Release) => boolean) => {
-    const known = new Set(listReleases(current).map(toDocumentDigest));
-    return (release) => known.has(toDocumentDigest(release));
+  /**
+   * What a slot follows already stays admitted there: a device keeps what it has, whatever became of its publisher or its
+   * time. In another slot the same release is something new, and is asked for.
+   */
+  const toFollowed = (): ((release: Release, slot: string) => boolean) => {
+    const toName = (release: Release, slot: string) => `${slot}/${toDocumentDigest(release)}`;
+    const known = new Set(listReleases(current).map(({ release, slot }) => toName(release, slot)));
+    return (release, slot) => known.has(toName(release, slot));
   };
 
   const accept = (envelope: unknown, verified: { readonly document: DesiredState; readonly digest: string }): void => {
@@ -134,7 +143,9 @@ export function createDesired(options: DesiredOptions): Desired {
       if (verified.code !== "already_applied") options.onRefused(verified);
       return;
     }
-    const fresh = listReleases(verified.document).filter((release) => !isFollowed(release));
+    const fresh = listReleases(verified.document)
+      .filter(({ release, slot }) => !isFollowed(release, slot))
+      .map(({ release }) => release);
     const verdict = fresh.length === 0 ? ({ kind: "admitted" } as const) : await options.admit(fresh);
     switch (verdict.kind) {
       case "admitted":
@@ -203,8 +214,8 @@ export function createDesired(options: DesiredOptions): Desired {
     },
     receive: take,
     judgeTime(releaseId) {
-      const release = listReleases(current).find((one) => one.releaseId === releaseId);
-      return release === undefined ? null : judgeReleaseTime(release, { nowMs: time.nowMs(), maxSkewMs });
+      const named = listReleases(current).find(({ release }) => release.releaseId === releaseId);
+      return named === undefined ? null : judgeReleaseTime(named.release, { nowMs: time.nowMs(), maxSkewMs });
     },
   };
 }

@@ -133,6 +133,11 @@ export function toServingTarget(record: SlotRecord): InstalledBuild | null {
   return trusted(record.previous) ? record.previous : null;
 }
 
+/** What the slot would go back to: from a build on trial to the confirmed one, from that to the one before it. */
+export function toWayBack(record: SlotRecord): InstalledBuild | null {
+  return record.candidate?.phase === "trial" ? record.active : record.previous;
+}
+
 /** Every artifact that must stay on disk for this slot. */
 export function toKeptDigests(record: SlotRecord): readonly string[] {
   const builds = [record.active, record.previous, record.candidate?.build ?? null];

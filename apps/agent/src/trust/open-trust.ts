@@ -1,5 +1,6 @@
 import type { Release } from "@fairlead/protocol";
 import type { AgentConfig } from "../config.ts";
+import type { InstalledBuild } from "../models/slot-record.ts";
 import type { Mirrors } from "../models/mirrors.ts";
 import { toPolicyFacts } from "./freshness.ts";
 import { FreshnessWatch, type FreshnessWatchOptions } from "./freshness-watch.ts";
@@ -16,6 +17,10 @@ export interface OpenTrustOptions
 export interface AgentTrust {
   /** Does a publisher who may do so vouch for these releases, and is that said freshly? */
   readonly admit: (releases: readonly Release[]) => Promise<AdmissionVerdict>;
+  /** Why a command must not bring this build back; null: it may. */
+  readonly judgeWayBack: (
+    build: Pick<InstalledBuild, "model" | "version" | "releaseId">,
+  ) => Promise<{ readonly code: string; readonly reason: string } | null>;
   readonly freshness: FreshnessWatch;
   /** What the birth tells of the policy. */
   readonly policyFacts: ReturnType<typeof toPolicyFacts>;
@@ -42,6 +47,12 @@ export async function openTrust(options: OpenTrustOptions): Promise<AgentTrust> 
       const verdict = await admission.admit(releases);
       await freshness.judge();
       return verdict;
+    },
+    judgeWayBack: async (build) => {
+      const verdict = await admission.vouch(build);
+      await freshness.judge();
+      if (verdict.kind !== "refused" || verdict.code !== "target_unknown") return null;
+      return { code: "release_invalid", reason: `${verdict.code}: ${verdict.reason}` };
     },
   };
 }

@@ -1,4 +1,4 @@
-import { toReleaseTarget } from "@fairlead/artifacts/tuf";
+import { toReleaseTarget, toReleaseTargetPath, type ReleaseTarget } from "@fairlead/artifacts/tuf";
 import { CodedError, hasErrorCode, toErrorMessage, type Logger } from "@fairlead/kernel";
 import type { Release } from "@fairlead/protocol";
 import {
@@ -13,7 +13,7 @@ import {
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Agent } from "node:https";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 export type AdmissionVerdict =
   | { readonly kind: "admitted" }
@@ -51,6 +51,30 @@ export interface MetadataMirror {
   readonly isAside: () => boolean;
 }
 
+/** A target with what is known of it; the name alone: whatever its publisher signed under it. */
+type Wanted = ReleaseTarget | { readonly path: string; readonly sha256?: undefined };
+
+export interface VouchedName {
+  readonly model: string;
+  readonly version: string;
+  readonly releaseId: string;
+}
+
+/** The documents that this device has, as a source that never has newer ones. */
+function toKept(folder: string): Source {
+  return {
+    metadataUrl: "https://kept.invalid/",
+    mirror: null,
+    fetch: async (url) => {
+      const name = basename(new URL(url).pathname).replace(/^\d+\./u, "");
+      // The chain of roots ends with the one that is trusted.
+      if (name === "root.json") return { kind: "absent", status: 404 };
+      const bytes = await readFile(join(folder, name)).catch(() => null);
+      return bytes === null ? { kind: "absent", status: 404 } : { kind: "bytes", bytes };
+    },
+  };
+}
+
 interface Source {
   readonly metadataUrl: string;
   readonly fetch: FetchResource;
@@ -73,7 +97,22 @@ export class ReleaseAdmission {
   }
 
   admit(releases: readonly Release[]): Promise<AdmissionVerdict> {
-    return this.#inTurn(() => this.#admit(releases));
+    return this.#inTurn(() => this.#admit(releases.map(toReleaseTarget)));
+  }
+
+  /**
+   * Does anybody who may do so vouch, now, for a release that was admitted before? Its document is not here any more, so
+   * its name is asked for; its bytes are those that were admitted. Whoever keeps newer documents from the device gains
+   * nothing while those that it has are fresh: then they are asked.
+   */
+  vouch({ model, version, releaseId }: VouchedName): Promise<AdmissionVerdict> {
+    const wanted = [{ path: toReleaseTargetPath({ releaseId, content: { model, version } }) }];
+    return this.#inTurn(async () => {
+      const said = await this.#admit(wanted);
+      if (said.kind === "admitted" || (said.kind === "refused" && said.code === "target_unknown")) return said;
+      const kept = await this.#ask(toKept(this.#options.folder), wanted);
+      return kept.kind === "refused" && kept.code === "target_unknown" ? kept : said;
+    });
   }
 
   /** Asks only whether anything is newer, and keeps the answer. @throws CodedError when nobody who is believed answers */
@@ -100,14 +139,14 @@ export class ReleaseAdmission {
     return mine;
   }
 
-  async #admit(releases: readonly Release[]): Promise<AdmissionVerdict> {
+  async #admit(wanted: readonly Wanted[]): Promise<AdmissionVerdict> {
     const { apiUrl, mirrors, onMirrorFailed } = this.#options;
     const plane = { metadataUrl: new URL("/api/v1/trust/metadata/", apiUrl).href, fetch: this.#fetch, mirror: null };
-    let answer = await this.#ask(plane, releases);
+    let answer = await this.#ask(plane, wanted);
     for (const mirror of mirrors) {
       if (answer.kind !== "unknown") return answer;
       if (mirror.isAside()) continue;
-      const said = await this.#ask({ ...mirror, mirror }, releases);
+      const said = await this.#ask({ ...mirror, mirror }, wanted);
       // What the metadata itself says counts whoever brought it; a document that is refused speaks of the mirror alone.
       const isAboutMirror =
         said.kind === "refused" && said.code !== "target_unknown" && said.code !== "target_mismatch";
@@ -117,13 +156,13 @@ export class ReleaseAdmission {
     return answer;
   }
 
-  async #ask(source: Source, releases: readonly Release[]): Promise<AdmissionVerdict> {
+  async #ask(source: Source, wanted: readonly Wanted[]): Promise<AdmissionVerdict> {
     try {
       const updater = await this.#open(source);
       try {
         await updater.refresh();
-        for (const release of releases) {
-          const verdict = await this.#judge(updater, release);
+        for (const one of wanted) {
+          const verdict = await this.#judge(updater, one);
           if (verdict.kind !== "admitted") return verdict;
         }
         return { kind: "admitted" };
@@ -137,11 +176,11 @@ export class ReleaseAdmission {
     }
   }
 
-  async #judge(updater: Updater, release: Release): Promise<AdmissionVerdict> {
-    const wanted = toReleaseTarget(release);
+  async #judge(updater: Updater, wanted: Wanted): Promise<AdmissionVerdict> {
     const target = await updater.findTarget(wanted.path);
     if (target === undefined)
       return { kind: "refused", code: "target_unknown", reason: `no publisher vouches for ${wanted.path}` };
+    if (wanted.sha256 === undefined) return { kind: "admitted" };
     if (target.hashes["sha256"] === wanted.sha256 && target.lengthBytes === wanted.lengthBytes)
       return { kind: "admitted" };
     return { kind: "refused", code: "target_mismatch", reason: `${wanted.path} is not what its publisher signed` };

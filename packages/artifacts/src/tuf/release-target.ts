@@ -10,7 +10,10 @@ export interface ReleaseTarget {
 }
 
 /** `<model>/<version>/<release id>.json`: delegations are by model name, and no two releases share a path. */
-export function toReleaseTargetPath(release: Release): string {
+export function toReleaseTargetPath(release: {
+  readonly releaseId: string;
+  readonly content: Pick<Release["content"], "model" | "version">;
+}): string {
   const { model, version } = release.content;
   return `${model}/${version}/${release.releaseId}.json`;
 }
