@@ -1,8 +1,24 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync, mkdirSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  mkdirSync,
+} from "node:fs";
 import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AuditEntry, DeviceSummary, Enrolment, ModelVersionDetail, RolloutStatus } from "@fairlead/protocol";
+import type {
+  AuditEntry,
+  DeviceSummary,
+  Enrolment,
+  ModelVersionDetail,
+  Remediation,
+  RolloutStatus,
+} from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli, runCliJson, type CliAnswer } from "../support/cli.ts";
 import { TestDevice } from "../support/device.ts";
@@ -121,6 +137,28 @@ describe("models", () => {
     for (const version of ["1.0.0", "1.1.0"]) await cliJson("releases", "sign", "digit-reader", version);
   });
 
+  it("lists what is registered, and describes one version, or the newest", async () => {
+    const { stdout } = await cli("models", "list");
+    expect(stdout).toMatch(/^MODEL +VERSION +BUILDS +RELEASED +REGISTERED\n/u);
+    expect(stdout).toMatch(/^digit-reader +1\.1\.0 +1 +yes /mu);
+    expect((await cli("models", "list", "-o", "name")).stdout.trim().split("\n").toSorted()).toEqual([
+      "digit-reader/1.0.0",
+      "digit-reader/1.1.0",
+    ]);
+    const [listed] = await cliJson<{ model: string; versions: unknown[] }[]>("models", "list");
+    expect(listed).toMatchObject({ model: "digit-reader", versions: [{}, {}] });
+    const newest = await cliJson<ModelVersionDetail>("models", "describe", "digit-reader");
+    expect(newest.content).toMatchObject({ model: "digit-reader", version: "1.1.0" });
+    const text = await cli("models", "describe", "digit-reader", "1.0.0");
+    expect(text).toMatchObject({ code: 0, stdout: expect.stringContaining("1.0.0") });
+    expect(text.stdout).toMatch(/^build +sha256:[0-9a-f]{12}… +int8 qdq /mu);
+    expect(await cli("models", "describe", "digit-raeder")).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('"digit-reader"'),
+    });
+    expect((await cli("models", "describe", "digit-reader", "1.0.1")).code).toBe(3);
+  });
+
   it("names the file that is not a model", async () => {
     expect(await cli("models", "push", "package.json", "--model", "m", "--version", "1.0.0")).toMatchObject({
       code: 1,
@@ -225,6 +263,78 @@ spec:
     expect(await cliJson<RolloutStatus[]>("rollouts", "list")).toHaveLength(before + 1);
     const [lab] = await cliJson<DeviceSummary[]>("devices", "list");
     expect(lab?.slots[0]?.running?.version).toBe("1.1.0");
+  });
+
+  it("prints a line for each device and for each change of one, until it is interrupted or its time is up", async () => {
+    const args = ["devices", "watch", "-l", "site=lab"];
+    await using watching = new OwnedProcess({ name: "watch", entry, args, env: plane.cliEnv });
+    await eventually("the device is there", () => watching.output.includes("reader=digit-reader 1.1.0 serving"));
+    const created = await cli(...create("1.0.0", "--soak", "200ms", "--watch", "--timeout", "40s"));
+    expect(created, created.stderr).toMatchObject({ code: 0 });
+    await eventually("the change is there", () => watching.output.includes("reader=digit-reader 1.0.0 serving"));
+    await watching.kill("SIGINT");
+    expect(await watching.exited()).toBe(130);
+    const lines = watching.output.trim().split("\n");
+    expect(lines.every((line) => /^\d{4}-\d\d-\d\dT[\d:.]+Z {2}lab-1 {2}enrolled {2}/u.test(line))).toBe(true);
+
+    const timed = await cli(...args, "-o", "json", "--timeout", "1s");
+    expect(timed).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(timed.stdout.split("\n")[0] ?? "")).toMatchObject({ device: "lab-1", online: true });
+    expect(await cli("devices", "watch", "-l", "site=nowhere", "--timeout", "1s")).toMatchObject({ stdout: "" });
+  });
+
+  it("describes what was done about a model file that somebody overwrote", async () => {
+    const [lab] = await cliJson<DeviceSummary[]>("devices", "list");
+    const name = lab?.slots[0]?.running?.buildDigest.slice("sha256:".length) ?? "none";
+    const found = readdirSync(device.dataDir, { recursive: true, encoding: "utf8" }).find((path) =>
+      path.endsWith(name),
+    );
+    const file = join(device.dataDir, found ?? "nothing");
+    writeFileSync(file, Buffer.alloc(statSync(file).size, 0x41));
+    const resolved = await eventually("the device is healed", async () =>
+      (await cliJson<Remediation[]>("remediations", "list")).find(({ state }) => state === "resolved"),
+    );
+    const described = await cli("remediations", "describe", resolved.remediationId);
+    expect(described).toMatchObject({ code: 0, stderr: "" });
+    expect(described.stdout).toMatch(/^device {7}lab-1$/mu);
+    expect(described.stdout).toMatch(/^symptom {6}integrity-failed, by rule repair-model-file$/mu);
+    expect(described.stdout).toMatch(/^state {8}resolved /mu);
+    expect(described.stdout.match(/^action /gmu)?.length).toBe(resolved.actions.length);
+    expect(resolved.actions.length).toBeGreaterThan(1);
+    expect(await cliJson<Remediation>("remediations", "describe", resolved.remediationId)).toMatchObject({
+      remediationId: resolved.remediationId,
+      device: "lab-1",
+    });
+    const other = resolved.remediationId.replace(/.$/u, (last) => (last === "0" ? "1" : "0"));
+    expect(await cli("remediations", "describe", other)).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining(resolved.remediationId),
+    });
+  });
+
+  it("offers again, by retry, to a device that failed, and only to such", async () => {
+    const succeeded = (await cliJson<RolloutStatus[]>("rollouts", "list")).find(({ state }) => state === "succeeded");
+    expect(await cli("rollouts", "retry", succeeded?.rolloutId ?? "")).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining("no device has failed"),
+    });
+    const board = ["models", "push", digitFile("1.1.0"), "--model", "digit-reader", "--version", "1.2.0"];
+    await cliJson(...board, "--target", "profile=nvidia-jetson-orin");
+    await cliJson("releases", "sign", "digit-reader", "1.2.0");
+    const { rolloutId } = await cliJson<RolloutStatus>(...create("1.2.0", "--soak", "0s", "--on-failure", "pause"));
+    const reach = (attempts: number) =>
+      eventually("the device has no build for itself", async () => {
+        const history = await cliJson<{ kind: string }[]>("rollouts", "history", rolloutId);
+        const { state } = await cliJson<RolloutStatus>("rollouts", "status", rolloutId);
+        return state === "paused" && history.filter(({ kind }) => kind === "offer").length === attempts;
+      });
+    await reach(1);
+    const again = await cli("rollouts", "retry", rolloutId, "--reason", "once more");
+    expect(again, again.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining("rollouts status") });
+    expect(again.stdout).toContain(rolloutId);
+    await reach(2);
+    expect((await cli("rollouts", "history", rolloutId)).stdout).toContain("once more");
+    expect((await cli("rollouts", "abort", rolloutId, "--yes")).code).toBe(0);
   });
 
   it("finds the audit log intact and complete", async () => {

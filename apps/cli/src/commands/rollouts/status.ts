@@ -1,36 +1,12 @@
-import type { RolloutStatus } from "@fairlead/protocol";
 import type { Command, CommandContext } from "../../command.ts";
 import { exitCodes } from "../../exit-codes.ts";
 import { firstArgument } from "../../input.ts";
-import { fitScreen } from "../../rollouts/fit-screen.ts";
 import { followRollout } from "../../rollouts/follow.ts";
 import { exitByRolloutState } from "../../rollouts/outcome.ts";
 import { renderStatus } from "../../rollouts/render-status.ts";
+import { createScreen } from "../../rollouts/screen.ts";
 import { findRollout, rolloutArgument } from "./view.ts";
 import { sanitize } from "../../output/sanitize.ts";
-
-/** On a terminal the tree is redrawn in place; elsewhere every change of it is a new block on standard error. */
-function createScreen({ out, streams, nowMs }: CommandContext): { show(status: RolloutStatus): void } {
-  let drawnLines = 0;
-  let lastText = "";
-  const plain = (_: string, text: string): string => text;
-  return {
-    show(status) {
-      if (!out.isTerminal || out.isStructured) {
-        const text = renderStatus({ ...status, stages: status.stages }, { nowMs: status.updatedAtMs, paint: plain })
-          .slice(1)
-          .join("\n");
-        if (text !== lastText) out.message(text);
-        lastText = text;
-        return;
-      }
-      const lines = renderStatus(status, { nowMs: nowMs(), paint: (style, text) => out.paint(style, text) });
-      const fitted = fitScreen(lines, out);
-      streams.out.write(`${drawnLines === 0 ? "" : `\u001b[${drawnLines}A\u001b[J`}${fitted.join("\n")}\n`);
-      drawnLines = fitted.length;
-    },
-  };
-}
 
 /** Waits for the end and says how it ended. */
 export async function watchRollout(context: CommandContext, rolloutId: string): Promise<number> {
