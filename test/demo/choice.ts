@@ -27,10 +27,13 @@ export async function chooseBuild(fleet: DemoFleet, claims: Claims): Promise<voi
   const signed = await fleet.cli(["releases", "sign", "spare-reader", "1.0.0"]);
   if (signed.code !== 0) throw new Error(`sign: ${signed.stderr}`);
   fleet.enter("choice");
-  const rollout = await fleet.rollOut([
-    ...[...version, "--slot", slot, "--selector", "site=berlin,role=canary"],
-    ...["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s", "--gate", "self-test>=1"],
-  ]);
+  const rollout = await fleet.rollOut(
+    [
+      ...[...version, "--slot", slot, "--selector", "site=berlin,role=canary"],
+      ...["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s", "--gate", "self-test>=1"],
+    ],
+    180_000,
+  );
   const report = await eventually("the choice is reported", async () => {
     const { reported } = await fleet.plane.device(chooser);
     const found = reported?.slots.find((one) => one.slot === slot);

@@ -9,15 +9,16 @@ import { createSecondPerson } from "../support/second-person.ts";
 import { TestPlane } from "../support/plane.ts";
 import { configureBatch } from "./batch.ts";
 import { narrator } from "./narrator.ts";
+import { configureLane, laneDevice, laneEnvironment } from "./placement.ts";
 
-/** Two sites; three devices carry a role in the rollouts, the other three are ordinary. */
+/** Two sites; three devices carry a role in the rollouts, one has an accelerator, the other two are ordinary. */
 const members: readonly { name: string; labels: Record<string, string> }[] = [
   { name: "berlin-1", labels: { site: "berlin", role: "canary" } },
   { name: "berlin-2", labels: { site: "berlin" } },
   { name: "berlin-3", labels: { site: "berlin", role: "control" } },
   { name: "porto-1", labels: { site: "porto", role: "canary" } },
   { name: "porto-2", labels: { site: "porto" } },
-  { name: "porto-3", labels: { site: "porto" } },
+  { name: "porto-3", labels: { site: "porto", role: "lab" } },
 ];
 
 export const versions = [
@@ -30,11 +31,17 @@ export class DemoFleet implements AsyncDisposable {
   readonly plane: TestPlane;
   readonly devices: readonly TestDevice[];
   readonly loads = new Map<string, SteadyLoad>();
+  /** Every phase that requests were counted in, in the order of the story. */
+  readonly phases: string[] = [];
 
   constructor(dir: string) {
     this.plane = new TestPlane({ dir: join(dir, "plane") });
     this.devices = members.map(
-      (member) => new TestDevice({ ...member, dir: join(dir, member.name), telemetryWindowMs: 1_000 }),
+      (member) =>
+        new TestDevice({
+          ...{ ...member, dir: join(dir, member.name), telemetryWindowMs: 1_000 },
+          env: member.name === laneDevice ? laneEnvironment : {},
+        }),
     );
   }
 
@@ -48,6 +55,7 @@ export class DemoFleet implements AsyncDisposable {
       await Promise.all(this.devices.slice(index, index + 2).map((device) => device.enrol(this.plane, token)));
     }
     configureBatch(this.devices);
+    configureLane(this.devices);
     for (const device of this.devices) device.run();
     await eventually(
       "all agents are online",
@@ -122,13 +130,15 @@ export class DemoFleet implements AsyncDisposable {
     for (const device of this.devices) {
       await device.waitForEndpoint(this.plane);
       const load = new SteadyLoad({ endpoint: () => device.endpoint, model: "digit-reader", digits, perSecond });
+      this.loads.set(device.name, load);
       load.enter("warm-up");
       load.start();
-      this.loads.set(device.name, load);
     }
+    this.phases.push("warm-up");
   }
 
   enter(phase: string): void {
+    this.phases.push(phase);
     for (const load of this.loads.values()) load.enter(phase);
   }
 

@@ -7,10 +7,11 @@ import { chooseBuild } from "./choice.ts";
 import { Claims } from "./claims.ts";
 import { DemoFleet } from "./fleet.ts";
 import { narrator } from "./narrator.ts";
+import { provePlacement } from "./placement.ts";
 import { shadowBad } from "./shadow.ts";
 import { healTampered, installEverywhere, promoteBetter, stopBad } from "./story.ts";
 import { refuseRevoked } from "./trust.ts";
-import { checkRequests, printClaims, printSummary } from "./summary.ts";
+import { checkRequests, printClaims, printSummary, readEnergy } from "./summary.ts";
 
 const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
 const dir = mkdtempSync(join(tmpdir(), "fairlead-demo-"));
@@ -27,13 +28,15 @@ try {
   await promoteBetter(fleet, claims);
   await fillGaps(fleet, claims);
   await chooseBuild(fleet, claims);
+  await provePlacement(fleet, claims);
   const stopped = await stopBad(fleet, claims);
   await shadowBad(fleet, claims);
   await refuseRevoked(fleet, claims);
   const heal = await healTampered(fleet, claims);
+  const energies = await readEnergy(fleet, claims);
   await fleet.stopLoad();
-  checkRequests(fleet, claims);
-  await printSummary(fleet, stopped, heal);
+  checkRequests(fleet, claims, heal.device);
+  printSummary(fleet, { stopped, heal, energies });
 } catch (error) {
   failure = error instanceof Error ? error : new Error("the story broke off", { cause: error });
 }

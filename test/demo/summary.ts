@@ -1,22 +1,32 @@
 import type { RolloutStatus } from "@fairlead/protocol";
+import { eventually } from "../support/eventually.ts";
 import type { Claims } from "./claims.ts";
 import type { DemoFleet } from "./fleet.ts";
 import { claimLine, narrator, toTable } from "./narrator.ts";
 import type { HealTimes } from "./story.ts";
 
 const measured = ["1.0.0", "1.1.0", "after rollback", "healed"];
-const rollouts = ["1.1.0 rollout", "1.2.0 rollout"];
 
-/** Claims that only the counted requests can settle. */
-export function checkRequests(fleet: DemoFleet, claims: Claims): void {
+/** Claims that only the counted requests can settle; the device whose file was bad refused on purpose while it was. */
+export function checkRequests(fleet: DemoFleet, claims: Claims, victim: string): void {
+  const counted = fleet.phases.flatMap((phase) =>
+    [...fleet.loads].map(([device, load]) => ({ device, phase, ...load.tally(phase) })),
+  );
+  const unasked = counted.filter(({ phase, requests }) => requests === 0 && phase !== "warm-up");
+  const failed = counted.filter(
+    ({ device, phase, failures }) => failures > 0 && !(device === victim && phase === "tampered"),
+  );
+  for (const { device, phase, requests } of unasked)
+    narrator.say(`${device} was sent ${requests} requests in "${phase}"`);
+  for (const { device, phase, failures, reasons } of failed)
+    narrator.say(`${device} failed ${failures} requests in "${phase}": ${reasons[0] ?? ""}`);
+  claims.check(
+    "every device was asked in every phase, and not one request failed but where a file was bad",
+    counted.length > 0 && unasked.length === 0 && failed.length === 0,
+  );
   const tallies = [...fleet.loads.values()];
   const accuracyOf = (phase: string) =>
     tallies.map((load) => load.tally(phase)).map((tally) => tally.correct / tally.requests);
-  const failures = [...measured, ...rollouts].flatMap((phase) => tallies.map((load) => load.tally(phase).failures));
-  claims.check(
-    "not one request failed during the rollouts and the rollback",
-    failures.every((count) => count === 0),
-  );
   claims.check(
     "1.1.0 reads more digits right than 1.0.0 on every device",
     accuracyOf("1.1.0").every((value, index) => value > (accuracyOf("1.0.0")[index] ?? 1)),
@@ -27,23 +37,50 @@ export function checkRequests(fleet: DemoFleet, claims: Claims): void {
   );
 }
 
-export async function printSummary(fleet: DemoFleet, stopped: RolloutStatus, heal: HealTimes): Promise<void> {
+export interface Energy {
+  readonly joules: string;
+  readonly method: string;
+}
+
+/** Joules per inference as each device last reported them while it was asked. */
+export async function readEnergy(fleet: DemoFleet, claims: Claims): Promise<ReadonlyMap<string, Energy>> {
+  const energies = new Map<string, Energy>();
+  let known = 0;
+  for (const { name } of fleet.devices) {
+    const window = await eventually(`${name} reports a window with requests`, async () => {
+      const last = (await fleet.plane.device(name)).lastWindow;
+      return last?.slots.some(({ slot, requests }) => slot === "reader" && requests > 0) === true && last;
+    });
+    const joules = window.slots.find(({ slot }) => slot === "reader")?.joulesPerInference ?? { value: null };
+    if (joules.value !== null && joules.value > 0) known += 1;
+    energies.set(name, {
+      joules: joules.value?.toPrecision(3) ?? ("reason" in joules ? joules.reason : "none"),
+      method: window.energy.method,
+    });
+  }
+  claims.check("every device says what an inference costs it in joules, and how it knows", known === energies.size);
+  return energies;
+}
+
+export interface Ending {
+  readonly stopped: RolloutStatus;
+  readonly heal: HealTimes;
+  readonly energies: ReadonlyMap<string, Energy>;
+}
+
+export function printSummary(fleet: DemoFleet, { stopped, heal, energies }: Ending): void {
   const rows = [
     ["device", ...measured.map((phase) => `accuracy ${phase}`), "requests", "failed", "J/inference", "method"],
   ];
-  for (const device of fleet.devices) {
-    const load = fleet.loads.get(device.name);
-    if (load === undefined) continue;
-    const phases = [...measured, ...rollouts, "tampered"].map((phase) => load.tally(phase));
-    const window = (await fleet.plane.device(device.name)).lastWindow;
-    const joules = window?.slots.find((slot) => slot.slot === "reader")?.joulesPerInference;
+  for (const [name, load] of fleet.loads) {
+    const phases = fleet.phases.map((phase) => load.tally(phase));
     rows.push([
-      device.name,
+      name,
       ...measured.map((phase) => toPercent(load.tally(phase).correct, load.tally(phase).requests)),
       String(phases.reduce((sum, tally) => sum + tally.requests, 0)),
       String(phases.reduce((sum, tally) => sum + tally.failures, 0)),
-      joules?.value?.toPrecision(3) ?? (joules !== undefined && "reason" in joules ? joules.reason : "no window"),
-      window?.energy.method ?? "none",
+      energies.get(name)?.joules ?? "none",
+      energies.get(name)?.method ?? "none",
     ]);
   }
   narrator.chapter("what happened");

@@ -6,12 +6,19 @@ export interface Tally {
   /** Answers other than 200, and connections that broke. */
   failures: number;
   correct: number;
+  /** From sending to the last byte of the answer, of each answered request. */
+  readonly latenciesMs: number[];
   /** First few failures in words. */
   readonly reasons: string[];
 }
 
 export function emptyTally(): Tally {
-  return { requests: 0, failures: 0, correct: 0, reasons: [] };
+  return { requests: 0, failures: 0, correct: 0, latenciesMs: [], reasons: [] };
+}
+
+/** The 95th percentile of a phase, the nearest rank; undefined where nothing was answered. */
+export function toP95Ms({ latenciesMs }: Tally): number | undefined {
+  return latenciesMs.toSorted((one, other) => one - other)[Math.ceil(0.95 * latenciesMs.length) - 1];
 }
 
 export interface LoadOptions {
@@ -71,6 +78,7 @@ export class SteadyLoad implements AsyncDisposable {
 
   async #send(digit: Digit, tally: Tally): Promise<void> {
     tally.requests += 1;
+    const sentMs = performance.now();
     try {
       const { body, headers } = toInferRequest(digit);
       const answer = await request(`${this.#options.endpoint()}/v2/models/${this.#options.model}/infer`, {
@@ -81,6 +89,7 @@ export class SteadyLoad implements AsyncDisposable {
       });
       const bytes = Buffer.from(await answer.body.arrayBuffer());
       if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${bytes.toString("utf8").slice(0, 200)}`);
+      tally.latenciesMs.push(performance.now() - sentMs);
       if (toPrediction(bytes, Number(answer.headers["inference-header-content-length"])) === digit.label)
         tally.correct += 1;
     } catch (error) {
