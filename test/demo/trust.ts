@@ -85,7 +85,7 @@ export async function refuseRevoked(fleet: DemoFleet, claims: Claims): Promise<v
     running.every(({ slots }) => slots.some(({ running: is }) => is?.version === version));
   claims.check(
     `a release of a revoked publisher was refused by ${sleeper}, which had been asked to run it before`,
-    refusal.code === "target_unknown" && isOn("1.1.0"),
+    refusal.reason.includes("target_unknown: no publisher vouches") && isOn("1.1.0"),
   );
   claims.check(
     "a release of a revoked publisher was refused, by the plane before anybody was asked and by what devices ask",

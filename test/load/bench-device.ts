@@ -7,7 +7,7 @@ import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader, type DigitVersion } from "../support/publish.ts";
 
-/** A plane and one built agent, for what can only be measured on the whole of it. */
+/** A plane and one agent, built as it is distributed unless the source is asked for; for what can only be measured on the whole of it. */
 export class BenchDevice implements AsyncDisposable {
   readonly plane: TestPlane;
   readonly device: TestDevice;
@@ -19,11 +19,11 @@ export class BenchDevice implements AsyncDisposable {
     this.device = device;
   }
 
-  static async start(telemetryWindowMs: number): Promise<BenchDevice> {
+  static async start(telemetryWindowMs: number, built = true): Promise<BenchDevice> {
     const dir = mkdtempSync(join(tmpdir(), "fairlead-bench-"));
     const plane = await new TestPlane({ dir: join(dir, "plane") }).start();
     const name = "bench-1";
-    const device = new TestDevice({ name, dir: join(dir, name), labels: {}, telemetryWindowMs, built: true });
+    const device = new TestDevice({ name, dir: join(dir, name), labels: {}, telemetryWindowMs, built });
     await device.enrol(plane, await createEnrolmentToken(plane, 1));
     device.run();
     await eventually("the device is online", async () => (await plane.device(name)).online);
