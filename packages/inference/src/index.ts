@@ -7,12 +7,12 @@ export {
   parseInferRequest,
   type InferRequest,
   type RequestBody,
-  type RequestedOutput,
   type TargetModel,
-  type SharedRange,
 } from "./open-inference/infer-request.ts";
 export { AnswerMemo } from "./open-inference/answer-memo.ts";
-export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
+export { toInferResponse, type AnsweringModel, type InferResponse } from "./open-inference/infer-response.ts";
+export type { SharedRange } from "./open-inference/request-json.ts";
+export type { InsteadOfValues, RequestedOutput } from "./open-inference/requested-outputs.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";
 export { RequestMemo } from "./open-inference/request-memo.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
