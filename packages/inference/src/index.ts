@@ -40,6 +40,7 @@ export {
   type OpenInferenceRuntimeOptions,
   type SidecarRuntime,
 } from "./sidecar/open-inference-runtime.ts";
+export type { SidecarControl, TensorForm } from "./sidecar/sidecar-client.ts";
 export { parseSidecarUrl, type SidecarAddress } from "./sidecar/sidecar-address.ts";
 export type { SidecarEvent } from "./sidecar/sidecar-process.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";
