@@ -61,6 +61,7 @@ describe("the memo of the last answer", () => {
           }
         }
       }),
+      { numRuns: 300 },
     );
     expect(recalls).toBeGreaterThan(100);
   });

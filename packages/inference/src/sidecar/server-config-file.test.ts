@@ -35,6 +35,6 @@ describe("the list of a server's models", () => {
     mkdirSync(join(folder, "other.json.staged", "in-the-way"), { recursive: true });
     expect(() => file.clear()).not.toThrow();
     expect(existsSync(file.path)).toBe(false);
-    expect(() => file.add(model)).toThrow();
+    expect(() => file.add(model)).toThrow(/other\.json\.staged/u);
   });
 });
