@@ -47,7 +47,7 @@ export const agentConfigSchema = z.strictObject({
        * Null for three quarters of the device's; see serving/memory-limit.ts.
        */
       memoryLimitBytes: z.int().min(67_108_864).max(Number.MAX_SAFE_INTEGER).nullable().default(null),
-      /** Whether clients on this device may pass input tensors in shared memory objects: they then read what this user may. */
+      /** Whether clients on this device may pass tensors in shared memory objects: they then read and write what this user may. */
       sharedMemory: z.enum(["forbid", "allow"]).default("forbid"),
       /** Whether clients on this device may take an assigned model out of memory, and bring it back. */
       repository: z.enum(["forbid", "allow"]).default("forbid"),

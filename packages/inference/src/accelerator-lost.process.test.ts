@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { createOnnxRuntime } from "./onnxruntime.ts";
 import type { LoadedModel, PlacementChange } from "./port.ts";
-import { doublingModel, endlessLoopModel, reshapeModel } from "./testing/example-models.ts";
+import { doublingModel, endlessLoopModel, identityOf, reshapeModel } from "./testing/example-models.ts";
 import { FailingDriver, whyNoFailingDriver } from "./testing/failing-driver.ts";
 import { describeRuntimeContract } from "./testing/runtime.contract.ts";
 
@@ -121,6 +121,8 @@ describe.skipIf(reason !== undefined)(
       doublingModel,
       slowModel: () => endlessLoopModel({ trips: 3_000n, shape: ["batch", 4] }),
       failingModel: () => reshapeModel(7n),
+      identityModel: identityOf,
+      refusedDatatypes: ["BF16"],
       recovers: true,
     });
   },

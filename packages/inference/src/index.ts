@@ -7,12 +7,12 @@ export {
   parseInferRequest,
   type InferRequest,
   type RequestBody,
-  type RequestedOutput,
   type TargetModel,
-  type SharedRange,
 } from "./open-inference/infer-request.ts";
 export { AnswerMemo } from "./open-inference/answer-memo.ts";
-export { toInferResponse, type InferResponse } from "./open-inference/infer-response.ts";
+export { toInferResponse, type AnsweringModel, type InferResponse } from "./open-inference/infer-response.ts";
+export type { SharedRange } from "./open-inference/request-json.ts";
+export type { InsteadOfValues, RequestedOutput } from "./open-inference/requested-outputs.ts";
 export { parseJsonData } from "./open-inference/json-data.ts";
 export { RequestMemo } from "./open-inference/request-memo.ts";
 export { ProtocolError, type ProtocolErrorCode } from "./open-inference/protocol-error.ts";
@@ -40,6 +40,7 @@ export {
   type OpenInferenceRuntimeOptions,
   type SidecarRuntime,
 } from "./sidecar/open-inference-runtime.ts";
+export type { SidecarControl, TensorForm } from "./sidecar/sidecar-client.ts";
 export { parseSidecarUrl, type SidecarAddress } from "./sidecar/sidecar-address.ts";
 export type { SidecarEvent } from "./sidecar/sidecar-process.ts";
 export { RuntimeError, type RuntimeErrorCode } from "./runtime-error.ts";

@@ -1,6 +1,9 @@
+import { describe, expect, it } from "vitest";
 import { createOnnxRuntime } from "./onnxruntime.ts";
 import { createFakeRuntime, type FakeModel } from "./testing/fake-runtime.ts";
-import { doublingModel, endlessLoopModel, reshapeModel } from "./testing/example-models.ts";
+import type { Datatype } from "./tensor.ts";
+import { doublingModel, endlessLoopModel, identityOf, indexingModel, reshapeModel } from "./testing/example-models.ts";
+import { createLoneRuntime, type LoneRuntime } from "./testing/lone-runtime.ts";
 import { describeRuntimeContract } from "./testing/runtime.contract.ts";
 
 describeRuntimeContract("onnxruntime", {
@@ -8,6 +11,29 @@ describeRuntimeContract("onnxruntime", {
   doublingModel,
   slowModel: () => endlessLoopModel({ trips: 800_000n, shape: ["batch", 4] }),
   failingModel: () => reshapeModel(7n),
+  identityModel: identityOf,
+  refusedDatatypes: ["BF16"],
+});
+
+const lone: LoneRuntime[] = [];
+describeRuntimeContract("onnxruntime for a lone client", {
+  createRuntime: () => {
+    const runtime = createLoneRuntime();
+    lone.push(runtime);
+    return runtime;
+  },
+  doublingModel,
+  // Once as a whole, to see that it is too slow for that thread.
+  slowModel: () => endlessLoopModel({ trips: 300_000n, shape: ["batch", 4] }),
+  failingModel: indexingModel,
+  identityModel: identityOf,
+  refusedDatatypes: ["BF16"],
+});
+
+describe("the contract for a lone client", () => {
+  it("was kept by runs on the thread of their caller", () => {
+    expect(lone.reduce((sum, { inlineRuns }) => sum + inlineRuns, 0)).toBeGreaterThan(10);
+  });
 });
 
 const doubling: FakeModel = {
@@ -25,9 +51,21 @@ const failing: FakeModel = {
   },
 };
 
+const identity = (datatype: string): FakeModel => ({
+  inputs: [{ name: "x", datatype: datatype as Datatype, shape: [-1] }],
+  outputs: [{ name: "y", datatype: datatype as Datatype, shape: [-1] }],
+  compute: ([x]) => [{ ...x!, name: "y" }],
+});
+const identities = Object.fromEntries(
+  ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"]
+    .concat("FP16", "BF16", "FP32", "FP64", "BYTES")
+    .map((datatype) => [datatype, identity(datatype)]),
+);
+
 describeRuntimeContract("fake", {
-  createRuntime: () => createFakeRuntime({ doubling, slow: { ...doubling, runMs: 500 }, failing }),
+  createRuntime: () => createFakeRuntime({ ...identities, doubling, slow: { ...doubling, runMs: 500 }, failing }),
   doublingModel: () => new TextEncoder().encode("doubling"),
   slowModel: () => new TextEncoder().encode("slow"),
   failingModel: () => new TextEncoder().encode("failing"),
+  identityModel: (datatype) => new TextEncoder().encode(datatype),
 });

@@ -1,4 +1,4 @@
-import { identityModel, type WritableDataType } from "@fairlead/inference/testing";
+import { buildOnnxModel, identityModel, type WritableDataType } from "@fairlead/inference/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ServingHarness, type HttpAnswer } from "./testing/serving-harness.ts";
 
@@ -142,7 +142,10 @@ describe("a number that its datatype cannot hold", () => {
     ["INT8", "int8", "-129"],
     ["INT16", "int16", "1.5"],
     ["UINT32", "uint32", "4294967296"],
-    ["INT64", "int64", "9007199254740993"],
+    ["INT64", "int64", "9223372036854775808"],
+    ["INT64", "int64", "1e300"],
+    ["UINT64", "uint64", "18446744073709551616"],
+    ["UINT64", "uint64", "-9007199254740993"],
     ["UINT64", "uint64", "-1"],
     ["BOOL", "bool", "2"],
   ])("is refused, and becomes no infinity and no other number: %s", async (datatype, type, number) => {
@@ -189,6 +192,42 @@ describe("not-a-number and infinity as binary data", () => {
       expect(toError(asJson)).toMatch(/output 'y' holds values that JSON cannot carry/u);
     },
   );
+});
+
+/** Sums `x` [a, b] over its first axis: `y` [b] has a value for each of b, even when x has none. */
+const sumModel = () =>
+  buildOnnxModel({
+    graph: {
+      nodes: [{ op: "ReduceSum", inputs: ["x", "axes"], outputs: ["y"], attributes: [{ name: "keepdims", int: 0 }] }],
+      initializers: [{ name: "axes", type: "int64", dims: [1], data: BigInt64Array.of(0n) }],
+      inputs: [{ name: "x", type: "float32", shape: ["a", "b"] }],
+      outputs: [{ name: "y", type: "float32", shape: ["b"] }],
+    },
+  });
+
+describe("a model of two free dimensions", () => {
+  beforeAll(() => serving.serve(serving.toLoad("sum", sumModel(), { slot: "sum", model: "sum" })));
+
+  it.each(["[0,2147483647]", "[0,16777217]", "[16777217,0]", "[2147483647,0]"])(
+    "refuses %s, which has no elements and asks for up to 8 GiB of answer, without taking memory",
+    async (shape) => {
+      const { rssBytes: before } = await serving.must({ kind: "ping" });
+      for (const form of [{ data: "[]" }, { binary: new Uint8Array() }]) {
+        const answer = await send("sum", { datatype: "FP32", shape, ...form });
+        expect(answer.status, answer.bytes.toString().slice(0, 300)).toBe(400);
+        expect(toError(answer)).toMatch(/input 'x' has no elements, and dimensions that are more than 16777216/u);
+      }
+      const { rssBytes: after } = await serving.must({ kind: "ping" });
+      expect(after - before).toBeLessThan(64 * 1_048_576);
+    },
+  );
+
+  it("takes none of a reasonable size, and answers the sums of nothing", async () => {
+    const answer = await send("sum", { datatype: "FP32", shape: "[0,3]", data: "[]" });
+    expect(answer.status).toBe(200);
+    const length = Number(answer.headers["inference-header-content-length"]);
+    expect([...answer.bytes.subarray(length)]).toEqual(Array.from({ length: 12 }, () => 0));
+  });
 });
 
 describe("BF16", () => {

@@ -9,6 +9,7 @@ import {
   type InferResponse,
   type RequestBody,
   type ScheduledResult,
+  type SharedRange,
   type Tensor,
 } from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
@@ -62,15 +63,21 @@ export async function handleInfer(
 
 function read(context: InferContext, load: Load, body: RequestBody): InferRequest {
   const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
-  const request = parseInferRequest(load.target, { ...body, readShared });
+  const checkShared = (ranges: readonly SharedRange[]) => context.shared.checkWritable(ranges);
+  const request = parseInferRequest(load.target, { ...body, readShared, checkShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   checkRows(load.target.name, load.instances.sharedRows, request.inputs);
   load.requestMemo.keep(body, request);
   return request;
 }
 
-function write(load: Load, request: InferRequest, outputs: readonly Tensor[]): InferResponse {
-  const answer = toInferResponse({ name: load.target.name, version: load.version }, request, outputs);
+function write(
+  { context: { shared }, load }: { readonly context: InferContext; readonly load: Load },
+  request: InferRequest,
+  outputs: readonly Tensor[],
+): InferResponse {
+  const { target, version, classification } = load;
+  const answer = toInferResponse({ name: target.name, version, classification, shared }, request, outputs);
   load.answerMemo.keep(request, outputs, answer);
   return answer;
 }
@@ -114,7 +121,7 @@ async function infer(
   };
   let answer: InferResponse;
   try {
-    answer = load.answerMemo.recall(request, outputs) ?? write(load, request, outputs);
+    answer = load.answerMemo.recall(request, outputs) ?? write({ context, load }, request, outputs);
   } catch (error) {
     // What no answer can carry, not-a-number in JSON for one, counts all the same.
     recordRun();

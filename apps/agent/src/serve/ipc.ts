@@ -20,7 +20,8 @@ export interface SidecarConfig {
   /** Absolute; where the process is noted while it lives. */
   readonly folder: string;
   readonly repository: string;
-  readonly control: "explicit" | "poll";
+  readonly control: "explicit" | "poll" | "config-file";
+  readonly tensors?: "auto" | "binary" | "json";
   readonly providers: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly readyTimeoutMs: number;

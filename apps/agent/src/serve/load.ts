@@ -48,6 +48,7 @@ export class Load {
   readonly slot: string;
   readonly version: string;
   readonly digest: string;
+  readonly classification: LoadRequest["classification"];
   readonly classificationOutput: string | null;
   readonly accumulator: SlotAccumulator;
   readonly statistics = new RequestStatistics();
@@ -77,6 +78,7 @@ export class Load {
     this.slot = request.slot;
     this.version = request.version;
     this.digest = request.digest;
+    this.classification = request.classification;
     this.classificationOutput = request.classification?.output ?? null;
     this.target = { name: request.model, inputs: model.inputs, outputs: model.outputs };
     this.placement = instances.placement;
@@ -179,6 +181,9 @@ export function toErrorKind(error: unknown): SlotErrorKind {
     case "runtime_crashed":
     case "accelerator_lost":
       return "crash";
+    case "request_invalid":
+    case "policy_refused":
+    case "body_too_large":
     case "request_malformed":
     case "request_too_large":
     case "not_supported":

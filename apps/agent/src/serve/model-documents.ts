@@ -1,7 +1,7 @@
 import { isJoinable, type Datatype, type TensorSpec } from "@fairlead/inference";
 import type { Load } from "./load.ts";
 
-const extensions = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"];
+const extensions = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"];
 
 /** Open Inference Protocol, "Server Metadata". */
 export function toServerDocument(sharedMemory: boolean): object {

@@ -14,6 +14,13 @@ export interface RequestTimes {
   readonly leads: boolean;
 }
 
+/** Of the runs of one size: what their requests took together, as many times as there were runs. */
+interface BatchDurations {
+  readonly input: Duration;
+  readonly infer: Duration;
+  readonly output: Duration;
+}
+
 const maxBatchKinds = 1_024;
 
 const toDuration = (): Duration => ({ count: 0, ns: 0 });
@@ -23,7 +30,7 @@ export class RequestStatistics {
   #lastInferenceMs = 0;
   #inferences = 0;
   #executions = 0;
-  readonly #batches = new Map<number, Duration>();
+  readonly #batches = new Map<number, BatchDurations>();
   readonly #success = toDuration();
   readonly #fail = toDuration();
   readonly #queue = toDuration();
@@ -34,10 +41,12 @@ export class RequestStatistics {
   recordSuccess(nowMs: number, rows: number, timesUs: RequestTimes): void {
     this.#lastInferenceMs = nowMs;
     this.#inferences += rows;
-    if (timesUs.leads) {
-      this.#executions += 1;
-      add(this.#toBatch(timesUs.batchRows), timesUs.infer);
-    }
+    const batch = this.#toBatch(timesUs.batchRows);
+    const runs = timesUs.leads ? 1 : 0;
+    this.#executions += runs;
+    add(batch.input, timesUs.input, runs);
+    if (timesUs.leads) add(batch.infer, timesUs.infer);
+    add(batch.output, timesUs.output, runs);
     add(this.#success, timesUs.input + timesUs.queue + timesUs.infer + timesUs.output);
     add(this.#queue, timesUs.queue);
     add(this.#input, timesUs.input);
@@ -45,12 +54,15 @@ export class RequestStatistics {
     add(this.#output, timesUs.output);
   }
 
-  #toBatch(rows: number): Duration {
+  #toBatch(rows: number): BatchDurations {
     // Sizes above the bound share one place: a client chooses them, and each would cost memory for ever.
     const size = Math.min(rows, maxBatchKinds);
-    let duration = this.#batches.get(size);
-    if (duration === undefined) this.#batches.set(size, (duration = toDuration()));
-    return duration;
+    let batch = this.#batches.get(size);
+    if (batch === undefined) {
+      batch = { input: toDuration(), infer: toDuration(), output: toDuration() };
+      this.#batches.set(size, batch);
+    }
+    return batch;
   }
 
   recordFailure(timeUs: number): void {
@@ -77,12 +89,17 @@ export class RequestStatistics {
       },
       batch_stats: [...this.#batches]
         .toSorted(([left], [right]) => left - right)
-        .map(([size, compute_infer]) => ({ batch_size: size, compute_infer })),
+        .map(([size, { input, infer, output }]) => ({
+          batch_size: size,
+          compute_input: input,
+          compute_infer: infer,
+          compute_output: output,
+        })),
     };
   }
 }
 
-function add(duration: Duration, timeUs: number): void {
-  duration.count += 1;
+function add(duration: Duration, timeUs: number, count = 1): void {
+  duration.count += count;
   duration.ns += Math.max(0, Math.round(timeUs * 1_000));
 }

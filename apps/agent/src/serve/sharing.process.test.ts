@@ -46,7 +46,15 @@ describe("the serving process shares the device", { timeout: 20_000 }, () => {
     const [model] = (json(stats.bytes) as { model_stats: Record<string, unknown>[] }).model_stats;
     expect(model).toMatchObject({ inference_count: 40 });
     expect(Number(model!["execution_count"])).toBeLessThan(25);
-    const sizes = model!["batch_stats"] as { batch_size: number; compute_infer: { count: number } }[];
+    type Durations = Record<"compute_input" | "compute_infer" | "compute_output", { count: number; ns: number }>;
+    const sizes = model!["batch_stats"] as (Durations & { batch_size: number })[];
+    for (const { compute_input: input, compute_infer: infer, compute_output: output } of sizes) {
+      expect([input.count, output.count]).toEqual([infer.count, infer.count]);
+      expect(Math.min(input.ns, output.ns)).toBeGreaterThan(0);
+    }
+    const { inference_stats: all } = model as unknown as { inference_stats: Durations };
+    const sum = (of: keyof Durations) => sizes.reduce((total, size) => total + size[of].ns, 0);
+    expect([sum("compute_input"), sum("compute_output")]).toEqual([all.compute_input.ns, all.compute_output.ns]);
     expect(sizes.reduce((sum, { batch_size, compute_infer }) => sum + batch_size * compute_infer.count, 0)).toBe(40);
     expect(Math.max(...sizes.map(({ batch_size }) => batch_size))).toBeGreaterThan(1);
   });

@@ -18,6 +18,7 @@ describe("the configuration of runtimes", () => {
         folder: "/data/runtimes/triton",
         repository: "/data/runtimes/triton/repository",
         control: "explicit",
+        tensors: "auto",
         providers: ["cpu"],
         environment: {},
         readyTimeoutMs: 30_000,

@@ -14,14 +14,17 @@ const socket = /^unix:\/[^\0]{1,106}$/u;
 /** A server of another vendor that runs models on this device: started, watched and ended by the agent. */
 export const sidecarSchema = z.strictObject({
   kind: z.literal("open-inference"),
-  /** Program and arguments, no shell; `{repository}` in one becomes the folder of models. */
+  /** Program and arguments, no shell; `{repository}` becomes the folder of models, `{config}` the path of a config file. */
   command: z.array(textSchema).min(1).max(64),
   url: z
     .string()
     .refine((url) => loopback.test(url) || socket.test(url), "is neither http: on a loopback address nor unix:/path"),
   /** Folder from which the server takes models; below the data folder unless absolute. */
   repository: textSchema.optional(),
-  control: z.enum(["explicit", "poll"]).default("explicit"),
+  /** config-file: for OpenVINO Model Server, which reads what to serve from the file at `{config}`. */
+  control: z.enum(["explicit", "poll", "config-file"]).default("explicit"),
+  /** auto: as binary data where the server's metadata names the extension; some have it and do not say so. */
+  tensors: z.enum(["auto", "binary", "json"]).default("auto"),
   providers: z.array(executionProviderSchema).min(1).max(8).default(["cpu"]),
   /** Slots whose models run there whatever their builds say. */
   slots: z.array(slotNameSchema).max(64).default([]),

@@ -3,11 +3,20 @@ import { describe, expect, it } from "vitest";
 import type { Tensor } from "../tensor.ts";
 import { AnswerMemo } from "./answer-memo.ts";
 import { toInferResponse } from "./infer-response.ts";
+import type { RequestedOutput } from "./requested-outputs.ts";
 
 const model = { name: "m", version: "1.0.0" };
 
+const classes = { kind: "classes", count: 1 } as const;
+const shared = { kind: "shared", range: { region: "r", offset: 0, byteSize: 16 } } as const;
+
 /** Arrays that requests share, as those do that say the same. */
-const wishes = [
+const wishes: readonly (readonly RequestedOutput[])[] = [
+  [{ name: "y", binary: true, instead: classes }],
+  [
+    { name: "y", binary: true, instead: shared },
+    { name: "z", binary: true },
+  ],
   [{ name: "y", binary: true }],
   [
     { name: "z", binary: true },
@@ -52,6 +61,7 @@ describe("the memo of the last answer", () => {
           }
         }
       }),
+      { numRuns: 300 },
     );
     expect(recalls).toBeGreaterThan(100);
   });

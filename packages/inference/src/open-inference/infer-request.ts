@@ -9,8 +9,18 @@ import {
 } from "../tensor.ts";
 import type { Priority } from "../scheduler/settings.ts";
 import { countStrings, decodeStrings } from "../string-data.ts";
+import { restoreLongIntegers } from "./exact-json.ts";
 import { checkTexts, parseJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
+import {
+  isObject,
+  malformed,
+  parseParameters,
+  parseSharedPlace,
+  type JsonObject,
+  type SharedRange,
+} from "./request-json.ts";
+import { parseOutputs, type CheckShared, type RequestedOutput } from "./requested-outputs.ts";
 
 /** The model that a request is for, as far as parsing needs it. */
 export interface TargetModel {
@@ -26,18 +36,8 @@ export interface RequestBody {
   readonly jsonBytes: number | null;
   /** Takes a tensor out of shared memory, into memory of its own; absent where that is not supported. */
   readonly readShared?: (range: SharedRange) => Uint8Array;
-}
-
-/** Bytes of a region that the client has registered (Triton's system shared memory extension). */
-export interface SharedRange {
-  readonly region: string;
-  readonly offset: number;
-  readonly byteSize: number;
-}
-
-export interface RequestedOutput {
-  readonly name: string;
-  readonly binary: boolean;
+  /** Refuses outputs that shared memory cannot take; absent where that is not supported. */
+  readonly checkShared?: CheckShared;
 }
 
 export interface InferRequest {
@@ -53,7 +53,11 @@ export interface InferRequest {
 
 export const maxTensorElements = 2 ** 31 - 1;
 
-type JsonObject = Readonly<Record<string, unknown>>;
+/**
+ * Product of the dimensions that are not zero, of a tensor that has no elements. What has elements brings their bytes along,
+ * so a body's limit bounds it; [0, 2147483647] brings nothing, and a sum over its first axis has two thousand million values.
+ */
+const maxEmptyExtent = 2 ** 24;
 
 /** Parses a request of the Open Inference Protocol with its binary tensor extension. Throws ProtocolError. */
 export function parseInferRequest(model: TargetModel, body: RequestBody): InferRequest {
@@ -63,12 +67,12 @@ export function parseInferRequest(model: TargetModel, body: RequestBody): InferR
     throw malformed(`Inference-Header-Content-Length is ${jsonBytes}, the body has ${body.bytes.length} bytes`);
   }
   const request = parseObject(body.bytes.subarray(0, jsonBytes));
-  const inputs = parseInputs(request["inputs"], body.bytes.subarray(jsonBytes), body.readShared);
+  const inputs = parseInputs(request["inputs"], { ...body, jsonBytes });
   const parameters = parseParameters(request);
   return {
     id: parseId(request["id"]),
     inputs,
-    outputs: parseOutputs(model, request),
+    outputs: parseOutputs(model, request, body.checkShared),
     priority: parsePriority(parameters["priority"]),
     timeoutMs: parseTimeout(parameters["timeout"]),
   };
@@ -119,10 +123,6 @@ function parseObject(bytes: Uint8Array): JsonObject {
   return value;
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function parseId(id: unknown): string | null {
   if (id === undefined) return null;
   if (typeof id !== "string" || id.length > 1_024) throw malformed("'id' is no string of at most 1,024 characters");
@@ -130,8 +130,12 @@ function parseId(id: unknown): string | null {
 }
 
 /** Takes the binary part of the body from the left, tensor by tensor, in the order of the inputs. */
-function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody["readShared"]): Tensor[] {
+function parseInputs(
+  value: unknown,
+  { bytes, jsonBytes, readShared }: RequestBody & { readonly jsonBytes: number },
+): Tensor[] {
   if (!Array.isArray(value) || value.length > 256) throw malformed("'inputs' is no array of at most 256 tensors");
+  const binary = bytes.subarray(jsonBytes);
   const inputs: Tensor[] = [];
   let offset = 0;
   for (const item of value) {
@@ -147,7 +151,9 @@ function parseInputs(value: unknown, binary: Uint8Array, readShared: RequestBody
       continue;
     }
     if (size === undefined) {
-      inputs.push({ ...head, data: parseJsonData(head, item["data"]) });
+      const { data } = item;
+      const restore = () => restoreLongIntegers(data, bytes.subarray(0, jsonBytes), ["inputs", inputs.length]);
+      inputs.push({ ...head, data: parseJsonData(head, data, restore) });
       continue;
     }
     if (item["data"] !== undefined) throw malformed(`input '${head.name}' has both 'data' and binary data`);
@@ -187,19 +193,16 @@ function checkStrings(head: Omit<Tensor, "data">, data: Uint8Array): void {
 }
 
 function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, parameters: JsonObject): SharedRange {
-  const { shared_memory_region: region, shared_memory_offset: offset = 0, shared_memory_byte_size: size } = parameters;
+  const place = parseSharedPlace(`input '${head.name}'`, parameters);
+  const size = parameters["shared_memory_byte_size"];
   if (item["data"] !== undefined || parameters["binary_data_size"] !== undefined)
     throw malformed(`input '${head.name}' has data beside its shared memory`);
-  if (typeof region !== "string" || region.length > 256)
-    throw malformed(`input '${head.name}' names no shared memory region`);
-  if (!Number.isSafeInteger(offset) || Number(offset) < 0)
-    throw malformed(`input '${head.name}' has no 'shared_memory_offset' that is a count`);
   const byteSize = toElementCount(head.shape) * toElementBytes(head.datatype);
   if (size !== byteSize) {
     const given = String(JSON.stringify(size)).slice(0, 32);
     throw malformed(`unexpected shared memory size ${given} for input '${head.name}', expecting ${byteSize}`);
   }
-  return { region, offset: Number(offset), byteSize };
+  return { ...place, byteSize };
 }
 
 function parseHead(item: JsonObject): { name: string; datatype: Datatype; shape: number[] } {
@@ -209,46 +212,23 @@ function parseHead(item: JsonObject): { name: string; datatype: Datatype; shape:
   if (!Array.isArray(shape) || shape.length > 16)
     throw malformed(`input '${name}' has no 'shape' of at most 16 numbers`);
   let elements = 1;
+  let extent = 1;
   const dimensions: number[] = [];
   for (const dimension of shape) {
     if (!Number.isSafeInteger(dimension) || dimension < 0 || dimension > maxTensorElements) {
       throw malformed(`input '${name}' has a 'shape' that is not made of counts`);
     }
     elements *= Number(dimension);
+    if (dimension !== 0) extent *= Number(dimension);
     dimensions.push(Number(dimension));
-    if (elements > maxTensorElements) throw malformed(`input '${name}' has more than ${maxTensorElements} elements`);
+    // A zero would hide how large the others are together; both factors are below 2^31, so the product is exact.
+    if (extent > maxTensorElements) throw malformed(`input '${name}' has more than ${maxTensorElements} elements`);
   }
+  if (elements === 0 && extent > maxEmptyExtent)
+    throw malformed(
+      `input '${name}' has no elements, and dimensions that are more than ${maxEmptyExtent} without its zeros`,
+    );
   return { name, datatype, shape: dimensions };
-}
-
-function parseParameters(item: JsonObject): JsonObject {
-  const parameters = item["parameters"];
-  if (parameters === undefined) return {};
-  if (!isObject(parameters)) throw malformed("'parameters' is no JSON object");
-  return parameters;
-}
-
-function parseOutputs(model: TargetModel, request: JsonObject): RequestedOutput[] {
-  const all = parseFlag(parseParameters(request), "binary_data_output") ?? false;
-  const value = request["outputs"];
-  if (value === undefined || (Array.isArray(value) && value.length === 0)) {
-    return model.outputs.map(({ name }) => ({ name, binary: all }));
-  }
-  if (!Array.isArray(value) || value.length > 256) throw malformed("'outputs' is no array of at most 256 entries");
-  const outputs: RequestedOutput[] = [];
-  for (const item of value) {
-    const name: unknown = isObject(item) ? item["name"] : undefined;
-    if (!isObject(item) || typeof name !== "string") throw malformed("an output has no 'name'");
-    const parameters = parseParameters(item);
-    if (!model.outputs.some((spec) => spec.name === name)) {
-      throw malformed(`unexpected inference output '${name.slice(0, 256)}' for model '${model.name}'`);
-    }
-    if (parameters["classification"] !== undefined || parameters["shared_memory_region"] !== undefined) {
-      throw new ProtocolError("not_supported", `output '${name}': classification and shared memory are not supported`);
-    }
-    outputs.push({ name, binary: parseFlag(parameters, "binary_data") ?? all });
-  }
-  return outputs;
 }
 
 /** A name, or Triton's number: 0 is the model's default, 1 the most urgent, and every larger one is less urgent. */
@@ -267,15 +247,4 @@ function parseTimeout(value: unknown): number | null {
     throw malformed("parameter 'timeout' is no count of microseconds up to an hour");
   }
   return Number(value) / 1_000;
-}
-
-function parseFlag(parameters: JsonObject, name: string): boolean | undefined {
-  const value = parameters[name];
-  if (value !== undefined && typeof value !== "boolean")
-    throw malformed(`parameter '${name}' is neither true nor false`);
-  return value;
-}
-
-function malformed(message: string): ProtocolError {
-  return new ProtocolError("request_malformed", message);
 }

@@ -1,5 +1,6 @@
 import { createTensorData, toElementCount, type Datatype, type TensorData } from "../tensor.ts";
 import { decodeStrings, encodeStrings, maxStrings } from "../string-data.ts";
+import { hasLongIntegers } from "./exact-json.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 interface Range {
@@ -24,11 +25,17 @@ interface Sink {
   position: number;
 }
 
-/** The `data` of a JSON tensor, flat or nested, as typed elements. Throws ProtocolError; nothing is rounded or clipped. */
+/**
+ * The `data` of a JSON tensor, flat or nested, as typed elements. Throws ProtocolError; nothing is rounded or clipped.
+ * @param restore gives the same data with its integers beyond 2^53 as bigint; without it they are refused
+ */
 export function parseJsonData(
   head: { readonly name: string; readonly datatype: Datatype; readonly shape: readonly number[] },
   data: unknown,
+  restore?: () => unknown,
 ): TensorData {
+  const wide = head.datatype === "INT64" || head.datatype === "UINT64";
+  if (wide && restore !== undefined && hasLongIntegers(data)) return parseJsonData(head, restore());
   const { name, datatype, shape } = head;
   if (!Array.isArray(data)) throw malformed(`input '${name}' has no data array`);
   const count = toElementCount(shape);
@@ -114,14 +121,13 @@ function toOutOfRange({ name, datatype }: Sink, number: number): ProtocolError {
   return malformed(`input '${name}' holds ${number}, which is no ${datatype}`);
 }
 
-/** Beyond 2^53 JSON numbers have lost digits before anyone can look at them. */
-function toBigInt(sink: Sink, value: unknown): bigint {
-  if (!Number.isSafeInteger(value) || (sink.datatype === "UINT64" && Number(value) < 0)) {
-    throw malformed(
-      `input '${sink.name}' holds a value that is no ${sink.datatype} below 2^53; send it as binary data`,
-    );
-  }
-  return BigInt(Number(value));
+/** A number beyond 2^53 has lost digits: only its text, which a bigint was made of, says what was sent. */
+function toBigInt({ name, datatype }: Sink, value: unknown): bigint {
+  const whole = Number.isSafeInteger(value) ? BigInt(Number(value)) : value;
+  if (typeof whole !== "bigint") throw malformed(`input '${name}' holds a value that is no ${datatype}`);
+  const held = datatype === "UINT64" ? BigInt.asUintN(64, whole) : BigInt.asIntN(64, whole);
+  if (held !== whole) throw malformed(`input '${name}' holds ${whole}, which is no ${datatype}`);
+  return whole;
 }
 
 function toBoolean(sink: Sink, value: unknown): number {

@@ -71,10 +71,13 @@ describe("an inference request", () => {
     ["a negative dimension", { ...x, shape: [-1, 2], data: [] }, /not made of counts/u],
     ["a fractional dimension", { ...x, shape: [1.5], data: [] }, /not made of counts/u],
     ["a shape that overflows", { ...x, shape: [2 ** 30, 2 ** 30], data: [] }, /more than 2147483647 elements/u],
+    ["no elements of absurd sizes", { ...x, shape: [0, 2 ** 31 - 1], data: [] }, /no elements, and dimensions/u],
+    ["absurd sizes before a zero", { ...x, shape: [2 ** 24 + 1, 0], data: [] }, /no elements, and dimensions/u],
+    ["absurd sizes around a zero", { ...x, shape: [2 ** 20, 0, 2 ** 20], data: [] }, /more than 2147483647 elements/u],
     ["no name", { ...x, name: 1, data: [] }, /no 'name'/u],
     ["300 in UINT8", { ...x, datatype: "UINT8", data: [300, 0, 0, 0] }, /300, which is no UINT8/u],
     ["a fraction in INT32", { ...x, datatype: "INT32", data: [0.5, 0, 0, 0] }, /no INT32/u],
-    ["2^53 in INT64", { ...x, datatype: "INT64", data: [2 ** 53, 0, 0, 0] }, /send it as binary/u],
+    ["2^63 in INT64", { ...x, datatype: "INT64", data: [2 ** 63, 0, 0, 0] }, /which is no INT64/u],
     ["2 in BOOL", { ...x, datatype: "BOOL", data: [2, 0, 0, 0] }, /no BOOL/u],
     ["shared memory", { ...x, parameters: { shared_memory_region: "r" } }, /shared memory/u],
     [
@@ -92,7 +95,25 @@ describe("an inference request", () => {
     ["a list", [], /no JSON object/u],
     ["no inputs", {}, /'inputs' is no array/u],
     ["an unknown output", { inputs: [], outputs: [{ name: "q" }] }, /unexpected inference output 'q'/u],
-    ["classification", { inputs: [], outputs: [{ name: "y", parameters: { classification: 3 } }] }, /classification/u],
+    ["no classes", { inputs: [], outputs: [{ name: "y", parameters: { classification: 0 } }] }, /count of classes/u],
+    [
+      "half a class",
+      { inputs: [], outputs: [{ name: "y", parameters: { classification: 1.5 } }] },
+      /count of classes/u,
+    ],
+    [
+      "shared memory of outputs where there is none",
+      {
+        inputs: [],
+        outputs: [{ name: "y", parameters: { shared_memory_region: "r", shared_memory_byte_size: 4 } }],
+      },
+      /not supported for outputs here/u,
+    ],
+    [
+      "classes in shared memory",
+      { inputs: [], outputs: [{ name: "y", parameters: { classification: 1, shared_memory_region: "r" } }] },
+      /one of them/u,
+    ],
     ["a flag that is text", { inputs: [], parameters: { binary_data_output: "yes" } }, /neither true nor false/u],
     ["an id that is a number", { inputs: [], id: 7 }, /'id'/u],
   ])("is refused as a whole for %s", (_, request, message) => {

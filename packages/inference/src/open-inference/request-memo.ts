@@ -37,11 +37,15 @@ export class RequestMemo {
     return { ...kept.request, inputs };
   }
 
-  /** To be called with what was found good. Keeps nothing whose values lie in the JSON, in shared memory or in strings. */
+  /**
+   * To be called with what was found good. Keeps nothing whose values lie in the JSON, in shared memory or in strings, and
+   * nothing whose outputs go to shared memory: whether a region takes them can change from one request to the next.
+   */
   keep({ bytes, jsonBytes }: RequestBody, { inputs, ...request }: InferRequest): void {
     if (jsonBytes === null || jsonBytes === 0 || jsonBytes > maxJsonBytes) return;
     const binaryBytes = inputs.reduce((sum, { data }) => sum + data.byteLength, 0);
     if (binaryBytes !== bytes.length - jsonBytes || inputs.some(({ datatype }) => datatype === "BYTES")) return;
+    if (request.outputs.some(({ instead }) => instead?.kind === "shared")) return;
     const heads = inputs.map(({ data, ...head }) => ({ ...head, byteLength: data.byteLength }));
     // A copy: the body's memory moves to the runtime's thread.
     this.#kept = { json: Buffer.from(bytes.subarray(0, jsonBytes)), binaryBytes, request, inputs: heads };

@@ -1,5 +1,6 @@
 import { toErrorMessage } from "@fairlead/kernel";
 import { maxTensorElements } from "../open-inference/infer-request.ts";
+import { restoreLongIntegers } from "../open-inference/exact-json.ts";
 import { parseJsonData } from "../open-inference/json-data.ts";
 import { RuntimeError } from "../runtime-error.ts";
 import { countStrings } from "../string-data.ts";
@@ -37,11 +38,12 @@ export function parseInferAnswer(expected: ExpectedAnswer, body: AnswerBody): re
   const binary = bytes.subarray(jsonBytes);
   const found = new Map<string, Tensor>();
   let offset = 0;
-  for (const item of listed) {
+  for (const [index, item] of listed.entries()) {
     if (!isObject(item)) throw wrong("an output is no JSON object");
     const head = parseHead(expected.outputs, item);
     if (found.has(head.spec.name)) throw wrong(`output '${head.spec.name}' is there twice`);
-    const tensor = readTensor(head, item, binary.subarray(offset));
+    const restore = () => restoreLongIntegers(item["data"], bytes.subarray(0, jsonBytes), ["outputs", index]);
+    const tensor = readTensor(head, { item, restore }, binary.subarray(offset));
     if (tensor.kind === "binary") offset += tensor.data.byteLength;
     found.set(head.spec.name, {
       name: head.spec.name,
@@ -116,11 +118,18 @@ function isDimension(value: unknown): value is number {
 
 type TensorSource = { readonly kind: "binary" | "json"; readonly data: Tensor["data"] };
 
-function readTensor({ spec, shape, elements }: OutputHead, item: JsonObject, binary: Uint8Array): TensorSource {
+interface OutputItem {
+  readonly item: JsonObject;
+  /** Its data with integers that JSON.parse cannot hold. */
+  readonly restore: () => unknown;
+}
+
+function readTensor(head: OutputHead, { item, restore }: OutputItem, binary: Uint8Array): TensorSource {
+  const { spec, elements } = head;
   const { parameters = {}, data } = item;
   if (!isObject(parameters)) throw wrong(`output '${spec.name}' has parameters that are no JSON object`);
   const size = parameters["binary_data_size"];
-  if (size === undefined) return { kind: "json", data: readJson(spec, shape, data) };
+  if (size === undefined) return { kind: "json", data: readJson(head, data, restore) };
   if (data !== undefined) throw wrong(`output '${spec.name}' has both 'data' and binary data`);
   const fixed = elements * toElementBytes(spec.datatype);
   const strings = spec.datatype === "BYTES";
@@ -136,11 +145,12 @@ function readTensor({ spec, shape, elements }: OutputHead, item: JsonObject, bin
   return { kind: "binary", data: viewTensorData(spec.datatype, bytes) };
 }
 
-function readJson({ name, datatype }: TensorSpec, shape: readonly number[], data: unknown): Tensor["data"] {
+function readJson({ spec, shape }: OutputHead, data: unknown, restore: () => unknown): Tensor["data"] {
+  const { name, datatype } = spec;
   // JSON text of this many elements cannot have been in the answer: do not take memory for them.
   if (!Array.isArray(data)) throw wrong(`output '${name}' has no data`);
   try {
-    return parseJsonData({ name, datatype, shape: boundShape(shape, data) }, data);
+    return parseJsonData({ name, datatype, shape: boundShape(shape, data) }, data, restore);
   } catch (error) {
     throw wrong(`output '${name}': ${toErrorMessage(error).replaceAll("input", "output")}`, error);
   }

@@ -56,6 +56,13 @@ function toKind(providers: readonly string[]): string {
   return first === "cuda" || first === "tensorrt" ? "KIND_GPU" : "KIND_AUTO";
 }
 
+/** OpenVINO's name of the device that is asked for; AUTO where the name is none of those. */
+export function toDevice(providers: readonly string[]): string {
+  const [first = ""] = providers;
+  const device = first.toUpperCase();
+  return ["CPU", "GPU", "NPU"].includes(device) ? device : "AUTO";
+}
+
 /** A string of the text format: every byte that is not plain printable ASCII as an octal escape. */
 function quote(text: string): string {
   let quoted = "";

@@ -1,9 +1,16 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LoadedModel } from "../port.ts";
+import type { OpenInferenceRuntimeOptions } from "./open-inference-runtime.ts";
 import type { Tensor } from "../tensor.ts";
-import { doublingModel, endlessLoopModel, reshapeModel, squareRootModel } from "../testing/example-models.ts";
+import {
+  doublingModel,
+  endlessLoopModel,
+  identityOf,
+  reshapeModel,
+  squareRootModel,
+} from "../testing/example-models.ts";
 import { describeRuntimeContract } from "../testing/runtime.contract.ts";
 import { TestSidecar } from "../testing/sidecar-server.ts";
 
@@ -20,12 +27,27 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((sidecar) => sidecar[Symbol.asyncDispose]()));
 });
 
-describeRuntimeContract("open-inference", {
-  createRuntime: () => open().runtime,
-  doublingModel,
-  slowModel,
-  failingModel,
-  recovers: true,
+const models = { doublingModel, slowModel, failingModel, identityModel: identityOf, recovers: true };
+
+describeRuntimeContract("open-inference", { ...models, createRuntime: () => open().runtime });
+
+describeRuntimeContract("open-inference on a server without binary tensors", {
+  ...models,
+  createRuntime: () => open(["--no-binary"]).runtime,
+  refusedDatatypes: ["BF16"],
+});
+
+/** As OpenVINO Model Server is asked: it takes binary tensors and does not say so. */
+const openConfigured = (options: Partial<OpenInferenceRuntimeOptions> = {}) =>
+  open(["--config", "{config}"], { control: "config-file", tensors: "binary", ...options });
+
+describeRuntimeContract("open-inference on a server that reads a list of models", {
+  ...models,
+  createRuntime: () => openConfigured().runtime,
+  refusedDatatypes: ["BF16"],
+  // What it cannot load is never ready.
+  loadDeadlineMs: 3_000,
+  proves: false,
 });
 
 const x = (values: number[]): Tensor => ({
@@ -95,6 +117,25 @@ describe("a server that answers wrongly", () => {
     expect([...(outputs[0]?.data ?? [])]).toEqual([Number.NaN, 2, 3, 0]);
   });
 
+  it("is asked in JSON where it does not say that it takes binary tensors, and refused what JSON does not have", async () => {
+    const model = await open(["--no-binary"]).runtime.load(doublingModel());
+    const ask = (tensor: Tensor) => model.infer([tensor], { deadlineMs: 2_000 });
+    await expect(ask(x([1, 2, 3, Number.NaN]))).rejects.toThrow(
+      code("input_invalid", "input 'x' holds values that JSON cannot carry"),
+    );
+    await expect(ask(x(Array.from({ length: 1_048_580 }, () => 1)))).rejects.toThrow(
+      code("input_invalid", "1048580 values"),
+    );
+    await expect(double(model)).resolves.toEqual([2, 4, 6, 8]);
+  });
+
+  it("gets what the device's configuration says, whatever its metadata says", async () => {
+    const stubborn = await open(["--no-binary"], { tensors: "binary" }).runtime.load(doublingModel());
+    await expect(double(stubborn)).rejects.toThrow(code("inference_failed", "there is no such extension here"));
+    const plain = await open([], { tensors: "json" }).runtime.load(doublingModel());
+    await expect(double(plain)).resolves.toEqual([2, 4, 6, 8]);
+  });
+
   it.each(["never", "late:1500"])("gives up a run that is answered %s and goes on with a new server", async (fault) => {
     const sidecar = open();
     const [model, other] = await Promise.all([
@@ -147,6 +188,72 @@ describe("a server that loads wrongly", () => {
     const model = await open(["--poll"], { control: "poll" }).runtime.load(doublingModel());
     await expect(double(model)).resolves.toEqual([2, 4, 6, 8]);
     await model.close();
+  });
+
+  it("lists its models in a file that is replaced as a whole, and takes each from it at the end", async () => {
+    const sidecar = openConfigured({ providers: ["npu", "cpu"] });
+    const path = join(sidecar.folder, "runtime/config.json");
+    const readList = () => JSON.parse(readFileSync(path, "utf8")) as { model_config_list: { config: object }[] };
+    const model = await sidecar.runtime.load(doublingModel(), { providers: ["cpu"], threads: 3 });
+    const { mode, ino } = statSync(path);
+    expect(mode & 0o777).toBe(0o600);
+    const other = await sidecar.runtime.load(squareRootModel());
+    expect(statSync(path).ino).not.toBe(ino);
+    const folders = readdirSync(join(sidecar.folder, "runtime/repository"));
+    const inFolder = (name: unknown) => join(sidecar.folder, "runtime/repository", String(name));
+    const entries = readList().model_config_list.map(({ config }) => config);
+    expect(entries).toEqual([
+      {
+        name: expect.stringMatching(/^fairlead-/u),
+        base_path: inFolder(entries.map((entry) => Object(entry).name)[0]),
+        model_version_policy: { specific: { versions: [1] } },
+        target_device: "CPU",
+        plugin_config: { INFERENCE_NUM_THREADS: 3, NUM_STREAMS: 1 },
+      },
+      expect.objectContaining({ target_device: "NPU" }),
+    ]);
+    expect(folders).toHaveLength(2);
+    await expect(double(model)).resolves.toEqual([2, 4, 6, 8]);
+    await model.close();
+    expect(readList().model_config_list).toHaveLength(1);
+    await other.close();
+    expect(readList().model_config_list).toEqual([]);
+    expect(readdirSync(join(sidecar.folder, "runtime/repository"))).toEqual([]);
+  });
+
+  it("is given no model of that list again whose file was changed while the server was gone", async () => {
+    const sidecar = openConfigured();
+    const [model, changed] = [
+      await sidecar.runtime.load(doublingModel()),
+      await sidecar.runtime.load(squareRootModel()),
+    ];
+    const repository = join(sidecar.folder, "runtime/repository");
+    const right = Buffer.from(squareRootModel());
+    for (const name of readdirSync(repository)) {
+      const path = join(repository, name, "1/model.onnx");
+      if (readFileSync(path).equals(right)) writeFileSync(path, doublingModel());
+    }
+    process.kill(sidecar.runtime.pid ?? 0, "SIGKILL");
+    await until("it says so", () => sidecar.events.some(({ kind }) => kind === "model-lost"));
+    await expect(changed.infer([x([1, 4, 9, 0])], { deadlineMs: 2_000 })).rejects.toThrow(
+      code("runtime_crashed", "was changed"),
+    );
+    await until("the other model answers again", answers(model));
+    const list = JSON.parse(readFileSync(join(sidecar.folder, "runtime/config.json"), "utf8")) as {
+      model_config_list: unknown[];
+    };
+    expect(list.model_config_list).toHaveLength(1);
+  });
+
+  it("says when a listed model is never ready, and takes it from the list", async () => {
+    const sidecar = openConfigured();
+    await sidecar.runtime.load(squareRootModel());
+    sidecar.setFault("load-never");
+    await expect(sidecar.runtime.load(doublingModel(), { loadDeadlineMs: 500 })).rejects.toThrow(
+      code("model_load_failed", "did not have the model ready in time (status 404)"),
+    );
+    const text = readFileSync(join(sidecar.folder, "runtime/config.json"), "utf8");
+    expect(text.match(/base_path/gu)).toHaveLength(1);
   });
 
   it("lays the folder out as Triton wants it", async () => {

@@ -9,7 +9,14 @@ import { toModelConfig } from "./model-config.ts";
 import { noteServer } from "./server-record.ts";
 import { toFileEdge, type ModelEdge } from "./server-model.ts";
 import { parseSidecarUrl } from "./sidecar-address.ts";
-import { SidecarClient, type ServedModel } from "./sidecar-client.ts";
+import { ServerConfigFile } from "./server-config-file.ts";
+import {
+  SidecarClient,
+  type ServedModel,
+  type SidecarControl,
+  type TensorForm,
+  type Wanted,
+} from "./sidecar-client.ts";
 import { SidecarHttp } from "./sidecar-http.ts";
 import { SidecarModel } from "./sidecar-model.ts";
 import { SidecarProcess, type SidecarEvent } from "./sidecar-process.ts";
@@ -25,15 +32,20 @@ export interface SidecarRuntime extends InferenceRuntime {
 
 export interface OpenInferenceRuntimeOptions {
   readonly name: string;
-  /** Program and arguments. `{repository}` in an argument becomes the folder of models. */
+  /** Program and arguments. `{repository}` in one becomes the folder of models, `{config}` the path of the config file. */
   readonly command: readonly string[];
   /** `http://127.0.0.1:8000` or `unix:/path`; another machine's address is refused. */
   readonly url: string;
   /** Absolute folder of ours: the process record, and `repository` in it unless that is said. */
   readonly folder: string;
   readonly repository?: string;
-  /** How the server takes models: told to (model repository extension), or by looking at the folder. Default explicit. */
-  readonly control?: "explicit" | "poll";
+  /**
+   * How the server takes models: told to (model repository extension), by looking at the folder, or by looking at a file that
+   * lists them, `config.json` in `folder` (OpenVINO Model Server). Default explicit.
+   */
+  readonly control?: SidecarControl;
+  /** How tensors travel. Default auto: as binary data where the server names that extension, else as JSON. */
+  readonly tensors?: TensorForm;
   /** Execution providers that may be asked for; the first ones are the default. Default ["cpu"]. */
   readonly providers?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -53,6 +65,7 @@ interface Held {
   readonly stored: StoredModel;
   readonly edge: ModelEdge;
   readonly requested: readonly string[];
+  readonly threads: number;
   readonly model: SidecarModel;
   readonly loadDeadlineMs: number;
   readonly onPlacement: (change: PlacementChange) => void;
@@ -73,6 +86,8 @@ class OpenInferenceRuntime implements SidecarRuntime {
   readonly name: string;
   readonly #offered: readonly string[];
   readonly #repository: ModelRepository;
+  /** Null where the server does not want one. */
+  readonly #config: ServerConfigFile | null;
   readonly #http: SidecarHttp;
   readonly #client: SidecarClient;
   readonly #process: SidecarProcess;
@@ -93,15 +108,20 @@ class OpenInferenceRuntime implements SidecarRuntime {
     this.#serverPath = join(options.folder, "server");
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     this.#repository = new ModelRepository(options.repository ?? join(options.folder, "repository"));
+    const configPath = join(options.folder, "config.json");
+    this.#config = options.control === "config-file" ? new ServerConfigFile(configPath) : null;
     this.#http = new SidecarHttp(parseSidecarUrl(options.url));
     this.#client = new SidecarClient({
       http: this.#http,
       control: options.control ?? "explicit",
+      tensors: options.tensors ?? "auto",
       maxAnswerBytes: options.maxAnswerBytes ?? 67_108_864,
     });
     this.#process = new SidecarProcess({
       name: this.name,
-      command: options.command.map((word) => word.replaceAll("{repository}", this.#repository.folder)),
+      command: options.command.map((word) =>
+        word.replaceAll("{repository}", this.#repository.folder).replaceAll("{config}", configPath),
+      ),
       environment: options.environment ?? {},
       folder: options.folder,
       recordPath: join(options.folder, "process.json"),
@@ -137,10 +157,10 @@ class OpenInferenceRuntime implements SidecarRuntime {
     );
     try {
       const { generation } = this.#process;
-      const served = await this.#bring(stored, { edge, providers, untilMs });
+      const served = await this.#bring(stored, { edge, providers, threads, untilMs });
       if (generation !== this.#process.generation || !this.#process.up)
         throw new RuntimeError("runtime_crashed", "the server ended while it loaded the model");
-      return this.#hold(stored, served, { requested: providers, loadDeadlineMs, onPlacement });
+      return this.#hold(stored, served, { requested: providers, threads, loadDeadlineMs, onPlacement });
     } catch (error) {
       await this.#drop(stored).catch(() => undefined);
       throw error;
@@ -159,7 +179,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
 
   /** Once; again when it failed. */
   async #open(): Promise<void> {
-    this.#opened ??= this.#repository.open();
+    this.#opened ??= this.#repository.open().then(() => this.#config?.clear());
     try {
       await this.#opened;
     } catch (error) {
@@ -180,10 +200,11 @@ class OpenInferenceRuntime implements SidecarRuntime {
 
   async #bring(
     stored: StoredModel,
-    wanted: { readonly edge: ModelEdge; readonly providers: readonly string[]; readonly untilMs: number },
+    { threads, ...wanted }: Wanted & { readonly threads: number },
   ): Promise<ServedModel> {
     this.#loading += 1;
     try {
+      this.#config?.add({ ...stored, providers: wanted.providers, threads });
       return await this.#client.load(stored, wanted);
     } catch (error) {
       // A server that does not come back from a load will not come back for others either.
@@ -197,7 +218,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
   #hold(
     stored: StoredModel,
     served: ServedModel,
-    asked: Pick<Held, "requested" | "loadDeadlineMs" | "onPlacement">,
+    asked: Pick<Held, "requested" | "threads" | "loadDeadlineMs" | "onPlacement">,
   ): SidecarModel {
     const { edge, placement } = served;
     const model = new SidecarModel({
@@ -219,12 +240,15 @@ class OpenInferenceRuntime implements SidecarRuntime {
 
   /** Takes the model from the server and from the folder; a server that is not there has nothing to give back. */
   async #drop(stored: StoredModel): Promise<void> {
+    this.#config?.remove(stored.name);
     if (this.#process.up) await this.#client.unload(stored.name, unloadTimeoutMs);
     await this.#repository.remove(stored.name);
   }
 
   #onDown(): void {
     this.#http.reset();
+    // The next server is to load nothing that was not looked at again.
+    this.#config?.clear();
     for (const { model } of this.#models) model.goDown("it starts again");
   }
 
@@ -244,7 +268,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
   }
 
   async #reload(held: Held, generation: number, attempt: number): Promise<void> {
-    const { stored, edge, requested, model, loadDeadlineMs, onPlacement } = held;
+    const { stored, edge, requested, threads, model, loadDeadlineMs, onPlacement } = held;
     const current = () => this.#models.has(held) && this.#process.up && this.#process.generation === generation;
     try {
       // What is loaded is what was checked, the second time too.
@@ -253,7 +277,7 @@ class OpenInferenceRuntime implements SidecarRuntime {
         throw new RuntimeError("model_load_failed", "the file in the server's folder was changed");
       }
       const untilMs = performance.now() + loadDeadlineMs;
-      const served = await this.#bring(stored, { edge, providers: requested, untilMs });
+      const served = await this.#bring(stored, { edge, providers: requested, threads, untilMs });
       if (!current()) return;
       model.comeUp(served.placement);
       onPlacement({ kind: "proved", placement: served.placement });

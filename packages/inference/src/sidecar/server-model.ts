@@ -23,6 +23,7 @@ const datatypes: Readonly<Record<string, Datatype>> = {
   bfloat16: "BF16",
   float32: "FP32",
   float64: "FP64",
+  string: "BYTES",
 };
 
 /** Inputs and outputs as the file itself states them. @throws RuntimeError `tensor_type_unsupported` */

@@ -3,7 +3,7 @@ import type { Placement } from "../port.ts";
 import { RuntimeError } from "../runtime-error.ts";
 import type { Tensor } from "../tensor.ts";
 import { parseInferAnswer } from "./infer-answer.ts";
-import { toInferBody } from "./infer-body.ts";
+import { toInferBody, toJsonInferBody } from "./infer-body.ts";
 import { checkMetadata, toSidecarPlacement, type ModelEdge } from "./server-model.ts";
 import { toServerName } from "./server-record.ts";
 import { SidecarHttpError, type SidecarAnswer, type SidecarHttp } from "./sidecar-http.ts";
@@ -18,7 +18,7 @@ interface NamedModel {
   readonly version: number;
 }
 
-interface Wanted {
+export interface Wanted {
   readonly edge: ModelEdge;
   readonly providers: readonly string[];
   readonly untilMs: number;
@@ -26,17 +26,30 @@ interface Wanted {
 
 export interface SidecarClientOptions {
   readonly http: SidecarHttp;
-  readonly control: "explicit" | "poll";
+  readonly control: SidecarControl;
+  /** How tensors travel; auto: as binary data where the server's metadata names that extension, else as JSON. */
+  readonly tensors: TensorForm;
   readonly maxAnswerBytes: number;
 }
 
+export type SidecarControl = "explicit" | "poll" | "config-file";
+
+export type TensorForm = "auto" | "binary" | "json";
+
 const healthTimeoutMs = 1_000;
 const maxDocumentBytes = 1_048_576;
+/** Name of the extension in a server's metadata (Triton, extension_binary_data.md). */
+const binaryExtension = "binary_tensor_data";
 const pollMs = { first: 10, longest: 200 } as const;
 
-/** The Open Inference Protocol (v2, HTTP) as its client, with its binary tensor and model repository extensions. */
+/**
+ * The Open Inference Protocol (v2, HTTP) as its client, with the binary tensor extension where the server has it, and the
+ * model repository extension where it is told what to load.
+ */
 export class SidecarClient {
   readonly #options: SidecarClientOptions;
+  /** Of the server's present life; learned with each load, since the next start may be of another version. */
+  #binary = false;
   #nextId = 1;
 
   constructor(options: SidecarClientOptions) {
@@ -82,6 +95,8 @@ export class SidecarClient {
     if (metadata.status !== 200)
       throw new RuntimeError("model_load_failed", `the server tells no metadata: ${toReason(metadata)}`);
     const served = checkMetadata(model.name, edge, toDocument(metadata));
+    this.#binary = await this.#takesBinary(leftMs());
+    checkForm(served, this.#binary);
     const config = await this.#get(`${path}/config`, leftMs());
     const known = config.status === 200 ? toDocument(config) : null;
     return { edge: served, placement: toSidecarPlacement(providers, known) };
@@ -99,15 +114,16 @@ export class SidecarClient {
     timeoutMs: number,
   ): Promise<readonly Tensor[]> {
     const id = String(this.#nextId++);
-    const body = toInferBody(id, inputs, model.edge.outputs);
+    const toBody = this.#binary ? toInferBody : toJsonInferBody;
+    const { jsonBytes, parts } = toBody(id, inputs, model.edge.outputs);
     const answer = await this.#options.http.call({
       method: "POST",
       path: `/v2/models/${model.name}/versions/${model.version}/infer`,
-      headers: {
-        "content-type": "application/octet-stream",
-        "inference-header-content-length": String(body.jsonBytes),
-      },
-      parts: body.parts,
+      headers:
+        jsonBytes === null
+          ? { "content-type": "application/json" }
+          : { "content-type": "application/octet-stream", "inference-header-content-length": String(jsonBytes) },
+      parts,
       timeoutMs,
       maxBytes: this.#options.maxAnswerBytes,
     });
@@ -140,16 +156,35 @@ export class SidecarClient {
     if (answer.status !== 200) throw new RuntimeError("model_load_failed", toReason(answer));
   }
 
+  /** JSON is what every server takes: whoever says nothing of an extension, or nothing at all, is asked in JSON. */
+  async #takesBinary(timeoutMs: number): Promise<boolean> {
+    const { tensors } = this.#options;
+    if (tensors !== "auto") return tensors === "binary";
+    const metadata = await this.#get("/v2", timeoutMs);
+    if (metadata.status !== 200) return false;
+    const document = toDocument(metadata);
+    const extensions: unknown =
+      typeof document === "object" && document !== null && "extensions" in document ? document.extensions : [];
+    return Array.isArray(extensions) && extensions.includes(binaryExtension);
+  }
+
   #get(path: string, timeoutMs: number): Promise<SidecarAnswer> {
     return this.#options.http.call({ method: "GET", path, timeoutMs, maxBytes: maxDocumentBytes });
   }
+}
+
+/** @throws RuntimeError `tensor_type_unsupported` */
+function checkForm({ inputs, outputs }: ModelEdge, binary: boolean): void {
+  const odd = binary ? undefined : [...inputs, ...outputs].find(({ datatype }) => datatype === "BF16");
+  if (odd === undefined) return;
+  throw new RuntimeError("tensor_type_unsupported", `'${odd.name}' is BF16, and the server takes tensors as JSON only`);
 }
 
 function toDocument({ bytes }: SidecarAnswer): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new RuntimeError("model_load_failed", "the server's description of the model is no JSON", error);
+    throw new RuntimeError("model_load_failed", "the server's description of itself or of the model is no JSON", error);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Datatype } from "../tensor.ts";
 import {
   buildOnnxModel,
   type WritableDataType,
@@ -265,6 +266,35 @@ export function reshapeModel(size: bigint): Uint8Array<ArrayBuffer> {
   });
 }
 
+/** `x` FP32 [4] → `y`: loads, runs on zeros, and fails in every run in which a value of `x` is 1 or more. */
+export function indexingModel(): Uint8Array<ArrayBuffer> {
+  return buildOnnxModel({
+    graph: {
+      nodes: [
+        { op: "Cast", inputs: ["x"], outputs: ["index"], attributes: [{ name: "to", int: 7 }] },
+        { op: "Gather", inputs: ["table", "index"], outputs: ["y"] },
+      ],
+      initializers: [{ name: "table", type: "float32", dims: [1], data: Float32Array.of(1) }],
+      inputs: [{ name: "x", type: "float32", shape: [4] }],
+      outputs: [{ name: "y", type: "float32", shape: [4] }],
+    },
+  });
+}
+
+/** `x` FP32 [batch, 4] → `y` = the highest of each row of x + x as 1: an Add, and a Hardmax, which WebGPU does not have. */
+export function hardmaxModel(): Uint8Array<ArrayBuffer> {
+  return buildOnnxModel({
+    graph: {
+      nodes: [
+        { op: "Add", inputs: ["x", "x"], outputs: ["twice"] },
+        { op: "Hardmax", inputs: ["twice"], outputs: ["y"] },
+      ],
+      inputs: [{ name: "x", type: "float32", shape: ["batch", 4] }],
+      outputs: [{ name: "y", type: "float32", shape: ["batch", 4] }],
+    },
+  });
+}
+
 /** Answers not-a-number for every negative value of `x` [batch, 4]: the square root of what comes in. */
 export function squareRootModel(): Uint8Array<ArrayBuffer> {
   return buildOnnxModel({
@@ -303,6 +333,28 @@ export function identityModel(type: WritableDataType): Uint8Array<ArrayBuffer> {
       outputs: [value("y")],
     },
   });
+}
+
+const writableTypes: Readonly<Record<Datatype, WritableDataType>> = {
+  BOOL: "bool",
+  UINT8: "uint8",
+  UINT16: "uint16",
+  UINT32: "uint32",
+  UINT64: "uint64",
+  INT8: "int8",
+  INT16: "int16",
+  INT32: "int32",
+  INT64: "int64",
+  FP16: "float16",
+  BF16: "bfloat16",
+  FP32: "float32",
+  FP64: "float64",
+  BYTES: "string",
+};
+
+/** The same by the protocol's name of the type. */
+export function identityOf(datatype: Datatype): Uint8Array<ArrayBuffer> {
+  return identityModel(writableTypes[datatype]);
 }
 
 /** Turns text to upper case (StringNormalizer, opset 10): a model whose input and output are strings. */

@@ -7,6 +7,7 @@ export {
   float16Model,
   hungryModel,
   identityModel,
+  identityOf,
   int4Model,
   mlpModel,
   nestedIfModel,
