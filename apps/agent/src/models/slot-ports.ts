@@ -10,6 +10,8 @@ export interface SlotPorts {
   readonly saved: Saved<SlotRecord>;
   readonly serving: {
     readonly ready: boolean;
+    /** Why the process that serves does not come up; null when it does. */
+    readonly trouble: string | null;
     request<Request extends ServingRequest>(
       request: Request,
       timeoutMs?: number,
