@@ -66,6 +66,8 @@ interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly timer: NodeJS.Timeout;
+  /** Set once the answer is overdue; it is told when the process has ended, and who asked can look at how. */
+  overdue: CodedError | null;
 }
 
 /** Starts, watches, kills and restarts the process that runs models. It knows nothing of slots. */
@@ -148,12 +150,13 @@ export class ServingHost implements Service {
     const message: ServingRequestMessage = { id, request };
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        const loadId = "loadId" in request ? request.loadId : null;
-        this.#kill("hang", loadId, timeoutMs);
-        reject(new CodedError("serving_timeout", `${request.kind} took longer than ${timeoutMs} ms`));
+        const text = `${request.kind} took longer than ${timeoutMs} ms`;
+        const waiting = this.#waiting.get(id);
+        if (waiting !== undefined) waiting.overdue = new CodedError("serving_timeout", text);
+        this.#kill("hang", "loadId" in request ? request.loadId : null, timeoutMs);
       }, timeoutMs);
-      this.#waiting.set(id, { kind: request.kind, resolve: resolve as (value: unknown) => void, reject, timer });
+      const settle = { resolve: resolve as (value: unknown) => void, reject };
+      this.#waiting.set(id, { kind: request.kind, ...settle, timer, overdue: null });
       child.send(message, (error) => {
         if (error === null) return;
         this.#settle(id)?.reject(new CodedError("serving_exited", error.message, { cause: error }));
@@ -287,8 +290,10 @@ export class ServingHost implements Service {
     this.#child = undefined;
     this.#ready = false;
     const inflight = wasReady ? this.#options.readInflight() : [];
-    for (const id of this.#waiting.keys())
-      this.#settle(id)?.reject(new CodedError("serving_exited", `the serving process ended (${exit})`));
+    for (const id of this.#waiting.keys()) {
+      const waiting = this.#settle(id);
+      waiting?.reject(waiting.overdue ?? new CodedError("serving_exited", `the serving process ended (${exit})`));
+    }
     if (this.#stopping) return;
     const verdict = this.#verdict;
     const steady = clock.monotonicMs() - this.#startedAtMs > this.#timings.steadyMs;
