@@ -153,9 +153,12 @@ function failCandidate(
     // Killed on purpose, or by another slot's model: nothing is proved against this build.
     if (exit.cause === "requested" || slot.isOthersFault(loadId, exit.inflight)) return;
   }
+  // A run past its deadline is answered before the process is killed for it: either word may come first.
   const hung =
-    hasErrorCode(error, "serving_timeout") || exit?.cause === "hang" || hasErrorCode(error, "inference_deadline");
-  const code = lost ? (hung ? "hang" : "crash") : failure.code;
+    hasErrorCode(error, "serving_timeout") ||
+    hasErrorCode(error, "inference_deadline") ||
+    (lost && exit?.cause === "hang");
+  const code = hung ? "hang" : lost ? "crash" : failure.code;
   const reason = `${toErrorCode(error) ?? "unknown"}: ${toErrorMessage(error)}`;
   if (slot.onTrial) slot.apply({ kind: "reverting", verdict: { state: "rolled_back", code, reason } });
   else slot.apply({ kind: "failed", code, reason });
