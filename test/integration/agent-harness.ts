@@ -47,6 +47,38 @@ export function toSlot(plane: MiniPlane, version: "1.0.0" | "1.1.0", rest: Parti
   return { slot: "reader", release: plane.sign(content), rolloutId: null, attempt: 1, soakMs: 500, ...rest };
 }
 
+type Sizes = readonly (number | string)[];
+const toTensor = (name: string, elementType: string, sizes: Sizes) => ({ name, elementType, shape: [...sizes] });
+
+export interface ModelSlotOptions {
+  readonly slot: string;
+  /** The served name; "digit-reader" where it is to take the reader's place. */
+  readonly model: string;
+  readonly version?: string;
+  readonly inputs: readonly (readonly [name: string, elementType: string, sizes: Sizes])[];
+  readonly outputs: readonly (readonly [name: string, elementType: string, sizes: Sizes])[];
+  readonly golden?: unknown;
+  readonly soakMs?: number;
+}
+
+/** Any model as one slot's desired entry. */
+export function toModelSlot(plane: MiniPlane, bytes: Uint8Array, options: ModelSlotOptions): DesiredSlot {
+  const { slot, model, version = "9.0.0", inputs, outputs, golden = null, soakMs = 60_000 } = options;
+  const base = toContent(plane, version, { model: "digit-reader-1.1.0-int8.onnx", golden: "golden-1.1.0.json" });
+  const builds = base.builds.map((build) => ({
+    ...build,
+    artifact: plane.addArtifact(Buffer.from(bytes)),
+    inputs: inputs.map((input) => toTensor(...input)),
+    outputs: outputs.map((output) => toTensor(...output)),
+  }));
+  const cases = golden === null ? null : plane.addArtifact(Buffer.from(JSON.stringify(golden)));
+  const content: ModelVersion = {
+    ...{ ...base, model, classification: null, builds },
+    selfTest: { golden: cases, latencyP95Ms: null, repeats: 1 },
+  };
+  return { slot, release: plane.sign(content), rolloutId: null, attempt: 1, soakMs };
+}
+
 /** A real agent, both processes, in a folder of its own. */
 export class AgentHarness implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), "agent-"));
@@ -105,6 +137,7 @@ export class AgentHarness implements AsyncDisposable {
     return this.waitFor(
       `${version} is confirmed and served`,
       () => this.slot?.active?.version === version && this.slot.serving && this.slot.job?.state === "succeeded",
+      40_000,
     );
   }
 

@@ -42,6 +42,7 @@ export interface Answer<Body> {
   readonly status: number;
   readonly body: Body;
   readonly headers: Record<string, string | string[] | undefined>;
+  readonly text: string;
 }
 export interface CallOptions {
   readonly token?: string | null;
@@ -76,7 +77,9 @@ export async function startPlane(args: readonly string[] = [], env: Readonly<Rec
     await dispatcher.close();
     return {
       status: answer.statusCode,
-      body: (text === "" ? null : JSON.parse(text)) as Body,
+      // What is no JSON, such as the metrics, is in `text` alone.
+      body: (String(answer.headers["content-type"]).includes("json") ? JSON.parse(text) : null) as Body,
+      text,
       headers: answer.headers,
     };
   };

@@ -32,6 +32,36 @@ describe("ingest", () => {
     expect((await harness.plane.device("one")).telemetry).toMatchObject({ storedUpTo: 5, gaps: 0, deadLetters: 0 });
   });
 
+  test("tells in its metrics what devices were asked, each window once", async () => {
+    await using device = await RawDevice.connect(harness, await enrol(harness, "asked"));
+    await device.birth();
+    const slot = {
+      ...{ slot: "counted", model: "digit-reader", version: "1.0.0", buildDigest: `sha256:${"b".repeat(64)}` },
+      ...{ requests: 20, errors: { runtime: 2 }, busyUs: 250_000, confidence: null, classCounts: null, nanCount: 0 },
+      latencyUs: { scale: 0, zeroCount: 0, offset: 0, counts: [18], sum: 500_000, min: 1, max: 2 },
+      ...{ outputMin: null, outputMax: null, activeJ: { value: 9 }, joulesPerInference: { value: 0.5 } },
+    };
+    const toMessage = (seq: number) => {
+      const message = createTelemetry(seq);
+      return { ...message, windows: message.windows.map((window) => ({ ...window, slots: [slot] })) };
+    };
+    for (const seq of [1, 1, 2, 1, 2]) await device.send("telemetry", toMessage(seq));
+    await device.acknowledged(2);
+    const { status, text } = await harness.call("GET", "/metrics");
+    expect(status).toBe(200);
+    const labels = 'slot="counted",model="digit-reader",version="1.0.0"';
+    const lines = text.split("\n").filter((line) => line.includes('slot="counted"'));
+    expect(lines).toEqual([
+      `fairlead_inference_requests_total{${labels}} 40`,
+      `fairlead_inference_errors_total{${labels},kind="runtime"} 4`,
+      `fairlead_inference_request_seconds_total{${labels}} 1`,
+      `fairlead_inference_run_seconds_total{${labels}} 0.5`,
+      `fairlead_inference_energy_joules_total{${labels},method="modelled"} 18`,
+      `fairlead_inference_energy_inferences_total{${labels},method="modelled"} 36`,
+      `fairlead_inference_joules_per_inference{${labels},method="modelled"} 0.5`,
+    ]);
+  });
+
   test("keeps poison as dead letters, acknowledges its place and goes on", async () => {
     await using device = await RawDevice.connect(harness, await enrol(harness, "poison"));
     await device.birth();

@@ -24,7 +24,6 @@ import { keepCertificate } from "./enrol/keep-certificate.ts";
 import type { Identity } from "./enrol/identity.ts";
 import { createIntegrityService } from "./integrity/integrity-service.ts";
 import { listAgentFiles, listConfigurationFiles } from "./integrity/agent-files.ts";
-import { noteEndpoint } from "./link/endpoint-file.ts";
 import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSchema } from "./link/counters.ts";
 import { createPlaneStarts, planeStartsSchema } from "./link/plane-starts.ts";
 import { PlaneLink } from "./link/plane-link.ts";
@@ -47,11 +46,9 @@ import type { DataPaths } from "./paths.ts";
 import { ownFolder, profilesFolder, readAgentVersion, servingEntry, toArch } from "./places.ts";
 import { openSavedState } from "./saved-state.ts";
 import { close } from "./closing-service.ts";
-import { readInflightLoads } from "./serve/inflight.ts";
 import { toDeviceOffers } from "./serving/device-offers.ts";
 import { toMemoryLimitBytes } from "./serving/memory-limit.ts";
-import { toSidecarConfigs } from "./serving/runtime-config.ts";
-import { ServingHost } from "./serving/serving-host.ts";
+import { openServing } from "./serving/open-serving.ts";
 import { systemClock as clock } from "./system-clock.ts";
 import { createTelemetryService } from "./telemetry/telemetry-service.ts";
 import { HeatWatch } from "./telemetry/heat-watch.ts";
@@ -126,44 +123,20 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
   });
 
-  const inflightPath = join(paths.run, "inflight");
-  const { host, port, threads, deadlineMs, providers, isolated } = config.inference;
+  const { threads, deadlineMs, providers, isolated } = config.inference;
   const memoryLimitBytes = toMemoryLimitBytes(config.inference.memoryLimitBytes, {
     totalBytes: memoryBytes,
     constrainedBytes: process.constrainedMemory(),
   });
   const bounds = { models: config.models, isolated, memoryLimitBytes };
-  const serving = new ServingHost({
-    entry: servingEntry,
-    config: {
-      address: { kind: "tcp", host, port },
-      inflightPath,
-      runtimes: toSidecarConfigs(config.runtimes, paths.root),
-      acceleratorRetry: config.inference.acceleratorRetry,
-      ...bounds,
-      memoryBudgetBytes: memoryLimitBytes,
-      sharedMemory: config.inference.sharedMemory === "allow",
-      repository: config.inference.repository === "allow",
-      inline: config.inference.loneRequests === "inline",
-      profileFolder: join(paths.run, "profiles"),
-    },
-    readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
-    clock,
-    logger,
-    random,
-    onReady: (address) => {
+  const serving = openServing({
+    ...{ config, paths, bounds, emit, clock, logger, random },
+    onReady: () => {
       heat.onServingReady();
-      noteEndpoint(paths, address, logger);
       slots.onServingReady();
-      link.report();
     },
-    onPlacement: (moved) => slots.onPlacement(moved),
-    onUnloaded: ({ slot, loadId }) => slots.onUnloaded(slot, loadId),
-    onRepository: (asked) => void slots.onRepository(asked),
-    onExit: (exit) => {
-      slots.onServingExit(exit);
-      link.report();
-    },
+    onChange: () => link.report(),
+    slots: () => slots,
   });
   const heatLimits = { ...profile.limits, ...(config.heat.warnC === null ? {} : { warnC: config.heat.warnC }) };
   const heat = new HeatWatch({ limits: heatLimits, serving, emit, logger });

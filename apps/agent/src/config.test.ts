@@ -30,11 +30,30 @@ describe("the agent's configuration", () => {
     ["no YAML", "a: [\n"],
     ["a slot that requires an accelerator and names none", "slots: { reader: { providers: [cpu], require: true } }\n"],
     ["a first wait above the longest", "inference: { acceleratorRetry: { firstMs: 500, maxMs: 400 } }\n"],
+    ["an endpoint that other machines could reach", "inference: { host: 0.0.0.0 }\n"],
+    ["an endpoint by a name that somebody else resolves", "inference: { host: edge.example }\n"],
+    ["a socket outside of where its path begins", "inference: { socket: ../other/a.sock }\n"],
+    ["a socket with a way back in its path", "inference: { socket: /run/../etc/a.sock }\n"],
+    ["a socket that is a folder", "inference: { socket: run/ }\n"],
     ["a domain of operators that nobody knows", "models: { allowDomains: [org.evil] }\n"],
     ["an operator that is no name", "models: { denyOperators: ['a b'] }\n"],
   ])("refuses %s", async (_what, text) => {
     write(text);
     await expect(loadConfig(root, {})).rejects.toMatchObject({ code: "config_invalid" });
+  });
+
+  it("says what to do about an endpoint that is no loopback address, or a socket whose path no system takes", async () => {
+    write("inference: { host: 0.0.0.0 }\n");
+    await expect(loadConfig(root, {})).rejects.toThrow(
+      /0\.0\.0\.0 is no loopback address.*a proxy.*\n.*inference\.host/u,
+    );
+    write(`inference: { socket: ${"a".repeat(100)} }\n`);
+    await expect(loadConfig(root, {})).rejects.toMatchObject({
+      code: "config_invalid",
+      hint: expect.stringContaining("shorter"),
+    });
+    write("inference: { socket: run/inference.sock }\n");
+    expect((await loadConfig(root, {})).inference.socket).toBe("run/inference.sock");
   });
 
   it("allows every domain of operators, and takes fewer", async () => {

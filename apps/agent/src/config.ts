@@ -9,12 +9,22 @@ import {
   slotNameSchema,
 } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { isAbsolute, join, normalize } from "node:path";
 import { z } from "zod";
 import { mirrorsSchema } from "./models/mirror-config.ts";
+import { isLoopback } from "./serve/loopback.ts";
 import { runtimesSchema } from "./serving/runtime-config.ts";
 import { schedulingSchema } from "./serving/scheduling-config.ts";
+import { toServingAddress } from "./serving/serving-address.ts";
 import { tpmSchema } from "./tpm/tpm-config.ts";
+
+const socketSchema = z
+  .string()
+  .min(1)
+  .max(107)
+  .refine((path) => path === normalize(path) && !path.startsWith("..") && !/\0|\/$/u.test(path), {
+    error: "is no plain path: neither . nor .. in it, no / at its end",
+  });
 
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
 export const agentConfigSchema = z.strictObject({
@@ -32,9 +42,18 @@ export const agentConfigSchema = z.strictObject({
   telemetry: z.strictObject({ windowMs: z.int().min(250).max(3_600_000).default(10_000) }).prefault({}),
   inference: z
     .strictObject({
-      host: z.string().max(64).default("127.0.0.1"),
+      host: z
+        .string()
+        .max(64)
+        .refine(isLoopback, {
+          error: ({ input }) =>
+            `${String(input)} is no loopback address, and the endpoint asks nobody who they are: leave it at 127.0.0.1 or ::1, and put a proxy that does in front of it`,
+        })
+        .default("127.0.0.1"),
       /** 0 takes any free port. */
       port: z.int().min(0).max(65_535).default(8_700),
+      /** Path of a Unix socket that takes the place of host and port; below the data folder unless absolute. */
+      socket: socketSchema.nullable().default(null),
       threads: z.int().min(1).max(64).default(1),
       /** What models may run on here, the preferred one first; without "cpu" nothing falls back to it. */
       providers: z.array(executionProviderSchema).min(1).max(8).default(["cpu"]),
@@ -216,5 +235,6 @@ export async function loadConfig(
     ...(logLevel === undefined ? {} : { logLevel }),
   });
   if (!merged.success) throw invalid(`the environment: ${z.prettifyError(merged.error)}`, merged.error);
+  toServingAddress(merged.data.inference, root);
   return merged.data;
 }

@@ -9,6 +9,7 @@ import type {
   ReplyMessage,
   Reported,
   StreamEvent,
+  TelemetryWindow,
   Topic,
   WebhookEvent,
 } from "@fairlead/protocol";
@@ -117,6 +118,7 @@ export interface DeviceHooks {
   readonly onReported?: (tx: Transaction, device: string, reported: Reported) => Promise<void>;
   readonly onEvidence?: (tx: Transaction, device: string, evidence: Evidence) => Promise<void>;
   readonly onEvent?: (tx: Transaction, sender: Sender, event: EventData) => Promise<void>;
+  readonly onTelemetry?: (tx: Transaction, windows: readonly TelemetryWindow[]) => Promise<void>;
   readonly onReply?: (tx: Transaction, sender: Sender, reply: ReplyMessage) => Promise<void>;
   /** Online, offline, enrolled, quarantined, labels changed, integrity changed. */
   readonly onDeviceChanged?: (tx: Transaction, device: string) => Promise<void>;

@@ -43,6 +43,7 @@ import { createPlaneRoutes } from "./http/routes/plane.ts";
 import { createSessionRoutes } from "./http/routes/session.ts";
 import { createTokenRoutes } from "./http/routes/tokens.ts";
 import { createHttpServer } from "./http/server.ts";
+import { InferenceTotals } from "./ingest/inference-totals.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
 import { createTrustModule } from "./trust/trust.ts";
@@ -92,7 +93,8 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
   const sign: PlaneContext["sign"] = (document) => signDocument(document, authority.signingKey);
 
   const modules: PlaneModule[] = [];
-  const watches: DeviceHooks[] = [];
+  const inference = new InferenceTotals();
+  const watches: DeviceHooks[] = [inference.hooks];
   const hooks = (): readonly DeviceHooks[] => [...watches, ...modules.map((module) => module.hooks)];
   const parts: { link?: OpenDeviceLink; ingest?: Ingest } = {};
   const isConnected = (device: string) => parts.link?.isConnected(device) ?? false;
@@ -186,7 +188,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...createPlaneRoutes({
       ca: authority.authority.certificatePem,
       whyNotReady,
-      toMetrics: () => toMetrics({ store, broker: () => link.stats(), ingest: () => ingest.counters }),
+      toMetrics: () => toMetrics({ store, broker: () => link.stats(), ingest: () => ingest.counters, inference }),
       routes: () => routes,
     }),
     ...createPageRoutes(),

@@ -1,5 +1,5 @@
 import { detectProfile, loadProfiles, openHardware } from "@fairlead/hardware";
-import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { caResponseSchema } from "@fairlead/protocol";
 import { accessSync, constants } from "node:fs";
 import { connect } from "node:tls";
@@ -10,8 +10,10 @@ import { loadIdentity, type Identity } from "../enrol/identity.ts";
 import { callPlane } from "../enrol/plane-http.ts";
 import { toDataPaths } from "../paths.ts";
 import { profilesFolder } from "../places.ts";
+import { checkEndpoint } from "./check-endpoint.ts";
 import { checkTpm } from "./check-tpm.ts";
 import { checkRuntimes, checkSidecars } from "./check-runtimes.ts";
+import { isRunning } from "./status.ts";
 
 type Check = () => Promise<string>;
 
@@ -83,6 +85,7 @@ export async function runDoctor(root: string): Promise<number> {
     ["tpm", async () => checkTpm(await loadConfig(root, process.env), identity?.key ?? null, paths.run)],
     ["hardware", async () => checkHardware(await loadConfig(root, process.env), root)],
     ["serving", async () => checkRuntimes(await loadConfig(root, process.env))],
+    ["endpoint", async () => checkEndpoint(await loadConfig(root, process.env), paths, isRunning(root))],
     ["sidecars", async () => checkSidecars(await loadConfig(root, process.env), root)],
     [
       "plane",
@@ -100,7 +103,8 @@ export async function runDoctor(root: string): Promise<number> {
       process.stdout.write(`ok    ${name}: ${await check()}\n`);
     } catch (error) {
       failed = true;
-      process.stdout.write(`FAIL  ${name}: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})\n`);
+      const hint = error instanceof CodedError && error.hint !== undefined ? `      → ${error.hint}\n` : "";
+      process.stdout.write(`FAIL  ${name}: ${toErrorMessage(error)} (${toErrorCode(error) ?? "unexpected"})\n${hint}`);
     }
   }
   return failed ? 1 : 0;

@@ -7,6 +7,8 @@ import { describeAssurance } from "../enrol/assurance.ts";
 import { loadIdentity } from "../enrol/identity.ts";
 import { slotRecordSchema } from "../models/slot-record.ts";
 import { toDataPaths } from "../paths.ts";
+import { toTroubleText } from "../serving/start-trouble.ts";
+import { readServingTrouble } from "../serving/trouble-file.ts";
 import { openStateFile } from "../state/state-file.ts";
 
 function countWaiting(path: string): number | null {
@@ -53,6 +55,7 @@ export function showStatus(root: string, asJson: boolean): number {
       }
     });
   const running = isRunning(paths.root);
+  const trouble = running ? readServingTrouble(paths) : null;
   const status = {
     device,
     tenant,
@@ -61,6 +64,7 @@ export function showStatus(root: string, asJson: boolean): number {
     assurance,
     running,
     endpoint: running ? readEndpoint(paths) : null,
+    trouble,
     waitingForPlane: countWaiting(paths.outbox),
     slots: slots.map(({ slot, active, previous, candidate, job, stopped, distrusted }) => ({
       slot,
@@ -80,7 +84,7 @@ export function showStatus(root: string, asJson: boolean): number {
     `${device} (${profile}), tenant ${tenant}, plane ${apiUrl}`,
     `the agent ${status.running ? "runs" : "does not run"}; ${status.waitingForPlane ?? "an unknown number of"} messages wait for the plane`,
     `its key is ${describeAssurance(assurance)}`,
-    `inference endpoint: ${status.endpoint ?? "none"}`,
+    `inference endpoint: ${status.endpoint ?? "none"}${trouble === null ? "" : `, ${toTroubleText(trouble)}`}`,
     ...status.slots.map((slot) => {
       const job =
         slot.job === null ? "no job" : `${slot.job.state}${slot.job.code === null ? "" : ` (${slot.job.code})`}`;

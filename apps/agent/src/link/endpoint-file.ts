@@ -1,5 +1,5 @@
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DataPaths } from "../paths.ts";
 import type { ServingAddress } from "../serve/ipc.ts";
@@ -22,4 +22,9 @@ export function readEndpoint(paths: DataPaths): string | null {
   } catch {
     return null;
   }
+}
+
+/** Where it was, somebody else may answer. */
+export function forgetEndpoint(paths: DataPaths): void {
+  rmSync(toPath(paths), { force: true });
 }

@@ -71,7 +71,7 @@ export class SlotEngine {
       progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
       placement,
       shadowing: this.#record.candidate?.phase === "shadowing" && this.#shadowLoadId !== null,
-      trouble: this.ports.held() ?? this.#trouble,
+      trouble: this.ports.held() ?? this.ports.serving.trouble ?? this.#trouble,
     };
   }
 
@@ -330,7 +330,7 @@ export class SlotEngine {
     this.#stopDelivered = false;
     this.#trialSinceMs = null;
     this.#trouble = `the serving process ended (${exit.exit})`;
-    if (exit.cause !== "requested") this.#blame(exit, mine, servedLoad);
+    if (exit.cause !== "requested" && !exit.beforeReady) this.#blame(exit, mine, servedLoad);
     this.ports.onChange();
     this.wake();
   }

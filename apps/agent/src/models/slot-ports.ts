@@ -5,11 +5,20 @@ import type { DeviceOffers } from "./load-target.ts";
 import type { Saved } from "./saved.ts";
 import type { InstalledBuild, SlotRecord } from "./slot-record.ts";
 
+/** How long the serving process may take for one step of a build before it counts as hung, in milliseconds. */
+export interface StepLimits {
+  /** Of a load, beside the deadlines of the runtime that loads. */
+  readonly loadMs: number;
+  readonly selfTestMs: number;
+}
+
 /** What a slot needs from the rest of the agent. */
 export interface SlotPorts {
   readonly saved: Saved<SlotRecord>;
   readonly serving: {
     readonly ready: boolean;
+    /** Why the process that serves does not come up; null when it does. */
+    readonly trouble: string | null;
     request<Request extends ServingRequest>(
       request: Request,
       timeoutMs?: number,
@@ -38,6 +47,8 @@ export interface SlotPorts {
   readonly deadlineMs: number;
   /** How the slot shares the device; undefined for the defaults. */
   readonly scheduling: LoadScheduling | undefined;
+  /** Absent for the defaults of steps.ts. */
+  readonly limits?: StepLimits;
 }
 
 export interface SlotView {

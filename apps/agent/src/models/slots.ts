@@ -14,12 +14,13 @@ import { SlotEngine } from "./slot-engine.ts";
 import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotPorts, SlotView } from "./slot-ports.ts";
-import type { LoadScheduling, ServingEvent } from "../serve/ipc.ts";
+import type { LoadScheduling } from "../serve/ipc.ts";
+import type { ServingEvent } from "../serve/serving-event.ts";
 import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
 
 export interface SlotsOptions {
   readonly folder: string;
-  readonly serving: Pick<ServingHost, "ready" | "request">;
+  readonly serving: Pick<ServingHost, "ready" | "trouble" | "request">;
   readonly keeper: ArtifactKeeper;
   readonly chooser: Chooser;
   readonly capabilities: BuildCapabilities;

@@ -2,10 +2,11 @@ import { toLoadTarget } from "./load-target.ts";
 import { assertNever, hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { Step } from "./plan.ts";
 import type { SlotEngine } from "./slot-engine.ts";
+import type { StepLimits } from "./slot-ports.ts";
 import type { InstalledBuild } from "./slot-record.ts";
 
-const loadTimeoutMs = 120_000;
-const selfTestTimeoutMs = 300_000;
+const defaultLimits: StepLimits = { loadMs: 120_000, selfTestMs: 300_000 };
+const toLimits = ({ ports }: SlotEngine): StepLimits => ports.limits ?? defaultLimits;
 
 type Executors = {
   readonly [Kind in Step["kind"]]: (slot: SlotEngine, step: Extract<Step, { kind: Kind }>) => Promise<void>;
@@ -57,7 +58,7 @@ const executors: Executors = {
   },
   unload: async (slot, step) => {
     await slot.ports.serving
-      .request({ kind: "unload", loadId: step.loadId }, loadTimeoutMs)
+      .request({ kind: "unload", loadId: step.loadId }, toLimits(slot).loadMs)
       .catch((error: unknown) =>
         slot.ports.logger.warn("a load could not be given back", { reason: toErrorMessage(error) }),
       );
@@ -102,7 +103,7 @@ async function load(slot: SlotEngine, build: InstalledBuild, role: "candidate" |
         ...target,
         ...(scheduling === undefined ? {} : { scheduling }),
       },
-      loadTimeoutMs + (target.loadDeadlineMs ?? 0) * (scheduling?.instances ?? 1),
+      toLimits(slot).loadMs + (target.loadDeadlineMs ?? 0) * (scheduling?.instances ?? 1),
     );
     slot.addLoad({ loadId, digest, build, placement: result.placement });
     if (role === "candidate") slot.apply({ kind: "loaded" });
@@ -124,7 +125,7 @@ async function selfTest(slot: SlotEngine, build: InstalledBuild, loadId: string)
         limits: { latencyP95Ms: build.latencyP95Ms, minPassedRatio: build.accuracyFloor ?? 1 },
         repeats: build.repeats,
       },
-      selfTestTimeoutMs,
+      toLimits(slot).selfTestMs,
     );
     if (result.passed) return slot.apply({ kind: "self-tested", latencyP95Us: result.latencyUs?.p95 ?? null });
     const failed = result.cases.filter((one) => !one.passed);
@@ -152,9 +153,12 @@ function failCandidate(
     // Killed on purpose, or by another slot's model: nothing is proved against this build.
     if (exit.cause === "requested" || slot.isOthersFault(loadId, exit.inflight)) return;
   }
+  // A run past its deadline is answered before the process is killed for it: either word may come first.
   const hung =
-    hasErrorCode(error, "serving_timeout") || exit?.cause === "hang" || hasErrorCode(error, "inference_deadline");
-  const code = lost ? (hung ? "hang" : "crash") : failure.code;
+    hasErrorCode(error, "serving_timeout") ||
+    hasErrorCode(error, "inference_deadline") ||
+    (lost && exit?.cause === "hang");
+  const code = hung ? "hang" : lost ? "crash" : failure.code;
   const reason = `${toErrorCode(error) ?? "unknown"}: ${toErrorMessage(error)}`;
   if (slot.onTrial) slot.apply({ kind: "reverting", verdict: { state: "rolled_back", code, reason } });
   else slot.apply({ kind: "failed", code, reason });

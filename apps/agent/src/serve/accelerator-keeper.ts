@@ -8,7 +8,7 @@ import {
   type ReturnState,
 } from "@fairlead/inference";
 import { toErrorMessage } from "@fairlead/kernel";
-import type { ServingEvent } from "./ipc.ts";
+import type { ServingEvent } from "./serving-event.ts";
 import type { Load } from "./load.ts";
 import type { LoadedInstances } from "./loaded-instances.ts";
 import type { LoadAsk } from "./model-loader.ts";

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { LoadRequest, ServingEvent } from "./ipc.ts";
+import type { LoadRequest } from "./ipc.ts";
+import type { ServingEvent } from "./serving-event.ts";
 import { ServingHarness } from "./testing/serving-harness.ts";
 
 const reason = whyNoFailingDriver();

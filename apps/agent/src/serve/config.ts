@@ -1,8 +1,8 @@
-import { isIP } from "node:net";
 import { availableParallelism } from "node:os";
 import { isAbsolute } from "node:path";
 import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
+import { isLoopback } from "./loopback.ts";
 import { ServeError } from "./serving-error.ts";
 import { parseSidecars } from "./sidecars.ts";
 
@@ -85,10 +85,6 @@ function parseAddress(value: unknown): ServingAddress {
   if (kind !== "tcp" || typeof host !== "string" || !Number.isInteger(port)) throw invalid("address is incomplete");
   if (!isLoopback(host)) throw invalid(`${host} is no loopback address; the endpoint has no authentication`);
   return { kind, host, port: Number(port) };
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 function parseCount(value: Readonly<Record<string, unknown>>, name: string, fallback: number): number {

@@ -3,6 +3,7 @@ import {
   endlessLoopModel,
   externalDataModel,
   forgedModels,
+  hungryLoadModel,
   hungryModel,
   mlpModel,
   squareRootModel,
@@ -172,6 +173,22 @@ describe("a forged model that only a run can show", () => {
       expect(readInflightLoads(serving.inflightPath).map(({ loadId }) => loadId)).toEqual(["hungry"]);
     },
   );
+
+  it("A18 fills 1 GiB, the most that the static check lets through, while it is loaded: the process ends at its memory limit, and the in-flight file names the load", async () => {
+    await using first = new ServingHarness();
+    await first.event("ready");
+    const { rssBytes } = await first.must({ kind: "ping" });
+    await using serving = new ServingHarness({ memoryLimitBytes: rssBytes + 300 * 1_048_576 });
+    await serving.serve(serving.toLoad("good", digitModel("1.1.0-int8")));
+    expect(await isServing(serving)).toBe(true);
+    // Nobody answers it any more: the supervisor's own limit, or the end of the process, does.
+    void serving.ask(serving.toLoad("hungry", hungryLoadModel(2n ** 28n), forged));
+    expect(await serving.exited).toBe("SIGKILL");
+    const exceeded = await serving.event("memory-exceeded");
+    expect(exceeded.rssBytes).toBeGreaterThan(exceeded.limitBytes);
+    expect(exceeded.rssBytes).toBeLessThan(exceeded.limitBytes + 2 * 1_073_741_824);
+    expect(readInflightLoads(serving.inflightPath)).toEqual([{ loadId: "hungry", activity: "loading" }]);
+  });
 
   it("A19 loops for ever where its condition decides: the deadline passes and names it", async () => {
     await using serving = new ServingHarness();

@@ -1,11 +1,11 @@
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import type { ProtocolErrorCode, RuntimeErrorCode } from "@fairlead/inference";
 import { sendJson } from "./http-exchange.ts";
 import { route, type RouteContext } from "./http-routes.ts";
 import type { ServingAddress } from "./ipc.ts";
-import { ServeError, type ServeErrorCode } from "./serving-error.ts";
+import { listen } from "./listen.ts";
+import type { ServeErrorCode } from "./serving-error.ts";
 
 export interface HttpServerOptions {
   readonly address: ServingAddress;
@@ -57,6 +57,9 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   provider_unknown: 500,
   tensor_type_unsupported: 500,
   config_invalid: 500,
+  port_taken: 500,
+  socket_taken: 500,
+  address_refused: 500,
   contract_mismatch: 500,
   file_unreadable: 500,
   length_mismatch: 500,
@@ -125,32 +128,4 @@ function sendError(request: IncomingMessage, response: ServerResponse, error: un
   // What the client still sends is not read: the connection would carry it into the next request.
   if (!request.complete) response.shouldKeepAlive = false;
   sendJson(response, toStatus(error), { error: toErrorMessage(error) });
-}
-
-async function listen(server: Server, address: ServingAddress): Promise<ServingAddress> {
-  if (address.kind === "unix") removeStaleSocket(address.socketPath);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    const listener = () => {
-      server.off("error", reject);
-      resolve();
-    };
-    if (address.kind === "unix") server.listen(address.socketPath, listener);
-    else server.listen(address.port, address.host, listener);
-  });
-  if (address.kind === "unix") {
-    chmodSync(address.socketPath, 0o660);
-    return address;
-  }
-  const bound = server.address();
-  if (bound === null || typeof bound === "string") throw new ServeError("config_invalid", "the server has no port");
-  return { kind: "tcp", host: address.host, port: bound.port };
-}
-
-/** A killed process leaves its socket behind, and only a socket may be removed. */
-function removeStaleSocket(path: string): void {
-  const status = lstatSync(path, { throwIfNoEntry: false });
-  if (status === undefined) return;
-  if (!status.isSocket()) throw new ServeError("config_invalid", "the socket path names something that is no socket");
-  unlinkSync(path);
 }

@@ -2,7 +2,8 @@ import { decideAdmission, estimateLoadBytes, type DeviceScheduler, type ReturnPo
 import { hasErrorCode } from "@fairlead/kernel";
 import { AcceleratorKeeper } from "./accelerator-keeper.ts";
 import type { InflightFile, InflightMark } from "./inflight.ts";
-import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ServingEvent, ShadowRequest } from "./ipc.ts";
+import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ShadowRequest } from "./ipc.ts";
+import type { ServingEvent } from "./serving-event.ts";
 import { Load } from "./load.ts";
 import { toLoadSettings, type LoadSettings } from "./load-settings.ts";
 import { loadInstances, type ModelGate } from "./model-loader.ts";

@@ -12,6 +12,7 @@ import { readMemory } from "./process-memory.ts";
 import { openProfileFolder } from "./profile-folder.ts";
 import { RepositoryAsks } from "./repository-asks.ts";
 import { SharedRegions } from "./shared-regions.ts";
+import { toServingError } from "./serving-error.ts";
 import { createSidecars } from "./sidecars.ts";
 
 /*
@@ -19,10 +20,21 @@ import { createSidecars } from "./sidecars.ts";
  * ends when the supervisor does. It opens no connection to anywhere but to its own sidecars on this machine.
  */
 
-const config = parseServingConfig(process.argv[2]);
-
 function send(message: ServingMessage, onSent?: () => void): void {
   if (process.connected) process.send?.(message, undefined, undefined, onSent ?? (() => undefined));
+}
+
+/** The supervisor is told why before the process ends: an exit status alone says nothing that anybody could act on. */
+async function begin<Opened>(open: () => Opened | Promise<Opened>): Promise<Opened> {
+  try {
+    return await open();
+  } catch (error) {
+    await new Promise<void>((resolve) => {
+      if (process.connected) send({ event: { kind: "start-failed", error: toServingError(error) } }, resolve);
+      else resolve();
+    });
+    process.exit(1);
+  }
 }
 
 /**
@@ -35,6 +47,7 @@ function leave(busy: boolean): void {
   else process.exit(0);
 }
 
+const config = await begin(() => parseServingConfig(process.argv[2]));
 // A bundle has no .ts beside it: the build emits the thread's entry next to this file.
 const bundled = !import.meta.url.endsWith(".ts");
 if (config.profileFolder !== null) openProfileFolder(config.profileFolder);
@@ -45,7 +58,7 @@ const own = createOnnxRuntime({
 });
 const runtime = createRuntimes({ own, sidecars: createSidecars(config.runtimes, (event) => send({ event })) });
 process.on("exit", () => runtime.kill());
-const inflight = openInflightFile(config.inflightPath);
+const inflight = await begin(() => openInflightFile(config.inflightPath));
 const loads = new Loads({
   runtime,
   operators: config.models,
@@ -78,20 +91,22 @@ const memoryWatch = config.memoryLimitBytes === null ? null : openMemoryWatch(co
 process.on("disconnect", () => leave(loads.busy));
 
 const repository = new RepositoryAsks(config.repository, (event) => send({ event }));
-const server = await openHttpServer({
-  address: config.address,
-  maxSockets: config.maxSockets,
-  onRequest: () => memoryWatch?.wake(),
-  context: {
-    loads,
-    maxBodyBytes: config.maxBodyBytes,
-    memory: createBodyMemory(8 * 1_048_576),
-    repository,
-    shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
-    lone: new LoneClient(),
-    nowMs: () => Date.now(),
-  },
-});
+const server = await begin(() =>
+  openHttpServer({
+    address: config.address,
+    maxSockets: config.maxSockets,
+    onRequest: () => memoryWatch?.wake(),
+    context: {
+      loads,
+      maxBodyBytes: config.maxBodyBytes,
+      memory: createBodyMemory(8 * 1_048_576),
+      repository,
+      shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
+      lone: new LoneClient(),
+      nowMs: () => Date.now(),
+    },
+  }),
+);
 const handle = createIpcHandler(loads, server, { runtime: own, repository });
 process.on("message", (message: ServingRequestMessage) => {
   memoryWatch?.wake();

@@ -1,4 +1,4 @@
-import type { ServingEvent } from "./ipc.ts";
+import type { ServingEvent } from "./serving-event.ts";
 import { ServeError } from "./serving-error.ts";
 
 export type RepositoryAsk = Extract<ServingEvent, { kind: "repository" }>["ask"];

@@ -4,6 +4,9 @@ import type { ServingError } from "./ipc.ts";
 export type ServeErrorCode =
   | "request_invalid"
   | "config_invalid"
+  | "port_taken"
+  | "socket_taken"
+  | "address_refused"
   | "file_unreadable"
   | "length_mismatch"
   | "digest_mismatch"
@@ -32,6 +35,11 @@ export type ServeErrorCode =
 const hints: Record<ServeErrorCode, string> = {
   request_invalid: "Compare the message with ipc.ts.",
   config_invalid: "Give a loopback address or a Unix socket, and a writable path for the in-flight file.",
+  port_taken:
+    "End the program that holds the port, or set inference.port in config.yaml to a free one (0 takes any): each agent on a device needs its own.",
+  socket_taken: "End the program that serves there, or set inference.socket in config.yaml to another path.",
+  address_refused:
+    "Set inference.host and inference.port, or inference.socket, in config.yaml to what this user may use on this device.",
   file_unreadable: "Check that the file exists, is a regular file and is readable for this process.",
   length_mismatch: "The file is not the one that was verified: fetch and verify it again.",
   digest_mismatch: "The file is not the one that was verified: fetch and verify it again.",

@@ -106,6 +106,7 @@ describe("a serving process with a sidecar", { timeout: 20_000 }, () => {
       ["garbage", 500, "it is no JSON"],
       ["wrong-shape", 500, "has the shape [1,2,3]"],
       ["never", 504, "the run took longer than 1000 ms"],
+      ["late:1500", 504, "the run took longer than 1000 ms"],
     ] as const) {
       sidecar.setFault(fault);
       const [bad, own] = await Promise.all([sidecar.infer("other"), sidecar.infer("own")]);

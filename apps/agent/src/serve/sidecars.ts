@@ -1,6 +1,7 @@
 import { createOpenInferenceRuntime, type SidecarEvent, type SidecarRuntime } from "@fairlead/inference";
-import type { ServingEvent, SidecarConfig } from "./ipc.ts";
+import type { SidecarConfig } from "./ipc.ts";
 import { ServeError } from "./serving-error.ts";
+import type { ServingEvent } from "./serving-event.ts";
 
 /** Reads the list out of the process's argument; the supervisor has checked what the values are. */
 export function parseSidecars(value: unknown): readonly SidecarConfig[] {

@@ -1,15 +1,18 @@
-import { CodedError, CondensedOutput, toBackoffDelayMs, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import { CodedError, toBackoffDelayMs, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { fork, type ChildProcess } from "node:child_process";
 import type {
   ServingAddress,
   ServingConfig,
-  ServingEvent,
+  ServingError,
   ServingMessage,
   ServingRequest,
   ServingRequestMessage,
   ServingResults,
 } from "../serve/ipc.ts";
+import type { ServingEvent } from "../serve/serving-event.ts";
+import { condenseOutput } from "./condense-output.ts";
 import { servingFlags } from "./serving-flags.ts";
+import { StartTrouble, toTroubleText } from "./start-trouble.ts";
 
 export interface ServingExit {
   /** A signal's name or `exit N`. */
@@ -21,6 +24,8 @@ export interface ServingExit {
   /** What ran at the moment of death, as the process noted it. */
   readonly inflight: readonly string[];
   readonly restarts: number;
+  /** It never served: no model had anything to do with its end. */
+  readonly beforeReady: boolean;
 }
 
 export interface ServingHostOptions {
@@ -32,6 +37,8 @@ export interface ServingHostOptions {
   readonly random: () => number;
   readonly onReady: (address: ServingAddress) => void;
   readonly onExit: (exit: ServingExit) => void;
+  /** The process does not come up, for a reason that was not told before; null once it does. */
+  readonly onTrouble?: (trouble: ServingError | null) => void;
   /** The process gave up a load that nobody asked, because memory was needed. */
   readonly onUnloaded?: (unloaded: { readonly loadId: string; readonly slot: string }) => void;
   /** A load runs elsewhere than before. */
@@ -59,6 +66,8 @@ interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly timer: NodeJS.Timeout;
+  /** Set once the answer is overdue; it is told when the process has ended, and who asked can look at how. */
+  overdue: CodedError | null;
 }
 
 /** Starts, watches, kills and restarts the process that runs models. It knows nothing of slots. */
@@ -77,6 +86,9 @@ export class ServingHost implements Service {
   #startedAtMs = 0;
   /** What the process said of its end. */
   #exitNote = "";
+  /** What the process said of a start that failed. */
+  #startError: ServingError | null = null;
+  readonly #trouble = new StartTrouble();
   #verdict: { cause: ServingExit["cause"]; loadId: string | null; sinceMs: number | null } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -92,6 +104,11 @@ export class ServingHost implements Service {
 
   get address(): ServingAddress | null {
     return this.#ready ? this.#address : null;
+  }
+
+  /** Why the process does not come up, in one line; null when it does. */
+  get trouble(): string | null {
+    return this.#trouble.current === null ? null : toTroubleText(this.#trouble.current);
   }
 
   get pid(): number | null {
@@ -133,12 +150,13 @@ export class ServingHost implements Service {
     const message: ServingRequestMessage = { id, request };
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.#waiting.delete(id);
-        const loadId = "loadId" in request ? request.loadId : null;
-        this.#kill("hang", loadId, timeoutMs);
-        reject(new CodedError("serving_timeout", `${request.kind} took longer than ${timeoutMs} ms`));
+        const text = `${request.kind} took longer than ${timeoutMs} ms`;
+        const waiting = this.#waiting.get(id);
+        if (waiting !== undefined) waiting.overdue = new CodedError("serving_timeout", text);
+        this.#kill("hang", "loadId" in request ? request.loadId : null, timeoutMs);
       }, timeoutMs);
-      this.#waiting.set(id, { kind: request.kind, resolve: resolve as (value: unknown) => void, reject, timer });
+      const settle = { resolve: resolve as (value: unknown) => void, reject };
+      this.#waiting.set(id, { kind: request.kind, ...settle, timer, overdue: null });
       child.send(message, (error) => {
         if (error === null) return;
         this.#settle(id)?.reject(new CodedError("serving_exited", error.message, { cause: error }));
@@ -164,35 +182,16 @@ export class ServingHost implements Service {
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });
     this.#child = child;
-    this.#condense(child);
+    condenseOutput(child, { clock, logger });
     this.#startedAtMs = clock.monotonicMs();
     this.#verdict = undefined;
     this.#exitNote = "";
+    this.#startError = null;
     child.on("message", (message) => this.#accept(message as ServingMessage));
     child.on("error", (error) => logger.warn("the serving process has an error", { reason: error.message }));
     child.once("exit", (code, signal) => this.#onExit(`${signal ?? `exit ${code}`}${this.#exitNote}`));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#kill("hang", null, this.#timings.startMs), this.#timings.startMs);
-  }
-
-  /** What the runtime and its process write on stderr, as one line per kind with its count. */
-  #condense(child: ChildProcess): void {
-    const { clock, logger } = this.#options;
-    const output = new CondensedOutput({
-      nowMs: () => clock.monotonicMs(),
-      schedule: (run, afterMs) => {
-        const timer = setTimeout(run, afterMs).unref();
-        return () => clearTimeout(timer);
-      },
-      onLine: ({ source, severity, text, count }) => {
-        const times = count === 1 ? {} : { times: count };
-        const where = source === null ? {} : { source };
-        const level = severity === "error" ? "error" : "warn";
-        logger[level]("the serving process writes", { reason: text, ...where, ...times });
-      },
-    });
-    child.stderr?.setEncoding("utf8").on("data", (chunk: string) => output.push(chunk));
-    child.stderr?.once("close", () => output.end());
   }
 
   #accept(message: ServingMessage): void {
@@ -214,7 +213,12 @@ export class ServingHost implements Service {
         this.#address = event.address;
         this.#ready = true;
         this.#startWatch();
+        this.#trouble.clear();
+        this.#options.onTrouble?.(null);
         this.#options.onReady(event.address);
+        return;
+      case "start-failed":
+        this.#startError = event.error;
         return;
       case "hung":
         this.#kill("hang", event.loadId, event.sinceMs);
@@ -286,8 +290,10 @@ export class ServingHost implements Service {
     this.#child = undefined;
     this.#ready = false;
     const inflight = wasReady ? this.#options.readInflight() : [];
-    for (const id of this.#waiting.keys())
-      this.#settle(id)?.reject(new CodedError("serving_exited", `the serving process ended (${exit})`));
+    for (const id of this.#waiting.keys()) {
+      const waiting = this.#settle(id);
+      waiting?.reject(waiting.overdue ?? new CodedError("serving_exited", `the serving process ended (${exit})`));
+    }
     if (this.#stopping) return;
     const verdict = this.#verdict;
     const steady = clock.monotonicMs() - this.#startedAtMs > this.#timings.steadyMs;
@@ -299,7 +305,8 @@ export class ServingHost implements Service {
         ? 0
         : 100 + toBackoffDelayMs({ baseMs: 250, maxMs: 30_000 }, this.#failures, random());
     this.#failures += 1;
-    logger.warn("the serving process ended", { exit, cause: verdict?.cause ?? "crash", inflight, delayMs });
+    if (wasReady || verdict?.cause === "requested" || !this.#tellTrouble(exit))
+      logger.warn("the serving process ended", { exit, cause: verdict?.cause ?? "crash", inflight, delayMs });
     this.#timer = setTimeout(() => this.#spawn(), delayMs);
     this.#options.onExit({
       exit,
@@ -308,6 +315,20 @@ export class ServingHost implements Service {
       hungSinceMs: verdict?.sinceMs ?? null,
       inflight,
       restarts: this.#restarts,
+      beforeReady: !wasReady,
     });
+  }
+
+  /** Says each reason once, however often the process tries. False while there is none to say. */
+  #tellTrouble(exit: string): boolean {
+    // Of a port that was any, and that somebody has taken in between, another is as good.
+    if (this.#startError?.code === "port_taken") this.#address = null;
+    const news = this.#trouble.add(this.#startError, exit);
+    if (news !== null) {
+      const { code, message: reason, hint } = news;
+      this.#options.logger.error("the serving process cannot start; it is tried again", { code, reason, hint });
+      this.#options.onTrouble?.(news);
+    }
+    return this.#trouble.current !== null;
   }
 }

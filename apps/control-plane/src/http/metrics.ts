@@ -1,26 +1,16 @@
 import type { BrokerStats } from "@fairlead/bus/broker";
 import type { Store } from "@fairlead/store";
+import type { InferenceTotals } from "../ingest/inference-totals.ts";
 import type { IngestCounters } from "../ingest/ingest.ts";
+import { toInferenceMetrics } from "./inference-metrics.ts";
+import { counter, gauge, toLines } from "./metric-lines.ts";
 
 export interface MetricSources {
   readonly store: Store;
   readonly broker: () => BrokerStats | undefined;
   readonly ingest: () => Readonly<IngestCounters>;
+  readonly inference: Pick<InferenceTotals, "all">;
 }
-
-interface Metric {
-  readonly name: string;
-  readonly kind: "counter" | "gauge";
-  readonly help: string;
-}
-
-function toLines({ name, kind, help }: Metric, values: Readonly<Record<string, number>>): string {
-  const samples = Object.entries(values).map(([labels, value]) => `${name}${labels} ${value}`);
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`, ...samples, ""].join("\n");
-}
-
-const counter = (name: string, help: string): Metric => ({ name, kind: "counter", help });
-const gauge = (name: string, help: string): Metric => ({ name, kind: "gauge", help });
 
 function countBy<Item>(items: readonly Item[], label: string, toValue: (item: Item) => string): Record<string, number> {
   const counts: Record<string, number> = {};
@@ -32,7 +22,7 @@ function countBy<Item>(items: readonly Item[], label: string, toValue: (item: It
 }
 
 /** Prometheus text format 0.0.4, base units. */
-export async function toMetrics({ store, broker, ingest }: MetricSources): Promise<string> {
+export async function toMetrics({ store, broker, ingest, inference }: MetricSources): Promise<string> {
   const devices = await store.read.devices.list();
   const counters = ingest();
   const stats = broker();
@@ -78,6 +68,7 @@ export async function toMetrics({ store, broker, ingest }: MetricSources): Promi
             "": stats.retainedBytes,
           }),
         ]),
+    toInferenceMetrics(inference.all),
     toLines(gauge("process_resident_memory_bytes", "Resident memory."), { "": memory.rss }),
     toLines(counter("process_cpu_seconds_total", "User and system time."), {
       "": (process.cpuUsage().user + process.cpuUsage().system) / 1e6,

@@ -131,6 +131,7 @@ const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
       batch.slots.push({ ...shared, ...row, position: position * 64 + index });
     }
   }
+  for (const hooks of batch.services.hooks()) await hooks.onTelemetry?.(batch.tx, body.windows);
 };
 
 const onEvent: Handler<"event"> = async (batch, received, { body }) => {

@@ -37,6 +37,7 @@ export function toReportedRefusal(event: EventData): Told | null {
     case "integrity-restored":
     case "serving-crashed":
     case "serving-hung":
+    case "serving-start":
     case "placement-missed":
     case "placement-regained":
     case "outbox-merged":

@@ -26,11 +26,19 @@ const heavyRow = () => x([Array.from({ length: 64 }, (_, index) => index / 64)])
 async function open(
   scheduler: DeviceScheduler,
   id: string,
-  parts: { bytes?: Uint8Array<ArrayBuffer>; settings?: Partial<ModelSettings>; slot?: string; instances?: number } = {},
+  parts: {
+    bytes?: Uint8Array<ArrayBuffer>;
+    settings?: Partial<ModelSettings>;
+    slot?: string;
+    instances?: number;
+    watch?: (instance: LoadedModel, index: number) => LoadedModel;
+  } = {},
 ): Promise<ScheduledModel & { busy: boolean[] }> {
   const load = () => createOnnxRuntime().load(parts.bytes?.slice() ?? heavy());
-  const first = await load();
-  const rest = await Promise.all(Array.from({ length: (parts.instances ?? 1) - 1 }, load));
+  const watch = parts.watch ?? ((instance: LoadedModel) => instance);
+  const first = watch(await load(), 0);
+  const others = await Promise.all(Array.from({ length: (parts.instances ?? 1) - 1 }, load));
+  const rest = others.map((instance, index) => watch(instance, index + 1));
   opened.push(first, ...rest);
   const busy: boolean[] = [];
   const model = scheduler.open({
@@ -187,12 +195,33 @@ describe("the device's scheduler on ONNX Runtime", () => {
     expect(Math.abs(usedUs[0]! / (usedUs[0]! + usedUs[1]!) - 0.75)).toBeLessThan(0.05);
   });
 
-  it("runs on as many instances as there are lanes", async () => {
-    const model = await open(toScheduler(2), "m", { instances: 2 });
+  it.each([
+    { lanes: 2, instances: 2, atOnce: 2 },
+    { lanes: 3, instances: 2, atOnce: 2 },
+    { lanes: 1, instances: 2, atOnce: 1 },
+  ])("runs on $atOnce of $instances instances at once where there are $lanes lanes", async (row) => {
+    const { lanes, instances, atOnce } = row;
+    // A worker is handed a little ahead of need: what counts is how many instances work, not how many runs they hold.
+    const held = Array.from({ length: instances }, () => 0);
+    let most = 0;
+    const watch = (instance: LoadedModel, index: number): LoadedModel => ({
+      ...{ inputs: instance.inputs, outputs: instance.outputs, placement: instance.placement },
+      get pending() {
+        return instance.pending;
+      },
+      close: () => instance.close(),
+      infer(...args) {
+        held[index] = (held[index] ?? 0) + 1;
+        most = Math.max(most, held.filter((runs) => runs > 0).length);
+        return instance.infer(...args).finally(() => (held[index] = (held[index] ?? 0) - 1));
+      },
+    });
+    const model = await open(toScheduler(lanes), "m", { instances, watch });
     const results = await Promise.all(Array.from({ length: 20 }, () => model.infer(heavyRow(), normal)));
     expect(results.map(({ outputs }) => [...outputs[0]!.data])).toEqual(
       Array.from({ length: 20 }, () => [...results[0]!.outputs[0]!.data]),
     );
+    expect(most).toBe(atOnce);
   });
 
   it("closes after what waits and refuses what comes later", async () => {

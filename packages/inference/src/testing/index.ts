@@ -5,6 +5,7 @@ export {
   endlessLoopModel,
   externalDataModel,
   float16Model,
+  hungryLoadModel,
   hungryModel,
   identityModel,
   identityOf,

@@ -22,6 +22,13 @@ export const eventDataSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("integrity-restored"), ...build, name: z.string().max(256) }),
   z.strictObject({ kind: z.literal("serving-crashed"), ...build, exit: z.string().max(64), restarts: z.int().min(0) }),
   z.strictObject({ kind: z.literal("serving-hung"), ...build, sinceMs: z.number().min(0) }),
+  /** The serving process does not come up, such as for a port that is taken, or does again. It is told once per reason. */
+  z.strictObject({
+    kind: z.literal("serving-start"),
+    state: z.enum(["failed", "recovered"]),
+    code: z.string().max(64).nullable(),
+    reason: z.string().max(500).nullable(),
+  }),
   /** Not one node of the build ran on the provider that was wanted first. */
   z.strictObject({
     kind: z.literal("placement-missed"),

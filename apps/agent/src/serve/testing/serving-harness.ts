@@ -8,12 +8,12 @@ import type {
   LoadRequest,
   ServingAddress,
   ServingConfig,
-  ServingEvent,
   ServingMessage,
   ServingRequest,
   ServingResponseMessage,
   ServingResults,
 } from "../ipc.ts";
+import type { ServingEvent } from "../serving-event.ts";
 
 const entry = new URL("../main.ts", import.meta.url);
 const digits = new URL("../../../../../test/fixtures/digits/", import.meta.url);

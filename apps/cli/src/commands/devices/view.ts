@@ -102,6 +102,8 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     lines.push(
       `slot         ${slot.slot}: wants ${desired}, runs ${running}${slot.serving ? "" : " (not serving)"}, ${slot.status}`,
     );
+    const idleReason = detail.reported?.slots.find((report) => report.slot === slot.slot)?.notServingReason ?? null;
+    if (!slot.serving && idleReason !== null) lines.push(`             not serving: ${idleReason}`);
     const placement = detail.reported?.slots.find((report) => report.slot === slot.slot)?.placement ?? null;
     if (placement !== null) lines.push(`             placement ${toPlacementText(placement)}`);
     lines.push(...describeShadow(slot.slot, detail));

@@ -1,0 +1,73 @@
+import { mlpModel } from "@fairlead/inference/testing";
+import { describe, expect, it } from "vitest";
+import type { LoadScheduling } from "./ipc.ts";
+import { json, ServingHarness, type HttpAnswer } from "./testing/serving-harness.ts";
+
+/** Some milliseconds for one row, so that what requests cost beside their runs leaves no gaps between these. */
+const heavy = mlpModel({ widths: [8, 2_048, 2_048, 1_024, 4], softmax: false });
+const data = Array.from({ length: 8 }, (_, index) => index);
+const body = JSON.stringify({ inputs: [{ name: "x", datatype: "FP32", shape: [1, 8], data }] });
+const clientShares = { a: 0.7, b: 0.3 };
+
+async function open(scheduling: LoadScheduling): Promise<ServingHarness> {
+  const harness = new ServingHarness({ lanes: 1 });
+  await harness.event("ready");
+  await harness.serve(harness.toLoad("m", heavy, { slot: "m", model: "m", scheduling }));
+  return harness;
+}
+
+/** Keeps `outstanding` requests in flight until `isOver`; the answers in the order in which they came. */
+async function keepAsking(
+  harness: ServingHarness,
+  { client, outstanding }: { readonly client: string; readonly outstanding: number },
+  isOver: () => boolean,
+): Promise<HttpAnswer[]> {
+  const answers: HttpAnswer[] = [];
+  const headers = { "x-fairlead-client": client };
+  const loop = async () => {
+    while (!isOver()) answers.push(await harness.http({ path: "/v2/models/m/infer", body, headers }));
+  };
+  await Promise.all(Array.from({ length: outstanding }, loop));
+  return answers;
+}
+
+const count = (answers: readonly HttpAnswer[], status: number) => answers.filter((one) => one.status === status).length;
+
+describe("two clients of one model that fight for the device", { timeout: 40_000 }, () => {
+  it("have its time by their shares of 0.7 and 0.3 within 0.05, however much the one with the smaller share asks", async () => {
+    await using harness = await open({ clientShares });
+    let answered = 0;
+    // By answers, not by time: every run costs the same, and a machine that is busy only makes it last longer.
+    const isOver = () => answered >= 400;
+    const note = async (client: string, outstanding: number) => {
+      const isEnough = () => {
+        answered += 1;
+        return isOver();
+      };
+      return keepAsking(harness, { client, outstanding }, isEnough);
+    };
+    const [a, b] = await Promise.all([note("a", 6), note("b", 18)]);
+    expect([...a, ...b].filter(({ status }) => status !== 200)).toEqual([]);
+    expect(Math.abs(a.length / (a.length + b.length) - 0.7)).toBeLessThan(0.05);
+  });
+
+  it("get 429 for what the greedy one asks beyond its share of the queue, and 200 for all that the modest one asks", async () => {
+    await using harness = await open({ clientShares, queueLimit: 8 });
+    let isOver = false;
+    const greedy = keepAsking(harness, { client: "b", outstanding: 24 }, () => isOver);
+    let asked = 0;
+    const modest = await keepAsking(harness, { client: "a", outstanding: 2 }, () => (asked += 1) > 60);
+    isOver = true;
+    const refused = await greedy;
+    expect(count(modest, 200)).toBe(60);
+    expect(modest).toHaveLength(60);
+    const over = refused.filter(({ status }) => status === 429);
+    expect(over.length).toBeGreaterThan(0);
+    expect(json(over[0]?.bytes ?? Buffer.from("null"))).toEqual({
+      error: "model 'm' has 8 requests in flight, and this client holds more of them than its share",
+    });
+    // It is not locked out: what is within its share is answered.
+    expect(count(refused, 200)).toBeGreaterThan(0);
+    expect(count(refused, 200) + count(refused, 429) + count(refused, 503)).toBe(refused.length);
+  });
+});
