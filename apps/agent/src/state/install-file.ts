@@ -37,10 +37,15 @@ export function writeFileDurably(path: string, text: string): void {
 }
 
 export function syncFolder(path: string): void {
-  const folder = openSync(path, "r");
+  syncNow(path);
+}
+
+/** Returns when the bytes of the file, or the names in the folder, are on the disk. */
+export function syncNow(path: string): void {
+  const opened = openSync(path, "r");
   try {
-    fsyncSync(folder);
+    fsyncSync(opened);
   } finally {
-    closeSync(folder);
+    closeSync(opened);
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync, renameSync, statSync } from "node:fs";
 import { CodedError, hasErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { z } from "zod";
-import { writeFileDurably } from "./install-file.ts";
+import { syncNow, writeFileDurably } from "./install-file.ts";
 
 /** What a state file held. `recovered`: the file was damaged and the copy of the save before it was taken. */
 export type LoadedState<Value> =
@@ -47,6 +47,8 @@ export function openStateFile<Schema extends z.ZodType>(path: string, schema: Sc
   function keepPrevious(): void {
     if (!("value" in readState(path, schema))) return;
     copyFileSync(path, `${previousPath}.tmp`);
+    // Else a power cut could leave the name with nothing in it, and the save before would be lost to a later damage.
+    syncNow(`${previousPath}.tmp`);
     renameSync(`${previousPath}.tmp`, previousPath);
   }
 
