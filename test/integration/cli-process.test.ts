@@ -323,11 +323,15 @@ spec:
     await cliJson("releases", "sign", "digit-reader", "1.2.0");
     const { rolloutId } = await cliJson<RolloutStatus>(...create("1.2.0", "--soak", "0s", "--on-failure", "pause"));
     const reach = (attempts: number) =>
-      eventually("the device has no build for itself", async () => {
-        const history = await cliJson<{ kind: string }[]>("rollouts", "history", rolloutId);
-        const { state } = await cliJson<RolloutStatus>("rollouts", "status", rolloutId);
-        return state === "paused" && history.filter(({ kind }) => kind === "offer").length === attempts;
-      });
+      eventually(
+        "the device has no build for itself",
+        async () => {
+          const history = await cliJson<{ kind: string }[]>("rollouts", "history", rolloutId);
+          const { state } = await cliJson<RolloutStatus>("rollouts", "status", rolloutId);
+          return state === "paused" && history.filter(({ kind }) => kind === "offer").length === attempts;
+        },
+        60_000,
+      );
     await reach(1);
     const again = await cli("rollouts", "retry", rolloutId, "--reason", "once more");
     expect(again, again.stderr).toMatchObject({ code: 0, stderr: expect.stringContaining("rollouts status") });
@@ -335,7 +339,7 @@ spec:
     await reach(2);
     expect((await cli("rollouts", "history", rolloutId)).stdout).toContain("once more");
     expect((await cli("rollouts", "abort", rolloutId, "--yes")).code).toBe(0);
-  });
+  }, 180_000);
 
   it("finds the audit log intact and complete", async () => {
     const answer = await cli("audit", "list", "--limit", "0", "--verify", "-o", "json");
