@@ -77,6 +77,7 @@ describe("the memo of the last good request", () => {
           structuredClone(buffer, { transfer: [buffer] });
         }
       }),
+      { numRuns: 300 },
     );
     expect(recalls).toBeGreaterThan(100);
   });
