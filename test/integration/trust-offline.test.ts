@@ -19,7 +19,10 @@ const file = (name: string) => join(dir, name);
 const secret = "correct horse battery staple";
 
 /** The first reaches nobody at an address that it knows, the second one knows none. */
-const refusing = { FAIRLEAD_SERVER: "https://127.0.0.1:1", FAIRLEAD_TOKEN: "fla_unused.00" };
+const refusing = {
+  FAIRLEAD_SERVER: "https://127.0.0.1:2",
+  FAIRLEAD_TOKEN: `fla_${"unused".repeat(4)}.${"0".repeat(64)}`,
+};
 const nowhere = { FAIRLEAD_SERVER: "", FAIRLEAD_TOKEN: "" };
 const desktop = {
   FAIRLEAD_CONFIG: join(dir, "none", "config.yaml"),
