@@ -11,7 +11,8 @@ const report = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as {
   numTodoTests: number;
   testResults: { name: string; assertionResults: { status: string; fullName: string }[] }[];
 };
-const leastTests = 100;
+/** Some tests fewer than there are: whole folders must not vanish unseen. Raise it with the number of tests. */
+const leastTests = 2_400;
 const skipped = report.numPendingTests + report.numTodoTests;
 
 for (const file of report.testResults) {
