@@ -53,7 +53,7 @@ describe("an agent whose plane is in an attacker's hands", () => {
     await agent.waitForVersion("1.0.0");
   });
 
-  it("A10 goes back to nothing of a revoked publisher, on command or in another slot, and goes back while nobody can be asked", async () => {
+  it("A10 goes back to nothing of a revoked publisher, on command, in another slot or while newer metadata is held back", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);
     await start(plane, agent);
