@@ -17,7 +17,7 @@ import { createRandom, pick } from "../support/random.ts";
 import { readStoredTelemetry } from "../support/stored-telemetry.ts";
 
 const kills = 50;
-/** CI gives one of each commit, `npm run soak` one of each round; the test's name says which it was. */
+/** `npm run soak` gives one of each round; the test's name says which it was. */
 const seed = Number(process.env["FAIRLEAD_TEST_SEED"] ?? "20261123");
 const dir = mkdtempSync(join(tmpdir(), "fairlead-kills-"));
 const plane = new TestPlane({ dir: join(dir, "plane") });

@@ -41,6 +41,20 @@ function toMissedPlacement({ placement }: SlotReport): SlotObservation["missedPl
   return (placement.proved[wanted] ?? 0) > 0 ? null : { wanted, reason: placement.reason ?? "no reason was given" };
 }
 
+/**
+ * The device has ended what it was last asked for. While a rollout's newer request is on its way to it, what it runs is
+ * that rollout's affair: a revert by remediation beside it would send the slot back and forth, or leave the two apart.
+ */
+export function isConfirmed(
+  job: Pick<NonNullable<SlotReport["job"]>, "state" | "rolloutId" | "attempt"> | null,
+  asked: Pick<DesiredSlotRow, "rolloutId" | "attempt"> | undefined,
+): boolean {
+  if (job === null) return true;
+  if (!isJobEnd(job.state)) return false;
+  if (asked === undefined || asked.rolloutId === null) return true;
+  return job.rolloutId === asked.rolloutId && job.attempt === asked.attempt;
+}
+
 export function toObservation(device: Device, { rows, crashes, commands }: Facts): DeviceObservation {
   return {
     device: device.device,
@@ -58,7 +72,10 @@ export function toObservation(device: Device, { rows, crashes, commands }: Facts
       serving: report.serving,
       activeBuildDigest: report.active?.buildDigest ?? null,
       previousBuildDigest: report.previous?.buildDigest ?? null,
-      confirmed: report.job === null || isJobEnd(report.job.state),
+      confirmed: isConfirmed(
+        report.job,
+        rows.find(({ slot }) => slot === report.slot),
+      ),
       missedPlacement: toMissedPlacement(report),
     })),
     commands: commands.map(({ commandId, state, reason }) => ({ commandId, outcome: state, reason })),
