@@ -45,7 +45,9 @@ it("stops a caller who is known and asks too often, says for how long, and nobod
   expect(answered).toBeLessThan(2 * perMinute);
   expect(last).toMatchObject({ status: 429, body: { code: "rate_limited", hint: "wait 1 seconds" } });
   expect(last.headers["retry-after"]).toBe("1");
-  expect((await callPlane(plane, { ...call, token: busy, from: "127.0.0.7" })).status).toBe(429);
+  // Elsewhere too, but for what has come back meanwhile: a request every 0.6 s.
+  const elsewhere = await askTooOften({ ...call, token: busy, from: "127.0.0.7" });
+  expect(elsewhere.answered).toBeLessThan(perMinute / 2);
   expect((await callPlane(plane, { ...call, token: other })).status).toBe(200);
 
   const { items } = await plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=200");
