@@ -24,6 +24,16 @@ function rollOut(plane: TestPlane, version: string, ...more: string[]): Promise<
   return runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy, ...more], plane.cliEnv);
 }
 
+/** Two versions are published, and the device serves the first one. */
+async function serveFirst(plane: TestPlane, device: TestDevice): Promise<void> {
+  await device.enrol(plane, await createEnrolmentToken(plane, 1));
+  device.run();
+  for (const version of ["1.0.0", "1.1.0"] as const) await publishDigitReader(plane, version);
+  await eventually("the device is online", async () => (await plane.device(device.name)).online);
+  await rollOut(plane, "1.0.0");
+  await eventually("1.0.0 serves", async () => (await plane.device(device.name)).slots[0]?.serving);
+}
+
 describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : ` (skipped: ${reason})`}`, () => {
   it("on a device leaves its model serving, is reported, loses no count, and the rollout goes on once there is room", async () => {
     const dir = mkdtempSync(join(tmpdir(), "fairlead-disk-"));
@@ -34,12 +44,7 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
       ...{ name: "full-1", dir: join(dir, "full-1"), dataDir: join(disk.folder, "data") },
       ...{ labels: {}, telemetryWindowMs: 250 },
     });
-    await device.enrol(plane, await createEnrolmentToken(plane, 1));
-    device.run();
-    for (const version of ["1.0.0", "1.1.0"] as const) await publishDigitReader(plane, version);
-    await eventually("the device is online", async () => (await plane.device(device.name)).online);
-    await rollOut(plane, "1.0.0");
-    await eventually("1.0.0 serves", async () => (await plane.device(device.name)).slots[0]?.serving);
+    await serveFirst(plane, device);
     const endpoint = await device.waitForEndpoint(plane);
     let asked = 0;
     const infer = async () => {
@@ -118,12 +123,7 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
     await using device = new TestDevice({
       ...{ name: "sends-1", dir: join(dir, "sends-1"), labels: {}, telemetryWindowMs: 250 },
     });
-    await device.enrol(plane, await createEnrolmentToken(plane, 1));
-    device.run();
-    for (const version of ["1.0.0", "1.1.0"] as const) await publishDigitReader(plane, version);
-    await eventually("the device is online", async () => (await plane.device(device.name)).online);
-    await rollOut(plane, "1.0.0");
-    await eventually("1.0.0 serves", async () => (await plane.device(device.name)).slots[0]?.serving);
+    await serveFirst(plane, device);
     const askStored = async () => (await plane.device(device.name)).telemetry.storedUpTo;
     await eventually("telemetry is stored", async () => (await askStored()) > 20);
 

@@ -37,6 +37,18 @@ const toTargets = async ({ keys, threshold = 1, models = ["*"] }: Publisher) => 
 };
 const find = () => site.withUpdater((updater) => updater.findTarget(target.path));
 
+/** The root's second version, signed by the root's key. @returns the plane's key from then on */
+async function nameAnotherOnlineKey() {
+  const { root } = site.trust;
+  const online = createSigner();
+  const offline = { keys: [root.key], threshold: 1 };
+  const plane = { keys: [online.key], threshold: 1 };
+  const spec = { root: offline, targets: offline, snapshot: plane, timestamp: plane };
+  const next = createRoot(spec, { version: 2, expiresAtMs: farMs });
+  site.trust.forged.set("2.root.json", toMetadataText(await signMetadata(next, [root])));
+  return online;
+}
+
 describe("arbitrary installation: who holds the plane's key alone", () => {
   it("A10 has nothing taken: a publisher's document signed by that key, by nobody, or by a device", async () => {
     const { online, publisher } = site.trust;
@@ -97,7 +109,7 @@ describe("keys that are stolen", () => {
 
 describe("fast-forward: versions as high as they go, by who stole the plane's key", () => {
   it("A1 is undone by a root that names another key", async () => {
-    const { publisher, root } = site.trust;
+    const { publisher } = site.trust;
     const targets = await toTargets({ keys: [publisher] });
     const own = [targets, await toFile("publisher", vouching(), [publisher])];
     await site.bind(own, Number.MAX_SAFE_INTEGER);
@@ -105,12 +117,7 @@ describe("fast-forward: versions as high as they go, by who stole the plane's ke
     // The true repository is now older than what the device saw.
     await site.bind(own, 3);
     expect(await site.refresh()).toBe("metadata_rollback");
-    const online = createSigner();
-    const offline = { keys: [root.key], threshold: 1 };
-    const plane = { keys: [online.key], threshold: 1 };
-    const spec = { root: offline, targets: offline, snapshot: plane, timestamp: plane };
-    const next = createRoot(spec, { version: 2, expiresAtMs: farMs });
-    site.trust.forged.set("2.root.json", toMetadataText(await signMetadata(next, [root])));
+    const online = await nameAnotherOnlineKey();
     await site.bind(own, 3, { online });
     expect(await find()).toMatchObject({ path: target.path });
     // And what the thief signs counts no more.
@@ -121,7 +128,7 @@ describe("fast-forward: versions as high as they go, by who stole the plane's ke
 
 describe("freeze: nothing new, by who stole the plane's key", () => {
   it("A2 lasts as long as the thief signs, past every end of what was signed before, and is undone by a root that names another key", async () => {
-    const { publisher, root } = site.trust;
+    const { publisher } = site.trust;
     const targets = await toTargets({ keys: [publisher] });
     const old = [targets, await toFile("publisher", createTargets(life), [publisher])];
     const news = [targets, await toFile("publisher", vouching(), [publisher])];
@@ -135,12 +142,7 @@ describe("freeze: nothing new, by who stole the plane's key", () => {
       expect(await site.refresh(ask)).toBe("taken");
       expect(await site.withUpdater((updater) => updater.findTarget(target.path), ask)).toBeUndefined();
     }
-    const online = createSigner();
-    const offline = { keys: [root.key], threshold: 1 };
-    const plane = { keys: [online.key], threshold: 1 };
-    const spec = { root: offline, targets: offline, snapshot: plane, timestamp: plane };
-    const next = createRoot(spec, { version: 2, expiresAtMs: farMs });
-    site.trust.forged.set("2.root.json", toMetadataText(await signMetadata(next, [root])));
+    const online = await nameAnotherOnlineKey();
     await site.bind(news, 3, { online });
     expect(await find()).toMatchObject({ path: target.path });
     await site.bind(old, 1_000);

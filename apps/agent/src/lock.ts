@@ -2,21 +2,48 @@ import { CodedError } from "@fairlead/kernel";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
+/** SQLITE_BUSY: another connection, of this process or another one, holds the lock. */
+const busy = 5;
+
+export type LockAttempt =
+  /** Disposing it gives the lock back. */
+  | { readonly kind: "taken"; readonly lock: Disposable }
+  | { readonly kind: "refused"; readonly error: unknown; readonly isHeld: boolean };
+
 /**
- * One agent per data folder. The lock is SQLite's own file lock, which the system drops when its holder dies, however it
- * dies: no stale lock file, no process number that somebody else got since.
- * @throws CodedError `data_folder_in_use`
+ * SQLite's own lock on a file, which the system drops when its holder dies, however it dies: no stale lock file, no process
+ * number that somebody else got since.
  */
-export function lockDataFolder(root: string): { release(): void } {
-  const database = new DatabaseSync(join(root, "agent.lock"), { timeout: 0 });
+export function tryLock(path: string): LockAttempt {
+  const database = new DatabaseSync(path, { timeout: 0 });
   try {
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return { kind: "taken", lock: database };
   } catch (error) {
     database.close();
-    throw new CodedError("data_folder_in_use", `another agent already runs on ${root}`, {
-      cause: error,
-      hint: "stop the other agent, or give this one its own folder with --data",
-    });
+    return { kind: "refused", error, isHeld: (error as { readonly errcode?: number }).errcode === busy };
   }
-  return { release: () => database.close() };
+}
+
+const toPath = (root: string): string => join(root, "agent.lock");
+
+/** One agent per data folder. @throws CodedError `data_folder_in_use` */
+export function lockDataFolder(root: string): { release(): void } {
+  const attempt = tryLock(toPath(root));
+  if (attempt.kind === "taken") return { release: () => attempt.lock[Symbol.dispose]() };
+  throw new CodedError("data_folder_in_use", `another agent already runs on ${root}`, {
+    cause: attempt.error,
+    hint: "stop the other agent, or give this one its own folder with --data",
+  });
+}
+
+/** Whether an agent holds this data folder. */
+export function isRunning(root: string): boolean {
+  try {
+    const attempt = tryLock(toPath(root));
+    if (attempt.kind === "taken") attempt.lock[Symbol.dispose]();
+    return attempt.kind === "refused";
+  } catch {
+    return true;
+  }
 }

@@ -1,27 +1,17 @@
 import { Tensor as OrtTensor, type InferenceSession } from "onnxruntime-node";
 import { decodeStrings, encodeStrings } from "./string-data.ts";
-import type { Datatype, Tensor, TensorData, TensorSpec } from "./tensor.ts";
+import { onnxNames, type Datatype, type Tensor, type TensorData, type TensorSpec } from "./tensor.ts";
 
 /* What a session of ONNX Runtime is opened with, and how tensors get in and out of it: the same in every thread and process. */
 
 type OrtType = OrtTensor.Type;
 
-const datatypeOf: Readonly<Partial<Record<OrtType, Datatype>>> = {
-  bool: "BOOL",
-  uint8: "UINT8",
-  uint16: "UINT16",
-  uint32: "UINT32",
-  uint64: "UINT64",
-  int8: "INT8",
-  int16: "INT16",
-  int32: "INT32",
-  int64: "INT64",
-  float16: "FP16",
-  float32: "FP32",
-  float64: "FP64",
-  string: "BYTES",
-};
-const ortTypeOf = new Map(Object.entries(datatypeOf).map(([type, datatype]) => [datatype, type as OrtType]));
+/** The runtime for Node has no tensor of bfloat16. */
+const { BF16: _absent, ...ortTypes } = onnxNames;
+const ortTypeOf: Readonly<Partial<Record<Datatype, OrtType>>> = ortTypes;
+const datatypeOf = new Map<string, Datatype>(
+  Object.entries(ortTypes).map(([datatype, type]) => [type, datatype as Datatype]),
+);
 
 /** While a model loads its warnings are worth reading; whoever owns the process condenses them. */
 const warningSeverity = 2;
@@ -58,7 +48,7 @@ export function toSessionOptions({ providers, threads }: SessionSettings): Infer
 
 export function toSpec(metadata: InferenceSession.ValueMetadata): TensorSpec | string {
   if (!metadata.isTensor) return `'${metadata.name}' is not a tensor`;
-  const datatype = datatypeOf[metadata.type];
+  const datatype = datatypeOf.get(metadata.type);
   if (datatype === undefined) return `'${metadata.name}' has the type ${metadata.type}`;
   const shape = metadata.shape.map((dimension) => (typeof dimension === "number" ? dimension : -1));
   return { name: metadata.name, datatype, shape };
@@ -70,7 +60,7 @@ function toFeed(tensor: Tensor): OrtTensor {
     if (strings === null) throw new Error(`input '${tensor.name}' holds strings that are no UTF-8`);
     return new OrtTensor("string", strings, tensor.shape);
   }
-  const type = ortTypeOf.get(tensor.datatype);
+  const type = ortTypeOf[tensor.datatype];
   if (type === undefined) throw new Error(`no tensor type for ${tensor.datatype}`);
   const feed = new OrtTensor(type, tensor.data as OrtTensor.DataType, tensor.shape);
   // The constructor turns 16-bit patterns into a Float16Array, which the native part of 1.30 reads as empty.
@@ -79,7 +69,7 @@ function toFeed(tensor: Tensor): OrtTensor {
 }
 
 function fromOrt(name: string, tensor: OrtTensor): Tensor {
-  const datatype = datatypeOf[tensor.type];
+  const datatype = datatypeOf.get(tensor.type);
   if (datatype === undefined) throw new Error(`output '${name}' has the type ${tensor.type}`);
   if (tensor.type === "string")
     return { name, datatype, shape: tensor.dims, data: encodeStrings(tensor.data as unknown as string[]) };

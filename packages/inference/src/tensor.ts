@@ -45,6 +45,24 @@ export interface TensorSpec {
   readonly shape: readonly number[];
 }
 
+/** What ONNX and its runtimes call each datatype. */
+export const onnxNames = {
+  BOOL: "bool",
+  UINT8: "uint8",
+  UINT16: "uint16",
+  UINT32: "uint32",
+  UINT64: "uint64",
+  INT8: "int8",
+  INT16: "int16",
+  INT32: "int32",
+  INT64: "int64",
+  FP16: "float16",
+  BF16: "bfloat16",
+  FP32: "float32",
+  FP64: "float64",
+  BYTES: "string",
+} as const satisfies Readonly<Record<Datatype, string>>;
+
 interface Layout {
   readonly bytes: 1 | 2 | 4 | 8;
   /** Array of `length` zeros. */

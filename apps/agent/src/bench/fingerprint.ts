@@ -41,10 +41,12 @@ export async function readFingerprint(options: FingerprintOptions): Promise<stri
 /** Which slots they have is a matter of places, and how long they may take changes no number. */
 function toServers(runtimes: RuntimesConfig): object {
   return Object.fromEntries(
-    Object.entries(runtimes).map(([name, { command, url, control, providers, environment, memoryLimitBytes }]) => [
-      name,
-      { command, url, control, providers, environment, memoryLimitBytes },
-    ]),
+    Object.entries(runtimes).map(
+      ([name, { command, url, control, tensors, providers, environment, memoryLimitBytes }]) => [
+        name,
+        { command, url, control, tensors, providers, environment, memoryLimitBytes },
+      ],
+    ),
   );
 }
 

@@ -8,10 +8,8 @@ import { toLoadTarget, type DeviceOffers, type LoadTarget } from "../models/load
 import { measureApart, type MeasureApartOptions } from "./measure-apart.ts";
 import { measureInPlace, type MeasureInPlaceOptions } from "./measure-in-place.ts";
 
-export interface MeasureBuildOptions extends Omit<MeasureApartOptions, "bounds"> {
+export interface MeasureBuildOptions extends MeasureApartOptions, MeasureInPlaceOptions {
   readonly offers: DeviceOffers;
-  readonly bounds: MeasureApartOptions["bounds"];
-  readonly serving: MeasureInPlaceOptions["serving"];
   /** Names one measurement, so that the load of one that was called off is not taken for the next. */
   readonly createId: () => string;
 }
@@ -21,7 +19,7 @@ export interface MeasureBuildOptions extends Omit<MeasureApartOptions, "bounds">
  * @throws the signal's reason when it was called off
  */
 export async function measureBuild(
-  { bounds, serving, ...options }: MeasureBuildOptions,
+  options: MeasureBuildOptions,
   { request, build }: { readonly request: ChoiceRequest; readonly build: Build },
   signal: AbortSignal,
 ): Promise<Measurement> {
@@ -34,8 +32,8 @@ export async function measureBuild(
   const loadId = `bench.${build.artifact.digest.slice(7, 19)}.${options.createId()}`;
   const measured = { request, build, target, loadId };
   return target.runtime === undefined
-    ? await measureApart({ ...options, bounds }, measured, signal)
-    : await measureInPlace({ ...options, serving }, measured, signal);
+    ? await measureApart(options, measured, signal)
+    : await measureInPlace(options, measured, signal);
 }
 
 /** Name and version of the server on which the slot's build runs, as it said them; null for the device's own runtime. */

@@ -1,7 +1,7 @@
 import { CodedError } from "@fairlead/kernel";
 import type { SlotChoice } from "@fairlead/protocol";
 import { setTimeout as wait } from "node:timers/promises";
-import { isRunning } from "../doctor/status.ts";
+import { isRunning } from "../lock.ts";
 import { toDataPaths } from "../paths.ts";
 import { requestMeasurement } from "./measure-requests.ts";
 import { readSlotChoices } from "./show-bench.ts";

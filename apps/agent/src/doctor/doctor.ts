@@ -13,7 +13,7 @@ import { profilesFolder } from "../places.ts";
 import { checkEndpoint } from "./check-endpoint.ts";
 import { checkTpm } from "./check-tpm.ts";
 import { checkRuntimes, checkSidecars } from "./check-runtimes.ts";
-import { isRunning } from "./status.ts";
+import { isRunning } from "../lock.ts";
 
 type Check = () => Promise<string>;
 

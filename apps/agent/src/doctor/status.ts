@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { readEndpoint } from "../link/endpoint-file.ts";
 import { describeAssurance } from "../enrol/assurance.ts";
 import { loadIdentity } from "../enrol/identity.ts";
+import { isRunning } from "../lock.ts";
 import { slotRecordSchema } from "../models/slot-record.ts";
 import { toDataPaths } from "../paths.ts";
 import { toTroubleText } from "../serving/start-trouble.ts";
@@ -21,21 +22,6 @@ function countWaiting(path: string): number | null {
     }
   } catch {
     return null;
-  }
-}
-
-/** Whether an agent holds this data folder. */
-export function isRunning(root: string): boolean {
-  try {
-    const database = new DatabaseSync(join(root, "agent.lock"), { timeout: 0 });
-    try {
-      database.exec("BEGIN EXCLUSIVE; ROLLBACK");
-      return false;
-    } finally {
-      database.close();
-    }
-  } catch {
-    return true;
   }
 }
 

@@ -14,9 +14,10 @@ const maskOfSockets = 0o117;
 export async function listen(server: Server, address: ServingAddress): Promise<ServingAddress> {
   if (address.kind === "unix") await removeStaleSocket(address.socketPath);
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(toListenError(error, address)));
+    const onError = (error: Error) => reject(toListenError(error, address));
+    server.once("error", onError);
     const listener = () => {
-      server.removeAllListeners("error");
+      server.off("error", onError);
       resolve();
     };
     if (address.kind === "tcp") return void server.listen(address.port, address.host, listener);

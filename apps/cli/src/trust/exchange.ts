@@ -1,4 +1,4 @@
-import { listDelegations, toFileName, toReleaseTarget } from "@fairlead/artifacts/tuf";
+import { listDelegations, toFileName, toReleaseTargetPath } from "@fairlead/artifacts/tuf";
 import type { Client } from "@fairlead/client";
 import type { Publication, Release, TrustState } from "@fairlead/protocol";
 import type { FetchResource } from "@fairlead/updater";
@@ -24,10 +24,15 @@ export async function publishFolder(client: Client, folder: TrustFolder): Promis
   const documents = Object.fromEntries([...folder.documents()].filter(([name]) => isNew(name)));
   const known = new Set((await client.models.listReleases()).map(({ signed }) => signed.releaseId));
   const vouched = listVouched(folder);
-  const releases = folder.releases().filter((release) => !known.has(release.releaseId));
-  const spoken = releases.filter((release) => vouched.has(toReleaseTarget(release).path));
+  const spoken: Release[] = [];
+  const vouching = new Set<string>();
+  for (const release of folder.releases()) {
+    const role = known.has(release.releaseId) ? undefined : vouched.get(toReleaseTargetPath(release));
+    if (role === undefined) continue;
+    spoken.push(release);
+    vouching.add(role);
+  }
   const own = folder.versions();
-  const vouching = new Set(spoken.map((release) => vouched.get(toReleaseTarget(release).path)));
   for (const role of speaking) {
     const version = roles[role]?.version ?? 0;
     const here = own.get(role) ?? 0;

@@ -207,8 +207,7 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
       const view = createScopeView(store.read, scope);
       const rows = await listKept(
         limit,
-        (size, offset) =>
-          store.read.rollouts.list({ limit: size, offset, ...(before === undefined ? {} : { before }) }),
+        (size, offset) => store.read.rollouts.list({ limit: size, offset, before }),
         (row) => view.hasRollout(row),
       );
       return Promise.all(rows.map((row) => toStatus(store.read, row)));

@@ -3,11 +3,11 @@ import { toDeviceFilters, toTopic } from "@fairlead/protocol";
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient } from "mqtt";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createTestAuthority, type TestAuthority, type TestIdentity } from "../testing/certificates.ts";
+import { openLimitedBroker } from "../testing/limited-broker.ts";
 import { waitFor } from "../testing/wait-for.ts";
 import type { Broker, BrokerLimits } from "./broker-options.ts";
 import { openConformanceBroker } from "./conformance-broker.ts";
 import type { Refusal } from "./counters.ts";
-import { openBroker } from "./open-broker.ts";
 
 let authority: TestAuthority;
 let server: TestIdentity;
@@ -21,14 +21,9 @@ afterEach(async () => {
 });
 
 async function open(limits: Partial<BrokerLimits>) {
-  const refusals: Refusal[] = [];
-  const broker = await openBroker({
-    ...{ tls: { ...server, ca: authority.ca }, host: "127.0.0.1", port: 0, tenant: "acme", limits },
-    authenticate: async () => true,
-    onRefusal: (refusal) => void refusals.push(refusal),
-  });
-  ends.push(() => broker.close());
-  return { broker, refusals };
+  const opened = await openLimitedBroker({ ...server, ca: authority.ca }, limits);
+  ends.push(() => opened.broker.close());
+  return opened;
 }
 /** The same broker where sessions are kept: that is the only place where there is something to bound. */
 async function openKeeping(limits: Partial<BrokerLimits>) {

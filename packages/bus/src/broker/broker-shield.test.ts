@@ -5,11 +5,10 @@ import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { generate } from "mqtt-packet";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createTestAuthority, type TestAuthority, type TestIdentity } from "../testing/certificates.ts";
+import { openLimitedBroker } from "../testing/limited-broker.ts";
 import { waitFor } from "../testing/wait-for.ts";
 import { defaultBrokerLimits, type Broker, type BrokerLimits } from "./broker-options.ts";
 import { openConformanceBroker } from "./conformance-broker.ts";
-import type { Refusal } from "./counters.ts";
-import { openBroker } from "./open-broker.ts";
 
 describe("the shield in front of the broker", () => {
   let authority: TestAuthority;
@@ -26,14 +25,9 @@ describe("the shield in front of the broker", () => {
   });
 
   async function open(limits: Partial<BrokerLimits> = {}) {
-    const refusals: Refusal[] = [];
-    const broker = await openBroker({
-      ...{ tls: { ...server, ca: authority.ca }, host: "127.0.0.1", port: 0, tenant: "acme", limits },
-      authenticate: async () => true,
-      onRefusal: (refusal) => void refusals.push(refusal),
-    });
-    ends.push(() => broker.close());
-    return { broker, refusals };
+    const opened = await openLimitedBroker({ ...server, ca: authority.ca }, limits);
+    ends.push(() => opened.broker.close());
+    return opened;
   }
   async function openPlain(limits: Partial<BrokerLimits> = {}): Promise<Broker> {
     const broker = await openConformanceBroker({ host: "127.0.0.1", port: 0, limits });

@@ -1,4 +1,4 @@
-import { isDatatype, type Datatype, type TensorSpec } from "../tensor.ts";
+import { isDatatype, onnxNames, type Datatype, type TensorSpec } from "../tensor.ts";
 import type { OnnxInspection } from "../onnx/inspect.ts";
 import type { TensorInfo } from "../onnx/value-info.ts";
 import type { Placement } from "../port.ts";
@@ -9,22 +9,9 @@ export interface ModelEdge {
   readonly outputs: readonly TensorSpec[];
 }
 
-const datatypes: Readonly<Record<string, Datatype>> = {
-  bool: "BOOL",
-  uint8: "UINT8",
-  uint16: "UINT16",
-  uint32: "UINT32",
-  uint64: "UINT64",
-  int8: "INT8",
-  int16: "INT16",
-  int32: "INT32",
-  int64: "INT64",
-  float16: "FP16",
-  bfloat16: "BF16",
-  float32: "FP32",
-  float64: "FP64",
-  string: "BYTES",
-};
+const datatypes = new Map<string, Datatype>(
+  Object.entries(onnxNames).map(([datatype, name]) => [name, datatype as Datatype]),
+);
 
 /** Inputs and outputs as the file itself states them. @throws RuntimeError `tensor_type_unsupported` */
 export function toFileEdge({ inputs, outputs }: OnnxInspection): ModelEdge {
@@ -32,7 +19,7 @@ export function toFileEdge({ inputs, outputs }: OnnxInspection): ModelEdge {
 }
 
 function toSpec({ name, elementType, shape }: TensorInfo): TensorSpec {
-  const datatype = datatypes[elementType];
+  const datatype = datatypes.get(elementType);
   if (datatype === undefined)
     throw new RuntimeError("tensor_type_unsupported", `'${name}' has the type ${elementType}`);
   const dimensions = shape.map((size) => (typeof size === "number" && size >= 0 ? size : -1));

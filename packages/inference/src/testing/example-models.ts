@@ -1,4 +1,4 @@
-import type { Datatype } from "../tensor.ts";
+import { onnxNames, type Datatype } from "../tensor.ts";
 import {
   buildOnnxModel,
   type WritableDataType,
@@ -351,26 +351,9 @@ export function identityModel(type: WritableDataType): Uint8Array<ArrayBuffer> {
   });
 }
 
-const writableTypes: Readonly<Record<Datatype, WritableDataType>> = {
-  BOOL: "bool",
-  UINT8: "uint8",
-  UINT16: "uint16",
-  UINT32: "uint32",
-  UINT64: "uint64",
-  INT8: "int8",
-  INT16: "int16",
-  INT32: "int32",
-  INT64: "int64",
-  FP16: "float16",
-  BF16: "bfloat16",
-  FP32: "float32",
-  FP64: "float64",
-  BYTES: "string",
-};
-
 /** The same by the protocol's name of the type. */
 export function identityOf(datatype: Datatype): Uint8Array<ArrayBuffer> {
-  return identityModel(writableTypes[datatype]);
+  return identityModel(onnxNames[datatype]);
 }
 
 /** Turns text to upper case (StringNormalizer, opset 10): a model whose input and output are strings. */

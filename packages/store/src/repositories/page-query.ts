@@ -4,5 +4,5 @@ export interface PageQuery {
   /** Leaves out the first so many. */
   readonly offset?: number;
   /** Only ids before this one. */
-  readonly before?: string;
+  readonly before?: string | undefined;
 }

@@ -30,8 +30,7 @@ export function createAlertRoutes(store: Store, resolve: ReturnType<typeof creat
         // An alert about no device is about the plane.
         const isKept = async ({ device }: AlertRow) =>
           device === null ? scope.kind === "fleet" : await view.hasDevice(device);
-        const readPage = (limit: number, offset: number) =>
-          store.read.alerts.list({ limit, offset, ...(before === undefined ? {} : { before }) });
+        const readPage = (limit: number, offset: number) => store.read.alerts.list({ limit, offset, before });
         const rows = await listKept(query.limit + 1, readPage, isKept);
         return { body: toPage(rows.map(toAlert), query.limit, ({ alertId }) => alertId) };
       },

@@ -29,8 +29,7 @@ export function createRemediationRoutes(store: Store): readonly AnyRoute[] {
         const view = createScopeView(store.read, scope);
         const rows = await listKept(
           query.limit + 1,
-          (limit, offset) =>
-            store.read.remediations.list({ limit, offset, ...(before === undefined ? {} : { before }) }),
+          (limit, offset) => store.read.remediations.list({ limit, offset, before }),
           ({ device }) => view.hasDevice(device),
         );
         const items = rows.map(({ caseData }) => toRemediation(caseData));
