@@ -30,14 +30,16 @@ it("runs a shadow on live input, reports how it compares, brings it back after a
     job: { state: "soaking", code: "shadowing", selfTest: { passed: true } },
   });
   expect(await agent.accuracy(100)).toBeLessThan(0.94);
-  const toCompared = () =>
+  const toWindows = () =>
     plane.telemetry
       .flatMap(({ windows }) => windows.flatMap(({ slots }) => slots))
       .filter(({ version, shadow }) => version === "1.1.0" && (shadow?.compared ?? 0) > 0);
-  await agent.waitFor("windows with a comparison", () => toCompared().length > 0);
-  const [first] = toCompared();
-  expect(first?.shadow?.agreed).toBeGreaterThan((first?.shadow?.compared ?? 0) / 2);
-  expect(first).toMatchObject({ errors: {}, requests: first?.shadow?.compared });
+  const toSum = (name: "compared" | "agreed") =>
+    toWindows().reduce((total, { shadow }) => total + (shadow?.[name] ?? 0), 0);
+  // Where the first window ends is chance, and it may hold one image only: one that the two do not read alike.
+  await agent.waitFor("comparisons of many images", () => toSum("compared") >= 30);
+  expect(toSum("agreed")).toBeGreaterThan(toSum("compared") / 2);
+  for (const window of toWindows()) expect(window).toMatchObject({ errors: {}, requests: window.shadow?.compared });
 
   const mark = plane.reported.length;
   const restart = await plane.command(device, { kind: "restart-serving", reason: "test" });
