@@ -1,6 +1,6 @@
 import { parseTpmPublic, toKeyFingerprint, toPublicKey } from "@fairlead/integrity/tpm";
 import type { AuditEntry } from "@fairlead/protocol";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -206,6 +206,8 @@ describe("the audit log", () => {
     const declared = toChanging().flatMap(({ audit }) => (Array.isArray(audit) ? (audit as readonly string[]) : []));
     const unseen = [...new Set(declared)].filter((action) => !seen.has(action) && !(action in seenElsewhere));
     expect(unseen).toEqual([]);
+    for (const [action, file] of Object.entries(seenElsewhere))
+      expect(readFileSync(new URL(file, import.meta.url), "utf8"), file).toContain(`"${action}"`);
   });
 });
 

@@ -64,6 +64,16 @@ describe("A63 at the same moment", () => {
     const late = await act(free, id, { json: { action: "promote", stage: "berlin" } });
     expect(codes([late])).toEqual(["409 transition_refused"]);
     expect((await free.rollout(id)).stages.map(({ state }) => state)).toEqual(["passed", "running"]);
+
+    const { items } = await free.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=100");
+    const told = items.filter(({ action, subject }) => action === "rollout.promote" && subject.endsWith(id));
+    expect(told).toEqual([
+      expect.objectContaining({
+        actor: expect.stringMatching(/^admin:/u) as string,
+        details: expect.objectContaining({ stage: "berlin", from: expect.stringMatching(/./u) as string }) as object,
+      }),
+    ]);
+    expect(told[0]?.details["after"]).not.toEqual(told[0]?.details["before"]);
   });
 
   it("a promotion that does not say which stage it saw passes none", async () => {

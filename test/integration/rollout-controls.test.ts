@@ -1,4 +1,4 @@
-import type { RolloutHistoryEntry } from "@fairlead/protocol";
+import type { AuditEntry, RolloutHistoryEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { publishDigitReader } from "../support/publish.ts";
@@ -110,4 +110,22 @@ it("gives the version to a device that joins after its end, and takes it from al
   expect(versions()).toEqual(["1.0.0", "1.0.0", "1.0.0"]);
   // It had nothing before.
   expect(fourth.running()).toBeNull();
+});
+
+it("tells in the audit log of each of these acts what the rollout was before it and after it", async () => {
+  const { items } = await harness.plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=1000");
+  const acts = items
+    .filter(({ subject, action }) => subject.endsWith(lasting) && action !== "rollout.create")
+    .toReversed();
+  const own = acts.filter(({ actor }) => actor.startsWith("admin:"));
+  const standing = (state: string, more: object = {}) => expect.objectContaining({ state, ...more }) as object;
+  expect(
+    own.map(({ action, reason, details }) => ({ action, reason, before: details["before"], after: details["after"] })),
+  ).toEqual([
+    { action: "rollout.pause", reason: "a test asks", before: standing("running"), after: standing("paused") },
+    { action: "rollout.resume", reason: "a test asks", before: standing("paused"), after: standing("running") },
+    { action: "rollout.retry", reason: "a test asks", before: standing("paused"), after: standing("running") },
+    { action: "rollout.undo", reason: "a test asks", before: standing("succeeded"), after: standing("rolling_back") },
+  ]);
+  for (const { details } of own) expect(details["from"]).toBeTruthy();
 });

@@ -266,11 +266,10 @@ export const drives: Readonly<Record<string, Drive>> = {
   },
 };
 
-/** Actions that a route declares and that need more than one request to come about, and where they are seen. */
+/** Actions that a route declares and that need more than one request to come about, and the test that reads their entries. */
 export const seenElsewhere: Readonly<Record<string, string>> = {
-  "device.renew-certificate": "audit-devices.test.ts: at the first use of the renewed certificate",
-  "rollout.promote":
-    "plane-roles.test.ts names it; it needs a stage that waits: one line of the service writes all six",
-  "rollout.undo": "needs a rollout that changed devices: the same line of the service as pause and resume",
-  "rollout.retry": "needs a rollout that failed: the same line of the service as pause and resume",
+  "device.renew-certificate": "audit-devices.test.ts",
+  "rollout.promote": "plane-races.test.ts",
+  "rollout.undo": "rollout-controls.test.ts",
+  "rollout.retry": "rollout-controls.test.ts",
 };

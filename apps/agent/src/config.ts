@@ -10,7 +10,7 @@ import {
 } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, normalize } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { mirrorsSchema } from "./models/mirror-config.ts";
 import { isLoopback } from "./serve/loopback.ts";
 import { runtimesSchema } from "./serving/runtime-config.ts";

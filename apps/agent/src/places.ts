@@ -2,7 +2,7 @@ import { CodedError } from "@fairlead/kernel";
 import type { Birth } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
 
 /*
  * Where the agent's own parts lie. Source (`src/*.ts`) and bundle (`dist/*.js`) are equally deep below the repository,

@@ -1,5 +1,5 @@
 import type { Logger } from "@fairlead/kernel";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Saved } from "./models/saved.ts";
 import { openStateFile } from "./state/state-file.ts";
 

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { parseNetwork, type Network } from "@fairlead/egress";
 import { CodedError } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { knownDomains, type OperatorPolicy } from "@fairlead/inference/inspect";
 import type { WebhookConfig } from "./webhooks/module.ts";
 

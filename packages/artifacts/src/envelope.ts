@@ -1,5 +1,5 @@
 import { verify as verifyBytes } from "node:crypto";
-import type { z } from "zod";
+import type * as z from "zod";
 import { toCanonicalJson } from "./canonical.ts";
 import { documentTypes, type DocumentType } from "./document-schemas.ts";
 import { refuse } from "./refusal.ts";

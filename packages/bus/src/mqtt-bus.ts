@@ -10,6 +10,7 @@ import {
 } from "@fairlead/kernel";
 import { limits } from "@fairlead/protocol";
 import { MqttClient } from "mqtt";
+import { writeToStream } from "mqtt-packet";
 import type { Bus, BusConnection, BusConnectOptions, BusErrorCode, BusSession } from "./bus.ts";
 import { createFrameGuard } from "./frame-guard.ts";
 import { createListeners } from "./listeners.ts";
@@ -37,6 +38,8 @@ const defaultBackoff: BackoffPolicy = { baseMs: 500, maxMs: 60_000 };
 
 /** MQTT 3.1.1 over TLS with a client certificate. Every attempt is a fresh client: nothing is queued between two. */
 export function createMqttBus(options: MqttBusOptions): Bus {
+  // It would keep a Buffer for each of the 65,536 packet identifiers: 7 MB for a device that sends some each second.
+  writeToStream.cacheNumbers = false;
   return { connect: (connectOptions) => connectMqtt(options, connectOptions) };
 }
 

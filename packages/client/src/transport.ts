@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { ClientError, toClientError, toTransportError } from "./errors.ts";
 import type { FetchInit, FetchResponse, HttpFetch } from "./fetch-port.ts";
 import { parseLenient } from "./parse-lenient.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * Names travel in topics, paths and URLs, so their alphabet has no separator, wildcard or dot segment.

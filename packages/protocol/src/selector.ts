@@ -1,5 +1,5 @@
 import { CodedError } from "@fairlead/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { labelKeySchema, labelValueSchema, type Labels } from "./ids.ts";
 import { limits } from "./limits.ts";
 

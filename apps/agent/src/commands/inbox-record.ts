@@ -1,5 +1,5 @@
 import { idSchema, signedCommandSchema, type SignedCommand } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const remembered = 256;
 const generationSchema = z.int().min(0).max(Number.MAX_SAFE_INTEGER);

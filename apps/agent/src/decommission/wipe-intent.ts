@@ -2,7 +2,7 @@ import type { Clock, Logger } from "@fairlead/kernel";
 import { deviceIdSchema } from "@fairlead/protocol";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { DataPaths } from "../paths.ts";
 import { syncFolder, writeFileDurably } from "../state/install-file.ts";
 

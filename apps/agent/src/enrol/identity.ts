@@ -9,7 +9,7 @@ import {
 } from "@fairlead/protocol";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { writeFileDurably } from "../state/install-file.ts";
 
 export const inventorySchema = z.record(

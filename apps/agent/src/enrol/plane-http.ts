@@ -1,7 +1,7 @@
 import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { limits, problemSchema } from "@fairlead/protocol";
 import { request } from "node:https";
-import type { z } from "zod";
+import type * as z from "zod";
 
 export interface PlaneCall<Schema extends z.ZodType> {
   readonly url: string;

@@ -1,7 +1,7 @@
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
 import { toChainLink, type ChainLinkInput } from "@fairlead/integrity";
 import { digestSchema, evidenceSchema, slotNameSchema, type Evidence } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { Saved } from "../models/saved.ts";
 import type { FailingModel } from "./model-verdicts.ts";
 import type { EvidenceOutbox, EvidenceOutcome } from "./ports.ts";

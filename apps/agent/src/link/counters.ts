@@ -1,5 +1,5 @@
 import { epochSchema } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { Saved } from "../models/saved.ts";
 
 export const sessionSchema = z.strictObject({ v: z.literal(1), session: z.int().min(0) });

@@ -1,6 +1,6 @@
 import type { Logger } from "@fairlead/kernel";
 import { maxPlaneStarts, planeStartSchema, type EventData } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { Saved } from "../models/saved.ts";
 
 export const planeStartsSchema = z.strictObject({ v: z.literal(1), last: planeStartSchema });

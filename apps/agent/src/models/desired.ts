@@ -17,7 +17,7 @@ import {
   type DesiredState,
   type Release,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { TrustedTime } from "../link/trusted-time.ts";
 import type { AdmissionVerdict } from "../trust/release-admission.ts";
 import type { Wish } from "./plan.ts";

@@ -2,7 +2,7 @@ import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { ConfiguredMirror } from "./mirrors.ts";
 
 const urlSchema = z

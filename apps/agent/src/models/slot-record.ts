@@ -14,7 +14,7 @@ import {
   type Build,
   type ModelVersion,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 /*
  * What one slot remembers on disk. One file per slot, replaced in one step, so the pointer, the candidate and the job

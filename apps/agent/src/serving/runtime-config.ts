@@ -1,6 +1,6 @@
 import { executionProviderSchema, slotNameSchema } from "@fairlead/protocol";
 import { isAbsolute, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { SidecarConfig } from "../serve/ipc.ts";
 
 const textSchema = z

@@ -1,5 +1,5 @@
 import { executionProviderSchema, slotNameSchema } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const share = z.number().min(0).max(1);
 

@@ -1,7 +1,7 @@
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { DataPaths } from "../paths.ts";
 import type { ServingError } from "../serve/ipc.ts";
 

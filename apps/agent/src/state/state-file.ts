@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { copyFileSync, readFileSync, renameSync, statSync } from "node:fs";
 import { CodedError, hasErrorCode, toErrorMessage } from "@fairlead/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { syncNow, writeFileDurably } from "./install-file.ts";
 
 /** What a state file held. `recovered`: the file was damaged and the copy of the save before it was taken. */

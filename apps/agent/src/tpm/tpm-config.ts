@@ -1,5 +1,5 @@
 import { accessSync, constants } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 
 /** How the TPM is reached (tpm2-tss `TPM2TOOLS_TCTI`): a device file, a resource manager's bus name, or a software TPM here. */
 export const tctiSchema = z

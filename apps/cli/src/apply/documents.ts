@@ -11,7 +11,7 @@ import {
   versionSchema,
 } from "@fairlead/protocol";
 import { parseAllDocuments } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 import { suggestName } from "../suggest.ts";
 

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { hasErrorCode } from "@fairlead/kernel";
 import { parse, stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 
 export const contextNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u);

@@ -1,5 +1,5 @@
 import { hasErrorCode } from "@fairlead/kernel";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 import type { IssuerAnswer } from "./issuer.ts";
 import { parseTokens, type Tokens } from "./tokens.ts";

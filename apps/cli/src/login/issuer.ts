@@ -1,5 +1,5 @@
 import type { HttpFetch } from "@fairlead/client";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 
 const maxAnswerBytes = 262_144;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 
 /** RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3. */

@@ -1,5 +1,5 @@
 import { rolloutSpecSchema, type RolloutSpec } from "@fairlead/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 import { CliError, toUsageError } from "../errors.ts";
 import { parseDuration } from "../parse-duration.ts";
 import { suggestName } from "../suggest.ts";

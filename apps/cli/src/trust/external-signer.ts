@@ -2,7 +2,7 @@ import { toErrorMessage } from "@fairlead/kernel";
 import { execFile } from "node:child_process";
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { basename } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError, toUsageError } from "../errors.ts";
 
 const signerTimeoutMs = 120_000;

@@ -4,7 +4,7 @@ import { toErrorMessage } from "@fairlead/kernel";
 import { createCipheriv, createDecipheriv, createPrivateKey, randomBytes, scrypt, sign } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError, toUsageError } from "../errors.ts";
 import {
   externalKeySchema,

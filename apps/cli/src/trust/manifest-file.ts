@@ -1,7 +1,7 @@
 import { toErrorMessage } from "@fairlead/kernel";
 import { modelVersionSchema, type ModelVersion } from "@fairlead/protocol";
 import { readFileSync, statSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import { CliError } from "../errors.ts";
 
 const maxBytes = 4_194_304;

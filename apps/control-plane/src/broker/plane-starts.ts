@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { maxPlaneStarts, planeStartSchema } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import { forkedAlert } from "../alerts/kinds.ts";
 import type { DeviceHooks, PlaneContext } from "../context.ts";
 

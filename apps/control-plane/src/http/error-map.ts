@@ -1,6 +1,6 @@
 import { CodedError, toErrorCode } from "@fairlead/kernel";
 import { httpStatusByCode, isHttpErrorCode, type HttpErrorCode, type Problem } from "@fairlead/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** Codes of other packages that mean one of ours. */
 const translations: Readonly<Record<string, HttpErrorCode>> = {

@@ -1,5 +1,5 @@
 import { httpStatusByCode, problemSchema, type HttpErrorCode } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { AnyRoute } from "./route.ts";
 
 const general: readonly HttpErrorCode[] = ["internal", "rate_limited", "timeout", "storage_full"];

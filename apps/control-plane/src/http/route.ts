@@ -1,5 +1,5 @@
 import type { HttpErrorCode, Role } from "@fairlead/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Scope } from "../authority/scope.ts";
 import type { Asker } from "../context.ts";
 import type { Traffic } from "./middleware/caller-limit.ts";

@@ -1,7 +1,7 @@
 import { ClientError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
 import { toListSchema } from "@fairlead/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** Query of every list endpoint; `limit` bounds one page, `listAll` walks the pages. */
 export interface ListOptions {

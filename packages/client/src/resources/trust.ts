@@ -5,7 +5,7 @@ import {
   type PublicationRequest,
   type TrustState,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { ClientError } from "../errors.ts";
 import type { Transport } from "../transport.ts";
 

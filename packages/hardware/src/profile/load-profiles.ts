@@ -2,7 +2,7 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "@fairlead/kernel";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { profileSchema, type DeviceProfile } from "./profile.ts";
 
 export type ProfileErrorCode = "profile_unreadable" | "profile_invalid" | "profile_unknown";

@@ -1,5 +1,5 @@
 import { energyScopeSchema, profileNameSchema } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const text = z.string().min(1).max(128);
 /** A path below the root of the file system, without dot segments. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { digestSchema, idSchema, timestampMsSchema } from "../ids.ts";
 import { precisionSchema, quantizationSchema } from "./manifest.ts";
 import { choicePolicySchema } from "./choice-policy.ts";

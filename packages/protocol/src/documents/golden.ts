@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 export const goldenTensorSchema = z.strictObject({
   datatype: z.enum(["BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "FP32", "FP64"]),

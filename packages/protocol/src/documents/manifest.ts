@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { digestSchema, modelNameSchema, profileNameSchema, versionSchema } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { choicePolicySchema } from "./choice-policy.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { timestampMsSchema } from "../ids.ts";
 
 /** Who did what to whom and why, with the numbers. Entries form a hash chain. */

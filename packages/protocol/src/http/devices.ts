@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { deviceIdSchema, labelsSchema, profileNameSchema, timestampMsSchema } from "../ids.ts";
 import { birthSchema } from "../mqtt/messages.ts";
 import { reportedSchema } from "../mqtt/reported.ts";

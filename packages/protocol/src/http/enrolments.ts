@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { assuranceSchema } from "./endorsements.ts";
 import { deviceIdSchema, idSchema, labelsSchema, profileNameSchema, tenantSchema, timestampMsSchema } from "../ids.ts";
 

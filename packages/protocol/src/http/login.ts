@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { timestampMsSchema } from "../ids.ts";
 import { roleSchema } from "./tokens.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** RFC 9457 problem document with our stable `code` and the next thing to do. */
 export const problemSchema = z.object({

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { idSchema, timestampMsSchema } from "../ids.ts";
 import { selectorSchema } from "../selector.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { releaseSchema } from "../documents/signed.ts";
 import { timestampMsSchema } from "../ids.ts";
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { idSchema, timestampMsSchema } from "../ids.ts";
 
 /** What a receiver can be told of. `webhook.test` is sent on demand only. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { digestSchema, planeStartSchema, slotNameSchema } from "../ids.ts";
 
 const build = { slot: slotNameSchema, buildDigest: digestSchema.nullable() };

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { digestSchema, timestampMsSchema } from "../ids.ts";
 
 export const measurementKindSchema = z.enum(["agent", "model", "configuration", "runtime"]);

@@ -1,5 +1,5 @@
 import { CodedError } from "@fairlead/kernel";
-import type { z } from "zod";
+import type * as z from "zod";
 import { limits } from "../limits.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });

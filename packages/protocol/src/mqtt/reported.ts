@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { slotChoiceSchema } from "../documents/choice.ts";
 import { digestSchema, idSchema, modelNameSchema, slotNameSchema, timestampMsSchema, versionSchema } from "../ids.ts";
 

@@ -9,7 +9,7 @@ import {
   type Build,
   type ModelVersion,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What is to be chosen from: the builds of a verified release that this device can run, smallest first, at least two. */
 export interface ChoiceRequest {

@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import { roleSchema, selectorSchema } from "@fairlead/protocol";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 const loopback = new Set(["localhost", "127.0.0.1", "[::1]"]);
 

@@ -1,7 +1,7 @@
 import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import { createLocalJWKSet, errors, type JWK, type JWTVerifyGetKey } from "jose";
-import { z } from "zod";
+import * as z from "zod";
 import { isTrustedTransport } from "./config.ts";
 import type { FetchDocument } from "./fetch-document.ts";
 

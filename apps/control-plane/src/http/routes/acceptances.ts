@@ -1,5 +1,5 @@
 import { acceptanceRequestSchema, knownBadVersionSchema, modelNameSchema, versionSchema } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { acceptKnownBad } from "../../rollouts/known-bad.ts";
 import type { PlaneContext } from "../../context.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";

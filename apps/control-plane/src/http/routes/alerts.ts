@@ -7,7 +7,7 @@ import {
   type Alert,
 } from "@fairlead/protocol";
 import type { AlertRow, Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { createResolve } from "../../alerts/resolve.ts";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";

@@ -1,6 +1,6 @@
 import { CodedError } from "@fairlead/kernel";
 import { artifactSchema, digestSchema, type HttpErrorCode } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { mayDeviceFetch } from "../../registry/admit-device.ts";
 import type { ArtifactFiles } from "../../registry/artifact-files.ts";
 import { serveArtifact } from "../../registry/serve-artifact.ts";

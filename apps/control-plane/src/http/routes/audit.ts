@@ -1,6 +1,6 @@
 import { auditEntrySchema, toListSchema, type AuditEntry } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Scope } from "../../authority/scope.ts";
 import { createScopeView } from "../../authority/scope-view.ts";
 import { verifyAudit } from "../../audit/audit-log.ts";

@@ -7,7 +7,7 @@ import {
   wipedResponseSchema,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Decommissions } from "../../devices/decommission.ts";
 import type { createRelease } from "../../devices/release.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";

@@ -12,7 +12,7 @@ import {
   type Labels,
 } from "@fairlead/protocol";
 import type { Device, Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
 import { isInScope, toScopeText, type Scope } from "../../authority/scope.ts";
 import { requireDevice } from "../../devices/require-device.ts";

@@ -14,7 +14,7 @@ import {
   toListSchema,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { EndorsedEnrolments } from "../../devices/endorsed-enrolment.ts";
 import type { EndorsementList } from "../../devices/endorsement-list.ts";
 import type { Sessions } from "../../devices/sessions.ts";

@@ -8,7 +8,7 @@ import {
   toListSchema,
 } from "@fairlead/protocol";
 import type { EnrolmentRow, Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Enrolments } from "../../devices/enrolment.ts";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import type { RateLimit } from "../middleware/rate-limit.ts";

@@ -1,7 +1,7 @@
 import { CodedError } from "@fairlead/kernel";
 import { streamEventSchema, type HttpErrorCode } from "@fairlead/protocol";
 import type { Store, StreamEventRow } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Scope } from "../../authority/scope.ts";
 import { createScopeView } from "../../authority/scope-view.ts";
 import type { OpenStreamFeed } from "../../events/stream-feed.ts";

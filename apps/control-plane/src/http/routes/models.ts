@@ -9,7 +9,7 @@ import {
   versionSchema,
   type HttpErrorCode,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { ArtifactFiles } from "../../registry/artifact-files.ts";
 import { registerVersion, toModelSummary, toVersionDetail } from "../../registry/register-version.ts";
 import type { RegistryContext } from "../../registry/store-artifact.ts";

@@ -1,6 +1,6 @@
 import { CodedError } from "@fairlead/kernel";
 import { caResponseSchema, type HttpErrorCode } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { defineRoute, type AnyRoute } from "../route.ts";
 import { toOpenApi } from "../openapi.ts";
 

@@ -7,7 +7,7 @@ import {
   toListSchema,
   type HttpErrorCode,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { RegistryContext } from "../../registry/store-artifact.ts";
 import { listReleasesInUse } from "../../registry/releases-in-use.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";

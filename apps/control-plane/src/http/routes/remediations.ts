@@ -2,7 +2,7 @@ import { idSchema, pageQuerySchema, remediationSchema, toListSchema, type Remedi
 import { CodedError } from "@fairlead/kernel";
 import type { RemediationCase } from "@fairlead/remediation";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";

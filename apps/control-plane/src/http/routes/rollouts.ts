@@ -9,7 +9,7 @@ import {
   toListSchema,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import { rolloutSubject } from "../../rollouts/controller.ts";
 import type { RolloutService } from "../../rollouts/service.ts";
 import { numberKey, parseCursor, toPage } from "../page-cursor.ts";

@@ -9,7 +9,7 @@ import {
   type HttpErrorCode,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import { findPerson } from "../../authority/person.ts";
 import { createToken, toTokenHash } from "../../authority/tokens.ts";
 import type { AuditLog } from "../../context.ts";

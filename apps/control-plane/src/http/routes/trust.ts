@@ -8,7 +8,7 @@ import {
   type Release,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
-import { z } from "zod";
+import * as z from "zod";
 import type { Trust } from "../../trust/trust.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 

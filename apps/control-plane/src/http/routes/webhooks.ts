@@ -8,7 +8,7 @@ import {
   webhookDetailSchema,
   webhookSchema,
 } from "@fairlead/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { WebhookService } from "../../webhooks/service.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
