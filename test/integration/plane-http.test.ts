@@ -1,6 +1,7 @@
 import type { AuditEntry, Problem } from "@fairlead/protocol";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { callPlane, readRoutes } from "../support/call-plane.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
 import { enrol, startPlane, type Harness } from "./plane-harness.ts";
@@ -11,23 +12,26 @@ beforeAll(async () => {
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
+/** What a browser is told with every answer, also one that refuses. */
+const guarding = {
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "strict-transport-security": "max-age=31536000",
+  "cross-origin-resource-policy": "same-origin",
+};
+
 describe("the HTTP API", () => {
-  test("refuses every route that is not public without the right token", async () => {
-    const { body } = await harness.call<{ paths: Record<string, Record<string, { security: unknown[] }>> }>(
-      "GET",
-      "/api/v1/openapi.json",
-      { token: null },
-    );
-    const closed = Object.entries(body.paths).flatMap(([path, methods]) =>
-      Object.entries(methods).flatMap(([method, { security }]) =>
-        security.length === 0 ? [] : [{ method: method.toUpperCase(), path: path.replaceAll(/\{\w+\}/gu, "x") }],
-      ),
-    );
-    expect(closed.length).toBeGreaterThan(8);
-    for (const { method, path } of closed) {
-      const answer = await harness.call("GET", path, { token: null, headers: {} }).catch(() => undefined);
-      if (method !== "GET") continue;
-      expect([path, answer?.status]).toEqual([path, 401]);
+  test("refuses every route that is not public without the right token, with every header that guards a browser", async () => {
+    const closed = (await readRoutes(harness.plane)).filter(({ permission }) => permission !== "public");
+    expect(closed.length).toBeGreaterThan(40);
+    for (const [index, { name, method, path: template }] of closed.entries()) {
+      const path = template.replaceAll(/\{\w+\}/gu, "x");
+      const { status, headers } = await callPlane(harness.plane, { method, path, from: `127.0.3.${index + 1}` });
+      expect([name, status]).toEqual([name, 401]);
+      expect(headers, name).toMatchObject(guarding);
     }
     const wrong = `fla_${"x".repeat(43)}.${"0".repeat(64)}`;
     for (const token of [wrong, "", "x".repeat(400)]) {

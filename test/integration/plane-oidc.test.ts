@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import type { AuditEntry } from "@fairlead/protocol";
 import { base64url, exportSPKI, type JWTPayload } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callPlane } from "../support/call-plane.ts";
@@ -159,9 +160,13 @@ describe("A48 a forged token", () => {
     ["that is no token", () => "a.b.c"],
   ];
 
-  it.each(attacks)("%s opens nothing", async (_what, forge) => {
-    const answer = await get(await forge());
+  it.each(attacks)("%s opens nothing, and is told of in the audit log", async (what, forge) => {
+    const from = `127.0.9.${attacks.findIndex(([name]) => name === what) + 1}`;
+    const answer = await callPlane(plane, { method: "GET", path: "/api/v1/devices", token: await forge(), from });
     expect([answer.status, answer.body["code"]], JSON.stringify(answer.body)).toEqual([401, "unauthenticated"]);
+    const { items } = await plane.get<{ items: AuditEntry[] }>("/api/v1/audit?limit=20");
+    const told = items.filter(({ details }) => details["from"] === from);
+    expect(told).toMatchObject([{ actor: "anonymous", action: "request.refuse", reason: "unauthenticated" }]);
   });
 
   it.each(["jku", "x5u", "jwk"])("cannot bring its own key by the header %s, which is not looked at", async (name) => {

@@ -11,6 +11,8 @@ export interface RawAnswer {
 export interface RawRequest {
   readonly url: string;
   readonly ca: string;
+  /** A device's, for what only devices may call. */
+  readonly identity?: { readonly key: string; readonly cert: string } | undefined;
   /** Written as they are, in this order, waiting for the socket to drain. */
   readonly parts: Iterable<string | Uint8Array>;
   /** How long an answer is waited for once everything is written. */
@@ -18,9 +20,15 @@ export interface RawRequest {
 }
 
 /** Writes bytes that no HTTP client would write, over TLS; ends with the first whole header or with the connection. */
-export async function sendRaw({ url, ca, parts, timeoutMs = 20_000 }: RawRequest): Promise<RawAnswer> {
+export async function sendRaw({ url, ca, identity, parts, timeoutMs = 20_000 }: RawRequest): Promise<RawAnswer> {
   const { port } = new URL(url);
-  const socket: TLSSocket = connect({ port: Number(port), host: "127.0.0.1", servername: "localhost", ca });
+  const socket: TLSSocket = connect({
+    port: Number(port),
+    host: "127.0.0.1",
+    servername: "localhost",
+    ca,
+    ...identity,
+  });
   let text = "";
   let sentBytes = 0;
   let isOver = false;
