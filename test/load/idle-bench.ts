@@ -1,7 +1,8 @@
 import { readChildren } from "../support/child-of.ts";
 import { BenchDevice } from "./bench-device.ts";
 import type { Row } from "./measure.ts";
-import { readCpuMs, readRssBytes, readTogetherBytes } from "./process-cost.ts";
+import { readRssBytes } from "../support/rss.ts";
+import { readCpuMs, readTogetherBytes } from "./process-cost.ts";
 
 const observedMs = 60_000;
 const settleMs = 20_000;

@@ -9,7 +9,7 @@ import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import type { Row } from "./measure.ts";
-import { readRssBytes } from "./process-cost.ts";
+import { readRssBytes } from "../support/rss.ts";
 
 const messages = 20_000;
 const inFlight = 500;

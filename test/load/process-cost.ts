@@ -1,20 +1,11 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { readStatusBytes } from "../support/rss.ts";
 
 const pageBytes = 4_096;
 const entryBytes = 8;
 /** Bits 63 and 61 of a pagemap entry: the page is in memory; it is a page of a file (or shared), not a private copy. */
 const present = 1n << 63n;
 const ofFile = 1n << 61n;
-
-function readStatusBytes(pid: number, field: string): number {
-  const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, "mu").exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Number(kilobytes ?? Number.NaN) * 1_024;
-}
-
-/** Resident memory of a process in bytes (`VmRSS` of proc_pid_status(5)). */
-export function readRssBytes(pid: number): number {
-  return readStatusBytes(pid, "VmRSS");
-}
 
 /**
  * Resident memory in bytes of several processes together, each page once: what they would free if all of them ended.

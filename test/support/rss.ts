@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
-function readStatusBytes(pid: number, field: string): number {
+/** A quantity of proc_pid_status(5) in bytes; NaN when the process has no such line. */
+export function readStatusBytes(pid: number, field: string): number {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "mu").exec(text)?.[1] ?? Number.NaN) * 1_024;
 }
