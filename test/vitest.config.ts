@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { compileCache } from "./support/compile-cache.ts";
+import { appsVariable } from "./support/entries.ts";
 import { LongestFirst } from "./support/longest-first.ts";
 
 /** Beside the code, but with processes or an accelerator of their own: too slow for `npm run check`. */
@@ -28,7 +29,8 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts", processTests],
-          env: { NODE_COMPILE_CACHE: compileCache },
+          env: { NODE_COMPILE_CACHE: compileCache, [appsVariable]: "built" },
+          globalSetup: "test/support/build-apps.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Each file has folders and ports of its own, and mostly waits for its processes.

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -44,7 +45,7 @@ describe.skipIf(reason !== undefined)(
       expect((await plane.device("old-1")).online).toBe(false);
       await using doctor = new OwnedProcess({
         name: "doctor",
-        entry: "apps/agent/src/main.ts",
+        entry: toEntry("agent"),
         args: ["doctor", "--data", device.dataDir],
       });
       expect(await doctor.exited()).not.toBe(0);

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Build, ModelVersion } from "@fairlead/protocol";
+import { toEntry } from "../support/entries.ts";
 import { digitModelPath } from "../support/digits.ts";
 import { OwnedProcess } from "../support/process.ts";
 import { AgentHarness, device, toContent } from "./agent-harness.ts";
@@ -51,7 +52,7 @@ describe("a device with several builds to choose from", () => {
     );
 
     const bench = async (...args: string[]) => {
-      const entry = "apps/agent/src/main.ts";
+      const entry = toEntry("agent");
       await using shown = new OwnedProcess({ name: "bench", entry, args: ["bench", "--data", agent.data, ...args] });
       return { code: await shown.exited(), output: shown.output };
     };

@@ -3,13 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request, Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { toEntry } from "../support/entries.ts";
 import { digitModelPath, loadDigits, toInferRequest, toPrediction } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
 import type { MiniPlane } from "./mini-plane.ts";
 
 export const device = "cam-1";
-const entry = "apps/agent/src/main.ts";
+const entry = toEntry("agent");
 const digits = loadDigits("test");
 
 export function toContent(

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CreateWebhookResponse } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -103,7 +104,7 @@ describe("A64 secrets of the command line", () => {
     const server = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`;
     const secret = harness.plane.token.slice(4, 40);
     await using owned = new OwnedProcess({
-      ...{ name: "fairlead", entry: "apps/cli/src/main.ts" },
+      ...{ name: "fairlead", entry: toEntry("cli") },
       args: ["devices", "list", "--server", server, "--token", harness.plane.token],
       env: { FAIRLEAD_CONFIG: join(dir, "none.yaml") },
     });

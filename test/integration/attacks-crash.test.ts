@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { readCoreFile, whyNoCoreFiles, withCoreFiles } from "../support/core-files.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -38,12 +39,12 @@ const nextConnection = () => new Promise<void>((resolve) => void connected.push(
 const clients = () => [
   {
     name: "fairlead",
-    entry: "apps/cli/src/main.ts",
+    entry: toEntry("cli"),
     args: ["devices", "list", "--server", `http://127.0.0.1:${port}`, "--token", toToken("fla")],
   },
   {
     name: "fairlead-agent enrol",
-    entry: "apps/agent/src/main.ts",
+    entry: toEntry("agent"),
     args: ["enrol", "--server", `https://127.0.0.1:${port}`, "--token", toToken("fle"), "--device", "cam-1"],
   },
 ];
@@ -80,7 +81,7 @@ describe.skipIf(reason !== undefined)(
     it("A64 are not in the core file of the plane: neither a token nor a key nor a piece of its log", async () => {
       const folder = join(dir, "plane-data");
       const args = ["--data", folder, "--http-port", "0", "--mqtt-port", "0"];
-      await using plane = start("plane", { entry: "apps/control-plane/src/main.ts", args });
+      await using plane = start("plane", { entry: toEntry("plane"), args });
       await eventually("the plane is ready", () => plane.output.includes("Next "));
       const token = /fla_[\w-]{43}/u.exec(plane.output)?.[0] ?? "";
       expect(token).not.toBe("");
@@ -100,11 +101,7 @@ describe.skipIf(reason !== undefined)(
 describe("A64 a token in the wrong place", () => {
   const token = toToken("fla");
   const hook = `whsec_${Buffer.from(secret).toString("base64")}`;
-  const [cli, agent, plane] = ["apps/cli", "apps/agent", "apps/control-plane"].map((app) => `${app}/src/main.ts`) as [
-    string,
-    string,
-    string,
-  ];
+  const [cli, agent, plane] = [toEntry("cli"), toEntry("agent"), toEntry("plane")];
   it.each<[string, string[]]>([
     [cli, [token]],
     [cli, ["devices", token]],

@@ -20,6 +20,7 @@ import type {
   RolloutStatus,
 } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { entries, toEntry } from "../support/entries.ts";
 import { runCli, runCliJson, type CliAnswer } from "../support/cli.ts";
 import { TestDevice } from "../support/device.ts";
 import { digitModelPath } from "../support/digits.ts";
@@ -30,7 +31,7 @@ import { OwnedProcess } from "../support/process.ts";
 const dir = mkdtempSync(join(tmpdir(), "fairlead-cli-"));
 const plane = new TestPlane({ dir: join(dir, "plane") });
 const device = new TestDevice({ name: "lab-1", dir: join(dir, "lab-1"), labels: {}, telemetryWindowMs: 300 });
-const entry = "apps/cli/src/main.ts";
+const entry = toEntry("cli");
 const cli = (...args: string[]): Promise<CliAnswer> => runCli(args, plane.cliEnv);
 const cliJson = <Answer>(...args: string[]): Promise<Answer> => runCliJson<Answer>(args, plane.cliEnv);
 const digitFile = (version: string) => digitModelPath(`digit-reader-${version}-int8.onnx`);
@@ -352,7 +353,7 @@ spec:
 it("runs through the link that a package manager makes", () => {
   const bin = join(dir, "node_modules", ".bin");
   mkdirSync(bin, { recursive: true });
-  symlinkSync(new URL(`../../${entry}`, import.meta.url).pathname, join(bin, "fairlead"));
+  symlinkSync(new URL(`../../${entries.source.cli}`, import.meta.url).pathname, join(bin, "fairlead"));
   const path = `${join(process.execPath, "..")}:${process.env["PATH"]}`;
   expect(
     execFileSync(join(bin, "fairlead"), ["--cli-version"], { encoding: "utf8", env: { ...process.env, PATH: path } }),

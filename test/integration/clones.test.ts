@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, AuditEntry, DeviceDetail } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { askAsDevice } from "../support/ask-as-device.ts";
@@ -37,7 +38,7 @@ async function enrolAgain(device: TestDevice, withToken: string, ...more: string
   const where = ["--server", plane.url, "--token", withToken, "--device", device.name, "--data", device.dataDir];
   const enrolment = new OwnedProcess({
     name: "enrol",
-    entry: "apps/agent/src/main.ts",
+    entry: toEntry("agent"),
     args: ["enrol", ...where, ...more],
   });
   await enrolment.exited();

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditEntry, DeviceDetail, RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { readChildren } from "../support/child-of.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
@@ -104,7 +105,7 @@ describe("a device that is decommissioned", () => {
     }
     await using early = new OwnedProcess({
       name: "enrol",
-      entry: "apps/agent/src/main.ts",
+      entry: toEntry("agent"),
       args: ["enrol", "--server", plane.url, "--token", manyTimes, "--device", "cam-1", "--data", data],
     });
     expect(await early.exited()).toBe(1);

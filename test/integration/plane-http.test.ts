@@ -1,6 +1,7 @@
 import type { AuditEntry, Problem } from "@fairlead/protocol";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { callPlane, readRoutes } from "../support/call-plane.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnedProcess } from "../support/process.ts";
@@ -166,7 +167,7 @@ describe("starting", () => {
   const run = (args: readonly string[]) =>
     new OwnedProcess({
       name: "second",
-      entry: "apps/control-plane/src/main.ts",
+      entry: toEntry("plane"),
       args: ["--http-port", "0", "--mqtt-port", "0", ...args],
     });
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Enrolment } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
@@ -22,7 +23,7 @@ function beginEnrol(device: TestDevice): OwnedProcess {
     ...["enrol", "--server", plane.url, "--endorsed", "--ca-fingerprint", fingerprint],
     ...["--device", device.name, "--data", device.dataDir],
   ];
-  return new OwnedProcess({ name: "enrol", entry: "apps/agent/src/main.ts", args });
+  return new OwnedProcess({ name: "enrol", entry: toEntry("agent"), args });
 }
 
 beforeAll(async () => {

@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toEntry } from "../support/entries.ts";
 import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
@@ -24,7 +25,7 @@ import { SoftwareTpm, whyNoTpm } from "../support/swtpm.ts";
 const missing = whyNoTpm();
 const dir = mkdtempSync(join(tmpdir(), "fairlead-tpm-"));
 const plane = new TestPlane({ dir: join(dir, "plane") });
-const agentEntry = "apps/agent/src/main.ts";
+const agentEntry = toEntry("agent");
 
 async function runAgentTool(name: string, args: readonly string[]): Promise<{ code: number | string; output: string }> {
   await using tool = new OwnedProcess({ name, entry: agentEntry, args });

@@ -1,3 +1,4 @@
+import { toEntry } from "./entries.ts";
 import { OwnedProcess } from "./process.ts";
 
 export interface CliAnswer {
@@ -8,7 +9,7 @@ export interface CliAnswer {
 
 /** Runs the real command line as its own process. Standard output and standard error come apart. */
 export async function runCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CliAnswer> {
-  const owned = new OwnedProcess({ name: "fairlead", entry: "apps/cli/src/main.ts", args, env });
+  const owned = new OwnedProcess({ name: "fairlead", entry: toEntry("cli"), args, env });
   let stdout = "";
   let stderr = "";
   owned.child.stdout?.on("data", (text: string) => (stdout += text));

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { runCliJson } from "./cli.ts";
+import { entries, toEntry } from "./entries.ts";
 import { eventually } from "./eventually.ts";
 import type { TestPlane } from "./plane.ts";
 import { OwnedProcess } from "./process.ts";
@@ -13,11 +14,9 @@ export interface DeviceOptions {
   readonly dataDir?: string;
   readonly telemetryWindowMs?: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Runs the bundle of `npm run build` instead of the source. */
+  /** Runs the bundle of `npm run build`, wherever this is. */
   readonly built?: boolean;
 }
-
-const entry = "apps/agent/src/main.ts";
 
 /** A real agent (supervisor and serving process) with a data folder of its own. */
 export class TestDevice implements AsyncDisposable {
@@ -43,7 +42,7 @@ export class TestDevice implements AsyncDisposable {
     mkdirSync(this.dir, { recursive: true });
     await using enrolment = new OwnedProcess({
       name: `${this.name} enrol`,
-      entry,
+      entry: toEntry("agent"),
       args: [
         "enrol",
         ...["--server", plane.url, "--token", token, "--device", this.name, "--data", this.dataDir],
@@ -59,7 +58,7 @@ export class TestDevice implements AsyncDisposable {
   run(): this {
     this.#process = new OwnedProcess({
       name: this.name,
-      entry: this.#options.built === true ? "apps/agent/dist/main.js" : entry,
+      entry: this.#options.built === true ? entries.built.agent : toEntry("agent"),
       args: ["run", "--data", this.dataDir],
       env: {
         ...this.#options.env,

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DeviceDetail, DeviceSummary, RolloutStatus } from "@fairlead/protocol";
 import { Agent, request } from "undici";
+import { toEntry } from "./entries.ts";
 import { runCli } from "./cli.ts";
 import { eventually } from "./eventually.ts";
 import { OwnedProcess } from "./process.ts";
@@ -46,7 +47,7 @@ export class TestPlane implements AsyncDisposable {
     ];
     const owned = new OwnedProcess({
       name: "plane",
-      entry: "apps/control-plane/src/main.ts",
+      entry: toEntry("plane"),
       args: ["--data", join(this.dir, "data"), ...ports, ...(this.#options.args ?? [])],
       env,
       logFile: join(this.dir, "plane.log"),

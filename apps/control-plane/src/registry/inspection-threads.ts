@@ -36,6 +36,11 @@ function toEnd(error: unknown): CodedError {
   return new CodedError("internal", "the file could not be looked into", { cause: error });
 }
 
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "./inspection-worker.ts" : "./inspection-worker.js",
+  import.meta.url,
+);
+
 /** A thread and what it is asked now. A thread that failed is never asked again. */
 class InspectionThread {
   readonly #worker: Worker;
@@ -44,7 +49,7 @@ class InspectionThread {
   ended = false;
 
   constructor(maxMemoryMb: number, onEnd: (thread: InspectionThread) => void) {
-    this.#worker = new Worker(new URL("./inspection-worker.ts", import.meta.url), {
+    this.#worker = new Worker(entry, {
       name: "inspection",
       stdin: false,
       resourceLimits: { maxOldGenerationSizeMb: maxMemoryMb, maxYoungGenerationSizeMb: 32 },

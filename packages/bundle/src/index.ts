@@ -1,0 +1,1 @@
+export { bundleApp, type AppBundle } from "./bundle-app.ts";
