@@ -31,8 +31,8 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts", processTests],
           env: { NODE_COMPILE_CACHE: compileCache, [appsVariable]: "built" },
           globalSetup: "test/support/build-apps.ts",
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           // Each file has folders and ports of its own, and mostly waits for its processes.
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

@@ -145,7 +145,7 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
     const tried = await runCli(promote, plane.cliEnv);
     if (tried.code !== 0) {
       expect(tried).toMatchObject({ code: 1, stderr: expect.stringContaining("storage_full") });
-      expect(await isOn("soaking")).toBe(true);
+      expect((await plane.rollout(rolloutId)).stages[0]?.state).toBe("soaking");
     }
 
     disk.free();

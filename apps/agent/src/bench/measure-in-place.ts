@@ -12,6 +12,8 @@ export interface MeasureInPlaceOptions extends MeasureLoadOptions {
 const pollMs = 100;
 /** Ends of the serving process under one measurement before the build is held to be the reason. */
 const maxCutShort = 3;
+/** It ended during a request, or between two of them. */
+const cutShort: readonly string[] = ["serving_exited", "serving_unavailable"];
 
 /**
  * Runs a build on the server that will run it, through the process that serves. The server is a process of its own and
@@ -31,8 +33,7 @@ export async function measureInPlace(
     } catch (error) {
       signal.throwIfAborted();
       const code = toErrorCode(error) ?? "unknown";
-      const cutShort = code === "serving_exited" || code === "serving_unavailable";
-      if (!cutShort || tries >= maxCutShort) return toFailed(measured.build, toFailure(code, error));
+      if (!cutShort.includes(code) || tries >= maxCutShort) return toFailed(measured.build, toFailure(code, error));
       options.logger.warn("a measurement was cut short", { reason: toErrorMessage(error) });
     }
   }
@@ -72,6 +73,6 @@ async function measureOnce(
 
 function toFailure(code: string, error: unknown): string {
   const kind =
-    code === "inference_deadline" ? "hang" : code === "runtime_crashed" || code === "serving_exited" ? "crash" : code;
+    code === "inference_deadline" ? "hang" : code === "runtime_crashed" || cutShort.includes(code) ? "crash" : code;
   return `${kind}: ${toErrorMessage(error)}`;
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { CodedError, type Clock } from "@fairlead/kernel";
+import { CodedError, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
 import type { RouteAnswer } from "../route.ts";
@@ -7,6 +7,7 @@ import type { RouteAnswer } from "../route.ts";
 export interface IdempotencyOptions {
   readonly store: Store;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 export interface IdempotentRequest {
   readonly actor: string;
@@ -22,7 +23,7 @@ function refuse(message: string, hint: string): never {
 }
 
 /** Repeats the first answer to the same key for a day; failures are not kept, so they may be tried again. */
-export function createIdempotency({ store, clock }: IdempotencyOptions): RunOnce {
+export function createIdempotency({ store, clock, logger }: IdempotencyOptions): RunOnce {
   const running = new Set<string>();
   return async ({ actor, key, content }, run) => {
     if (!/^[\x21-\x7e]{1,128}$/u.test(key))
@@ -43,9 +44,14 @@ export function createIdempotency({ store, clock }: IdempotencyOptions): RunOnce
       const answer = await run();
       if (answer instanceof Response) return answer;
       const row = { actor, key, requestHash, status: answer.status ?? 200, tsMs: clock.nowMs() };
-      await store.transaction((tx) =>
-        tx.idempotency.save({ ...row, answer: { body: answer.body ?? null, etag: answer.etag ?? null } }),
-      );
+      try {
+        await store.transaction((tx) =>
+          tx.idempotency.save({ ...row, answer: { body: answer.body ?? null, etag: answer.etag ?? null } }),
+        );
+      } catch (error) {
+        // What was asked for is done by now: to answer with this failure would say that it is not.
+        logger.error("an answer is not kept for repetition", { actor, reason: toErrorMessage(error) });
+      }
       return answer;
     } finally {
       running.delete(slot);
