@@ -10,6 +10,7 @@ import {
 } from "@fairlead/protocol";
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, normalize } from "node:path";
+import { parse } from "yaml";
 import * as z from "zod";
 import { mirrorsSchema } from "./models/mirror-config.ts";
 import { isLoopback } from "./serve/loopback.ts";
@@ -207,7 +208,6 @@ async function readFile(path: string): Promise<Record<string, unknown>> {
     throw invalid(`${path} cannot be read`, error);
   }
   if (text.length > 65_536) throw invalid(`${path} is longer than 65,536 characters`);
-  const { parse } = await import("yaml");
   try {
     const value: unknown = parse(text, { maxAliasCount: 0 }) ?? {};
     if (typeof value === "object" && !Array.isArray(value)) return { ...value };
