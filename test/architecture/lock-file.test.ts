@@ -49,7 +49,7 @@ const floorOf: Record<string, string> = {
     ]),
   ),
   ...Object.fromEntries(
-    ["bus", "client", "egress", "hardware", "inference", "store", "updater"].map((name) => [
+    ["bundle", "bus", "client", "egress", "hardware", "inference", "store", "updater"].map((name) => [
       `packages/${name}`,
       "adapter",
     ]),

@@ -4,33 +4,53 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import * as ort from "onnxruntime-node";
 
 /*
- * The least that a Node.js server can do for one inference: node:http, one thread with one session, the body handed over
- * without a copy, no protocol, no check, no statistics. What the agent takes beyond this is the agent's own.
+ * The least that a Node.js server can do for one inference: node:http, one session on a thread of its own or in place, the
+ * body handed over without a copy, no protocol, no check, no statistics. What the agent takes beyond this is the agent's own.
  */
 
 /** What `fork` is given: a file whose only input, `image`, is float32 of this shape. */
 export interface BareModel {
   readonly path: string;
   readonly shape: readonly number[];
+  /** Runs where requests are read, as the agent does for a lone client of a small model. */
+  readonly inPlace?: boolean;
 }
 
-async function runThread({ path, shape }: BareModel): Promise<void> {
+type Answer = readonly [body: ArrayBuffer, score: Float32Array];
+type Infer = (body: ArrayBuffer) => Promise<Answer>;
+
+async function openSession({ path, shape }: BareModel): Promise<Infer> {
   const options = { intraOpNumThreads: 1, extra: { session: { intra_op: { allow_spinning: "0" } } } };
   const session = await ort.InferenceSession.create(readFileSync(path), options);
-  const infer = async (body: ArrayBuffer) => {
+  return async (body) => {
     const results = await session.run({ image: new ort.Tensor("float32", new Float32Array(body), shape) });
-    parentPort?.postMessage([body, results[session.outputNames[0] ?? ""]?.data], [body]);
+    return [body, results[session.outputNames[0] ?? ""]?.data as Float32Array];
   };
-  parentPort?.on("message", (body: ArrayBuffer) => void infer(body));
 }
 
-function serve(model: BareModel): void {
+async function runThread(model: BareModel): Promise<void> {
+  const infer = await openSession(model);
+  parentPort?.on("message", (body: ArrayBuffer) => {
+    void infer(body).then((answer) => parentPort?.postMessage(answer, [body]));
+  });
+}
+
+function openThread(model: BareModel): Infer {
   const thread = new Worker(new URL(import.meta.url), { workerData: model });
+  /** Answers come in the order of the requests. */
+  const waiting: ((answer: Answer) => void)[] = [];
+  thread.on("message", (answer: Answer) => waiting.shift()?.(answer));
+  return (body) =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+      thread.postMessage(body, [body]);
+    });
+}
+
+async function serve(model: BareModel): Promise<void> {
+  const infer = model.inPlace === true ? await openSession(model) : openThread(model);
   const bodyBytes = 4 * model.shape.reduce((product, dimension) => product * dimension, 1);
   const spare: ArrayBuffer[] = [];
-  /** Answers come in the order of the requests. */
-  const waiting: ((answer: [ArrayBuffer, Float32Array]) => void)[] = [];
-  thread.on("message", (answer: [ArrayBuffer, Float32Array]) => waiting.shift()?.(answer));
   const server = createServer({ noDelay: true }, (request, response) => {
     const memory = spare.pop() ?? new ArrayBuffer(bodyBytes);
     const body = Buffer.from(memory);
@@ -40,16 +60,15 @@ function serve(model: BareModel): void {
       length += chunk.length;
     });
     request.on("end", () => {
-      waiting.push(([used, score]) => {
+      void infer(memory).then(([used, score]) => {
         spare.push(used);
         response.writeHead(200, { "content-length": score.byteLength });
         response.end(Buffer.from(score.buffer, score.byteOffset, score.byteLength));
       });
-      thread.postMessage(memory, [memory]);
     });
   });
   server.listen(0, "127.0.0.1", () => process.send?.(server.address()));
 }
 
-if (isMainThread) serve(JSON.parse(process.argv[2] ?? "") as BareModel);
+if (isMainThread) await serve(JSON.parse(process.argv[2] ?? "") as BareModel);
 else await runThread(workerData as BareModel);

@@ -1,9 +1,7 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { convModel } from "@fairlead/inference/testing";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
-import type { BareModel } from "./bare-server.ts";
+import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
@@ -55,12 +53,6 @@ export async function benchOverhead(): Promise<Row[]> {
       ...{ ms: httpMs, against: { ms: bareMs, what: "bare server" }, atMost: 1.08 },
     }),
   ];
-}
-
-async function forkBareServer(model: BareModel): Promise<Disposable & { readonly port: number }> {
-  const child = fork(new URL("./bare-server.ts", import.meta.url), [JSON.stringify(model)]);
-  const [{ port }] = (await once(child, "message")) as [{ port: number }];
-  return { port, [Symbol.dispose]: () => void child.kill() };
 }
 
 /** A shared memory object that a client writes each frame to, and its requests name. */

@@ -1,6 +1,7 @@
 import { convModel } from "@fairlead/inference/testing";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
-import { RawConnection } from "./raw-client.ts";
+import { forkBareServer } from "./fork-bare-server.ts";
+import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
 import { openDirect, timeInTurns, toBinaryRequest, toPolling, toSender } from "./turns.ts";
 
@@ -11,13 +12,21 @@ const elements = 3 * 32 * 32;
 export async function benchSmallInput(): Promise<Row[]> {
   const model = convModel({ height: 32, width: 32, channels: 64, depth: 8 });
   await using serving = await new ServingProcess().start();
-  await serving.serve("conv", model);
+  const path = await serving.serve("conv", model);
+  using bare = await forkBareServer({ path, shape, inPlace: true });
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
   const runDirectly = await openDirect(model, { shape, pixels });
-  const request = toBinaryRequest(shape, Buffer.from(pixels.buffer));
+  const bytes = Buffer.from(pixels.buffer);
+  const request = toBinaryRequest(shape, bytes);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), request);
-  const times = await timeInTurns([runDirectly, overHttp, toPolling(overHttp)], 60);
-  const [directMs, sleepingMs, pollingMs] = times.map((of) => toQuantile(of, 0.5)) as [number, number, number];
+  const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));
+  const times = await timeInTurns([runDirectly, overHttp, toPolling(overHttp), overBare], 60);
+  const [directMs, sleepingMs, pollingMs, bareMs] = times.map((of) => toQuantile(of, 0.5)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const against = { ms: directMs, what: "session.run() in one process" };
   return [
     toQuotientRow({
@@ -27,6 +36,10 @@ export async function benchSmallInput(): Promise<Row[]> {
     toQuotientRow({
       name: "the same by a client that polls for its answer (for information)",
       ...{ ms: pollingMs, against, atMost: null },
+    }),
+    toQuotientRow({
+      name: "the same through a bare node:http server that runs in place, no protocol (for information)",
+      ...{ ms: bareMs, against, atMost: null },
     }),
   ];
 }
