@@ -1,7 +1,6 @@
 import { createHasher } from "@fairlead/artifacts";
 import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import type { ArtifactReference } from "@fairlead/protocol";
-import { createReadStream } from "node:fs";
 import { open, readdir, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { discardPart } from "./download.ts";
@@ -18,15 +17,21 @@ export interface ArtifactStore {
   keepOnly(digests: ReadonlySet<string>): Promise<readonly string[]>;
 }
 
+const readBytes = 1_048_576;
+
 const toHex = (digest: string): string => digest.slice("sha256:".length);
 
 /** Length and digest of a file as it lies on disk. */
 export async function measureFile(path: string): Promise<{ readonly digest: string; readonly sizeBytes: number }> {
   const hasher = createHasher();
-  for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 }) as AsyncIterable<Buffer>)
-    hasher.update(chunk);
-  const { sizeBytes } = hasher;
-  return { digest: hasher.finish(), sizeBytes };
+  await using file = await open(path, "r");
+  // One buffer for all of it: a stream makes one for each piece, and the small heap of a device collects them late.
+  const chunk = Buffer.allocUnsafe(readBytes);
+  for (;;) {
+    const { bytesRead } = await file.read(chunk, 0, readBytes, null);
+    if (bytesRead === 0) return { sizeBytes: hasher.sizeBytes, digest: hasher.finish() };
+    hasher.update(chunk.subarray(0, bytesRead));
+  }
 }
 
 /** Bytes that may be written to the file system of the folder. */
