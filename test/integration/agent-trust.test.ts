@@ -38,7 +38,12 @@ describe("an agent whose plane is in an attacker's hands", () => {
     const changed = { signed: { ...vouched.signed, expiresAtMs: vouched.signed.expiresAtMs + 1 } };
     await plane.desire(device, [{ ...slot, release: changed }]);
     await waitForRefusal(plane, agent, "target_mismatch");
-    const invented = { signed: { ...vouched.signed, releaseId: `${vouched.signed.releaseId.slice(0, -1)}0` } };
+    const invented = {
+      signed: {
+        ...vouched.signed,
+        releaseId: vouched.signed.releaseId.replace(/.$/u, (last) => (last === "0" ? "1" : "0")),
+      },
+    };
     await plane.desire(device, [{ ...slot, release: invented }]);
     await waitForRefusal(plane, agent, "target_unknown");
     const served = plane.served;
