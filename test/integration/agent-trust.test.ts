@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Release } from "@fairlead/protocol";
 import { describe, expect, it } from "vitest";
+import { toAnotherId } from "../support/another-id.ts";
 import { AgentHarness, device, toContent, toSlot } from "./agent-harness.ts";
 import { MiniPlane } from "./mini-plane.ts";
 
@@ -38,12 +39,7 @@ describe("an agent whose plane is in an attacker's hands", () => {
     const changed = { signed: { ...vouched.signed, expiresAtMs: vouched.signed.expiresAtMs + 1 } };
     await plane.desire(device, [{ ...slot, release: changed }]);
     await waitForRefusal(plane, agent, "target_mismatch");
-    const invented = {
-      signed: {
-        ...vouched.signed,
-        releaseId: vouched.signed.releaseId.replace(/.$/u, (last) => (last === "0" ? "1" : "0")),
-      },
-    };
+    const invented = { signed: { ...vouched.signed, releaseId: toAnotherId(vouched.signed.releaseId) } };
     await plane.desire(device, [{ ...slot, release: invented }]);
     await waitForRefusal(plane, agent, "target_unknown");
     const served = plane.served;

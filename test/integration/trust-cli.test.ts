@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toAnotherId } from "../support/another-id.ts";
 import { runCli, type CliAnswer } from "../support/cli.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader } from "../support/publish.ts";
@@ -54,7 +55,7 @@ describe("the repository", () => {
   it("A10 refuses what the administrator alone says: documents by nobody's key, releases by no publisher", async () => {
     const [first] = await releases();
     const post = (body: unknown) => plane.post("/api/v1/trust/publications", body);
-    const invented = { ...first, releaseId: first?.releaseId.replace(/.$/u, (last) => (last === "0" ? "1" : "0")) };
+    const invented = { ...first, releaseId: toAnotherId(first?.releaseId ?? "") };
     expect(await post({ documents: {}, releases: [invented] })).toMatchObject({
       status: 422,
       code: "metadata_refused",

@@ -6,10 +6,12 @@ import { isTransferable, OnnxRuntimeModel } from "./onnxruntime-model.ts";
 import type { InferenceRuntime, LoadedModel, LoadOptions } from "./port.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { extname } from "node:path";
+
+/** Of threads and processes. Beside this file, as source and in a bundle, whose build emits it there. */
+const entry = new URL(`./onnxruntime-worker${extname(import.meta.url)}`, import.meta.url);
 
 export interface OnnxRuntimeOptions {
-  /** The entry of threads and processes. A bundled application emits onnxruntime-worker.js and names it here. */
-  readonly workerUrl?: URL;
   /** Existing folder for profiles of warm-up runs, emptied by whoever owns it; absent for the system's own. */
   readonly profileFolder?: string;
   /** Accelerators that this process is not to touch: their sessions live in processes of their own from the start. */
@@ -37,7 +39,6 @@ type Loaded = Extract<WorkerResponse, { kind: "loaded" }>;
 
 class OnnxRuntime implements OnnxInferenceRuntime {
   readonly name = "onnxruntime";
-  readonly #entry: URL;
   readonly #profileFolder: string | null;
   readonly #openProcess: () => Promise<SessionHome>;
   readonly #webgpu = new ExclusiveDevice();
@@ -47,11 +48,10 @@ class OnnxRuntime implements OnnxInferenceRuntime {
   /** Accelerators that failed in this process, and those that it is not to touch. */
   readonly #failed: Set<string>;
 
-  constructor({ workerUrl, profileFolder, apart = [] }: OnnxRuntimeOptions) {
-    this.#entry = workerUrl ?? new URL("./onnxruntime-worker.ts", import.meta.url);
+  constructor({ profileFolder, apart = [] }: OnnxRuntimeOptions) {
     this.#profileFolder = profileFolder ?? null;
     this.#failed = new Set(apart);
-    this.#openProcess = createProcessHomes(this.#entry);
+    this.#openProcess = createProcessHomes(entry);
   }
 
   async load(model: Uint8Array<ArrayBuffer>, options: LoadOptions = {}): Promise<LoadedModel> {
@@ -68,7 +68,7 @@ class OnnxRuntime implements OnnxInferenceRuntime {
   }
 
   async listOffered(): Promise<readonly string[]> {
-    const home = openThread(this.#entry);
+    const home = openThread(entry);
     const answered = waitForLoad(home, 10_000);
     home.post({ kind: "offers" }, []);
     const answer = await answered;
@@ -78,7 +78,7 @@ class OnnxRuntime implements OnnxInferenceRuntime {
 
   async #loadHere(model: Uint8Array<ArrayBuffer>, options: LoadOptions, device: Device): Promise<LoadedModel> {
     const [wanted = "cpu"] = options.providers ?? ["cpu"];
-    const home = openThread(this.#entry);
+    const home = openThread(entry);
     try {
       const loaded = await this.#load(home, model, { ...options, device });
       if (loaded.placement.failedProvider !== undefined) this.#failed.add(loaded.placement.failedProvider);

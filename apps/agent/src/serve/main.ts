@@ -48,11 +48,8 @@ function leave(busy: boolean): void {
 }
 
 const config = await begin(() => parseServingConfig(process.argv[2]));
-// A bundle has no .ts beside it: the build emits the thread's entry next to this file.
-const bundled = !import.meta.url.endsWith(".ts");
 if (config.profileFolder !== null) openProfileFolder(config.profileFolder);
 const own = createOnnxRuntime({
-  ...(bundled ? { workerUrl: new URL("./onnxruntime-worker.js", import.meta.url) } : {}),
   apart: config.isolated,
   ...(config.profileFolder === null ? {} : { profileFolder: config.profileFolder }),
 });

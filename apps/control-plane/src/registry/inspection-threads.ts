@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { CodedError, hasErrorCode } from "@fairlead/kernel";
 import type { Inspection } from "@fairlead/protocol";
@@ -36,10 +37,8 @@ function toEnd(error: unknown): CodedError {
   return new CodedError("internal", "the file could not be looked into", { cause: error });
 }
 
-const entry = new URL(
-  import.meta.url.endsWith(".ts") ? "./inspection-worker.ts" : "./inspection-worker.js",
-  import.meta.url,
-);
+/** Beside this file, as source and in a bundle. */
+const entry = new URL(`./inspection-worker${extname(import.meta.url)}`, import.meta.url);
 
 /** A thread and what it is asked now. A thread that failed is never asked again. */
 class InspectionThread {
