@@ -52,8 +52,8 @@ describe("the memory of the broker's process", () => {
     await client.endAsync(true);
   });
 
-  // Each of them has its place here; there are 256 such places in all by default, so together they hold 28 MiB. Most of it is what OpenSSL keeps
-  // of a handshake; 71 to 75 and 92 to 96 kB were read on several machines.
+  // Each of them has its place here; there are 256 such places in all by default, so together they hold 28 MiB. Most
+  // of it is what OpenSSL keeps of a handshake: 71 to 75 and 92 to 96 kB were read on several machines.
   const costly = ["a certificate chain that announces 75 kB", "a CONNECT of 8 kB without its end"];
   it.each(costly)("A24 gives no single stranger more than 112 kB, whatever the others hold: %s", async (name) => {
     await using broker = await start("product", { handshakes: 1_000, handshakesPerAddress: 1_000 });
