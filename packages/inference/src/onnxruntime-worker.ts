@@ -1,6 +1,6 @@
-import { constants, platform, setPriority } from "node:os";
 import { isMainThread, isMarkedAsUntransferable, parentPort } from "node:worker_threads";
 import { env, InferenceSession, listSupportedBackends } from "onnxruntime-node";
+import { goToBackground } from "./background-priority.ts";
 import { watchInlineRuns } from "./inline/inline-guard.ts";
 import type { RunRequest, RunResponse, WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import { isDeviceLost } from "./placement/device-lost.ts";
@@ -27,14 +27,6 @@ interface Session {
 function post(response: WorkerResponse, transfer: ArrayBuffer[] = []): void {
   if (isMainThread) process.send?.(response);
   else parentPort?.postMessage(response, transfer);
-}
-
-/**
- * Linux counts niceness by thread, and threads that the session starts inherit it (setpriority(2), "C library/kernel
- * differences"); elsewhere it would be that of the whole process.
- */
-function goToBackground(): void {
-  if (platform() === "linux") setPriority(0, constants.priority.PRIORITY_LOW);
 }
 
 const listOffered = (): string[] => listSupportedBackends().map((backend) => backend.name);
