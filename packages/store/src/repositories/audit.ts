@@ -91,24 +91,42 @@ export function createStreamEventRepository(db: Database): StreamEventRepository
   };
 }
 
+/** A write with an `Idempotency-Key`, as it was noted before it began and again with its answer. */
+export type KeyedWrite =
+  | ({ readonly kind: "begun" } & Pick<IdempotencyKey, "requestHash">)
+  | ({ readonly kind: "answered" } & Pick<IdempotencyKey, "requestHash" | "status" | "answer">);
+
 export interface IdempotencyRepository {
-  find(actor: string, key: string): Promise<IdempotencyKey | undefined>;
-  save(row: IdempotencyKey): Promise<void>;
+  find(actor: string, key: string): Promise<KeyedWrite | undefined>;
+  /** The pair of actor and key must be new. */
+  begin(row: Omit<IdempotencyKey, "status" | "answer">): Promise<void>;
+  answer(row: IdempotencyKey): Promise<void>;
+  remove(actor: string, key: string): Promise<void>;
   removeBefore(timeMs: number): Promise<void>;
 }
 
+/** In place of the status of an answer that is not there yet. */
+const begunStatus = 0;
+
 export function createIdempotencyRepository(db: Database): IdempotencyRepository {
+  const only = (actor: string, key: string) => and(eq(idempotencyKeys.actor, actor), eq(idempotencyKeys.key, key));
   return {
-    find: async (actor, key) =>
-      (
-        await db
-          .select()
-          .from(idempotencyKeys)
-          .where(and(eq(idempotencyKeys.actor, actor), eq(idempotencyKeys.key, key)))
-          .limit(1)
-      )[0],
-    save: async (row) => {
-      await db.insert(idempotencyKeys).values(row).onConflictDoNothing();
+    find: async (actor, key) => {
+      const [row] = await db.select().from(idempotencyKeys).where(only(actor, key)).limit(1);
+      if (row === undefined) return undefined;
+      const { requestHash, status, answer } = row;
+      return status === begunStatus
+        ? { kind: "begun", requestHash }
+        : { kind: "answered", requestHash, status, answer };
+    },
+    begin: async (row) => {
+      await db.insert(idempotencyKeys).values({ ...row, status: begunStatus, answer: { body: null, etag: null } });
+    },
+    answer: async ({ actor, key, ...row }) => {
+      await db.update(idempotencyKeys).set(row).where(only(actor, key));
+    },
+    remove: async (actor, key) => {
+      await db.delete(idempotencyKeys).where(only(actor, key));
     },
     removeBefore: async (timeMs) => {
       await db.delete(idempotencyKeys).where(lt(idempotencyKeys.tsMs, timeMs));

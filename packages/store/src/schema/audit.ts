@@ -23,7 +23,7 @@ export const streamEvents = defineTable("stream_events", (column) => ({
 }));
 export type StreamEventRow = typeof streamEvents.$inferSelect;
 
-/** Answers given to requests with an `Idempotency-Key`. */
+/** Writes with an `Idempotency-Key`: noted before they begin, with status 0, and again with the answer that was given. */
 export const idempotencyKeys = defineTable(
   "idempotency_keys",
   (column) => ({
