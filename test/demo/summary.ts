@@ -42,21 +42,31 @@ export interface Energy {
   readonly method: string;
 }
 
-/** Joules per inference as each device last reported them while it was asked. */
+/**
+ * Joules per inference as each device last reported them while it was asked. A window may lack a reading, and says why; one of
+ * the next has it, or the device gives its last reason.
+ */
 export async function readEnergy(fleet: DemoFleet, claims: Claims): Promise<ReadonlyMap<string, Energy>> {
   const energies = new Map<string, Energy>();
   let known = 0;
   for (const { name } of fleet.devices) {
-    const window = await eventually(`${name} reports a window with requests`, async () => {
-      const last = (await fleet.plane.device(name)).lastWindow;
-      return last?.slots.some(({ slot, requests }) => slot === "reader" && requests > 0) === true && last;
+    let last: Energy = { joules: "no window with requests", method: "none" };
+    const read = eventually(`${name} says what an inference costs it`, async () => {
+      const window = (await fleet.plane.device(name)).lastWindow;
+      const slot = window?.slots.find((one) => one.slot === "reader" && one.requests > 0);
+      if (window === null || slot === undefined) return false;
+      const { value, ...rest } = slot.joulesPerInference;
+      last = {
+        joules: value?.toPrecision(3) ?? ("reason" in rest ? rest.reason : "none"),
+        method: window.energy.method,
+      };
+      return value !== null && value > 0;
     });
-    const joules = window.slots.find(({ slot }) => slot === "reader")?.joulesPerInference ?? { value: null };
-    if (joules.value !== null && joules.value > 0) known += 1;
-    energies.set(name, {
-      joules: joules.value?.toPrecision(3) ?? ("reason" in joules ? joules.reason : "none"),
-      method: window.energy.method,
-    });
+    known += await read.then(
+      () => 1,
+      () => 0,
+    );
+    energies.set(name, last);
   }
   claims.check("every device says what an inference costs it in joules, and how it knows", known === energies.size);
   return energies;
