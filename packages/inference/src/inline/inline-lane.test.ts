@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Tensor } from "../tensor.ts";
 import { mlpModel } from "../testing/example-models.ts";
 import { InlineLane, InlinePlaces } from "./inline-lane.ts";
@@ -17,8 +17,8 @@ function openLane(places: InlinePlaces, again: () => Promise<Uint8Array> = async
   return { lane, guards };
 }
 
-async function prove(lane: InlineLane, rows: number): Promise<void> {
-  for (let run = 0; run < inlineLimits.provingRuns; run += 1) lane.noteElsewhere(toShapes(x(rows)), 500);
+async function prove(lane: InlineLane, rows: number, runs = inlineLimits.provingRuns): Promise<void> {
+  for (let run = 0; run < runs; run += 1) lane.noteElsewhere(toShapes(x(rows)), 500);
   await expect.poll(() => lane.takes(toShapes(x(rows)))).toBe(true);
 }
 
@@ -51,6 +51,22 @@ describe("the lane of lone runs", () => {
     const { lane: third } = openLane(places);
     await prove(third, 1);
     await third.close();
+  });
+
+  it("opens a session again for a model that was late in a busy moment, after a long row of short runs", async () => {
+    const { lane } = openLane(new InlinePlaces(1));
+    await prove(lane, 1);
+    const startMs = performance.now();
+    let late = 0;
+    // Each run takes as long as the clock says: one that jumps by a minute between two looks.
+    vi.spyOn(performance, "now").mockImplementation(() => startMs + (late += 60_000));
+    for (let run = 0; run < inlineLimits.maxLateRuns; run += 1) await lane.run(x(1), toShapes(x(1)));
+    vi.restoreAllMocks();
+    expect(lane.takes(toShapes(x(1)))).toBe(false);
+    await new Promise((resolve) => setImmediate(resolve));
+    await prove(lane, 1, inlineLimits.returningRuns);
+    expect((await lane.run(x(1), toShapes(x(1)))).outputs[0]).toMatchObject({ name: "y", shape: [1, 3] });
+    await lane.close();
   });
 
   it("stays away when the model's file is no longer what was checked", async () => {

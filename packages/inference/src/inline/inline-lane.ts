@@ -97,11 +97,12 @@ export class InlineLane {
 
   #note(run: Parameters<typeof noteInlineRun>[1]): void {
     const before = this.#state.kind;
-    this.#state = noteInlineRun(this.#state, run);
-    if (this.#closed || this.#state.kind === before) return;
-    if (this.#state.kind === "proved") this.#opening ??= this.#open().finally(() => (this.#opening = null));
+    const after = noteInlineRun(this.#state, run);
+    this.#state = after;
+    if (this.#closed || after.kind === before) return;
+    if (after.kind === "proved") this.#opening ??= this.#open().finally(() => (this.#opening = null));
     // After the run that is being noted, which has ended by then.
-    if (this.#state.kind === "refused") setImmediate(() => void this.#leave({ kind: "refused" }));
+    else setImmediate(() => void this.#leave(after));
   }
 
   async #open(): Promise<void> {

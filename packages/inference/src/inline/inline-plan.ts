@@ -11,18 +11,32 @@ export interface InlineLimits {
   readonly provingRuns: number;
   /** Longest run that counts as short. */
   readonly maxRunUs: number;
-  /** So many longer ones end it for good, as far as they are not forgiven. */
+  /** So many longer ones end it, as far as they are not forgiven. */
   readonly maxLateRuns: number;
+  /** In place of `provingRuns` for a model that was late here: what is long now and then stays away nearly always. */
+  readonly returningRuns: number;
   /** After so many short runs in a row one late run is forgiven: a busy moment of the device says nothing of the model. */
   readonly forgivingRuns: number;
 }
 
-export const inlineLimits: InlineLimits = { provingRuns: 16, maxRunUs: 25_000, maxLateRuns: 3, forgivingRuns: 256 };
+export const inlineLimits: InlineLimits = {
+  ...{ provingRuns: 16, maxRunUs: 25_000 },
+  ...{ maxLateRuns: 3, returningRuns: 1_024, forgivingRuns: 256 },
+};
 
 export type InlineState =
-  | { readonly kind: "proving"; readonly shapes: string; readonly runs: number }
+  | ProvingState
   | ProvedState
+  /** No session can be opened here. */
   | { readonly kind: "refused" };
+
+interface ProvingState {
+  readonly kind: "proving";
+  readonly shapes: string;
+  readonly runs: number;
+  /** Whether it was proved before, and late. */
+  readonly wasLate: boolean;
+}
 
 interface ProvedState {
   readonly kind: "proved";
@@ -39,7 +53,7 @@ export interface InlineRun {
   readonly inline: boolean;
 }
 
-export const unproved: InlineState = { kind: "proving", shapes: "", runs: 0 };
+export const unproved: ProvingState = { kind: "proving", shapes: "", runs: 0, wasLate: false };
 
 /** The state after one more lone run. */
 export function noteInlineRun(state: InlineState, run: InlineRun, limits: InlineLimits = inlineLimits): InlineState {
@@ -49,12 +63,14 @@ export function noteInlineRun(state: InlineState, run: InlineRun, limits: Inline
     if (!run.inline) return state;
     if (short) return forgive(state, limits.forgivingRuns);
     const lateRuns = state.lateRuns + 1;
-    return lateRuns >= limits.maxLateRuns ? { kind: "refused" } : { ...state, lateRuns, shortRuns: 0 };
+    return lateRuns >= limits.maxLateRuns ? { ...unproved, wasLate: true } : { ...state, lateRuns, shortRuns: 0 };
   }
-  if (!short) return unproved;
+  const { wasLate } = state;
+  if (!short) return { ...unproved, wasLate };
   const runs = run.shapes === state.shapes ? state.runs + 1 : 1;
-  if (runs >= limits.provingRuns) return { kind: "proved", shapes: run.shapes, lateRuns: 0, shortRuns: 0 };
-  return { kind: "proving", shapes: run.shapes, runs };
+  if (runs >= (wasLate ? limits.returningRuns : limits.provingRuns))
+    return { kind: "proved", shapes: run.shapes, lateRuns: 0, shortRuns: 0 };
+  return { kind: "proving", shapes: run.shapes, runs, wasLate };
 }
 
 function forgive(state: ProvedState, forgivingRuns: number): ProvedState {
