@@ -60,6 +60,23 @@ it("ends a process that never answers a load, says which one hung, and starts an
   await host.stop();
 }, 30_000);
 
+it("tells how a process ended before it answers who could not ask it any more", async () => {
+  const watched = watch("silent-process.ts");
+  const { host, exits } = watched;
+  await host.start();
+  await expect.poll(() => watched.ready, { timeout: 10_000 }).toBe(1);
+  process.kill(host.pid ?? 0, "SIGKILL");
+  // It is gone by the end of this, and nothing of that was heard here.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  const asked = host
+    .request({ kind: "unload", loadId: "a" })
+    .catch((error: unknown) => ({ error, exits: exits.length }));
+  expect(await asked).toMatchObject({ error: { code: "serving_exited" }, exits: 1 });
+  expect(exits).toMatchObject([{ exit: "SIGKILL", cause: "crash" }]);
+  await expect.poll(() => watched.ready, { timeout: 10_000 }).toBe(2);
+  await host.stop();
+}, 30_000);
+
 it("starts a process again at once, then after longer and longer waits; one that held out long enough begins anew", async () => {
   const loop = watch("dying-process.ts");
   await loop.host.start();

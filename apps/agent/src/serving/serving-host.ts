@@ -144,7 +144,7 @@ export class ServingHost implements Service {
     timeoutMs = requestTimeoutMs,
   ): Promise<ServingResults[Request["kind"]]> {
     const child = this.#child;
-    if (child === undefined || !this.#ready || !child.connected)
+    if (child === undefined || !this.#ready)
       return Promise.reject(new CodedError("serving_unavailable", "the serving process is not ready"));
     const id = this.#nextId++;
     const message: ServingRequestMessage = { id, request };
@@ -158,8 +158,8 @@ export class ServingHost implements Service {
       const settle = { resolve: resolve as (value: unknown) => void, reject };
       this.#waiting.set(id, { kind: request.kind, ...settle, timer, overdue: null });
       child.send(message, (error) => {
-        if (error === null) return;
-        this.#settle(id)?.reject(new CodedError("serving_exited", error.message, { cause: error }));
+        // Who cannot be asked has ended, or has to. Its exit, which says what it was at, comes before the answer.
+        if (error !== null && this.#child === child) this.#kill("crash", null, null);
       });
     });
   }
