@@ -71,6 +71,8 @@ export class AcceleratorKeeper {
     const [wanted = "cpu"] = requestedProviders;
     const lost = `${wanted} was lost: ${reason}`;
     if (!requestedProviders.includes("cpu")) {
+      // Said once: each try that fails has a warning of its own.
+      if (load.placement.failedProvider === wanted) return;
       // Nothing runs: not one node has a place.
       const proof = `${lost}; the cpu may not stand in`.slice(0, 500);
       return this.#report(load, { requestedProviders, shares: {}, proof, failedProvider: wanted });

@@ -130,6 +130,9 @@ describe.skipIf(reason !== undefined)(
       expect(placements(harness)[0]?.proof).toContain("the cpu may not stand in");
       const again = await harness.ask(harness.toLoad("b", model, { ...load, providers: ["webgpu"] }));
       expect(again).toMatchObject({ ok: false, error: { code: "accelerator_failed" } });
+      const warnings = () => harness.events.filter(({ kind }) => kind === "model-warning");
+      await until("tries that fail", () => warnings().length > 1);
+      expect(placements(harness)).toHaveLength(1);
       driver.mend();
       await untilPlacements(harness, 2);
       expect((await infer(harness)).status).toBe(200);
