@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
 import { constants, platform, setPriority } from "node:os";
 
@@ -11,10 +10,12 @@ const maxChangeMs = 2_000;
  * process, so nothing is done. Niceness alone lets a thread finish its slice of some milliseconds when another wakes; under
  * SCHED_IDLE it stops at once. Node.js cannot ask for that policy: chrt(1) can, where it is installed.
  */
-export function goToBackground(): void {
+export async function goToBackground(): Promise<void> {
   if (platform() !== "linux") return;
   setPriority(0, constants.priority.PRIORITY_LOW);
   try {
+    // Loaded here only: every session's thread would pay for it when it starts.
+    const { execFileSync } = await import("node:child_process");
     const thread = readlinkSync("/proc/thread-self").split("/").at(-1) ?? "";
     execFileSync("chrt", ["-i", "-p", "0", thread], { stdio: "ignore", timeout: maxChangeMs });
   } catch {

@@ -33,7 +33,7 @@ const listOffered = (): string[] => listSupportedBackends().map((backend) => bac
 
 async function load(request: Extract<WorkerRequest, { kind: "load" }>): Promise<Session | null> {
   const { providers } = request;
-  if (request.background) goToBackground();
+  if (request.background) await goToBackground();
   const offered = listOffered();
   const unknown = providers.filter((provider) => !offered.includes(provider));
   if (unknown.length > 0 || providers.length === 0) {
