@@ -119,18 +119,22 @@ export async function benchThroughput(): Promise<Row[]> {
     for (const [index, load] of loads.entries()) rates[index]?.push(await load.run(1_500));
   const [joined, single, bareRate] = rates.map((of) => Math.round(toQuantile(of, 0.5))) as [number, number, number];
   for (const load of loads) load.close();
-  const toValue = (perSecond: number) => `${perSecond} requests/s`;
-  const toBareRow = (name: string, perSecond: number): Row => ({
-    ...{ name, value: toValue(perSecond), against: toValue(bareRate), ratio: (perSecond / bareRate).toFixed(2) },
-    ...{ bound: "no bound", held: true },
+  const toRow = (
+    name: string,
+    perSecond: number,
+    against: { readonly rate: number; readonly binds: boolean },
+  ): Row => ({
+    ...{ name, value: `${perSecond} requests/s`, against: `${against.rate} requests/s` },
+    ...{ ratio: (perSecond / against.rate).toFixed(2), bound: against.binds ? "≥ 1" : "no bound" },
+    held: !against.binds || perSecond >= against.rate,
   });
+  const wanted = { rate: 8_000, binds: true };
+  const barely = { rate: bareRate, binds: false };
   return [
-    {
-      ...{ name: "digit reader over HTTP, 16 connections, rows joined", value: toValue(joined) },
-      ...{ against: toValue(8_000), ratio: (joined / 8_000).toFixed(2), bound: "≥ 1", held: joined >= 8_000 },
-    },
-    toBareRow("the same beside a bare node:http server with one thread, no protocol (for information)", joined),
-    toBareRow("the same without joining rows, beside that bare server (for information)", single),
+    toRow("digit reader over HTTP, 16 connections", single, wanted),
+    toRow("the same beside a bare node:http server with one thread, no protocol (for information)", single, barely),
+    toRow("digit reader over HTTP, 16 connections, rows joined", joined, wanted),
+    toRow("the same beside that bare server (for information)", joined, barely),
   ];
 }
 
