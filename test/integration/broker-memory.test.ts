@@ -52,15 +52,19 @@ describe("the memory of the broker's process", () => {
     await client.endAsync(true);
   });
 
-  // Each of them has its place here; there are 256 such places in all by default, so together they hold 28 MiB. Most
-  // of it is what OpenSSL keeps of a handshake: 71 to 75 and 92 to 96 kB were read on several machines.
-  const costly = ["a certificate chain that announces 75 kB", "a CONNECT of 8 kB without its end"];
-  it.each(costly)("A24 gives no single stranger more than 112 kB, whatever the others hold: %s", async (name) => {
+  // Each of them has its place here; there are 256 such places in all by default, so together they hold 28 MiB at most.
+  // Most of it is what OpenSSL keeps of a handshake: 50 to 67 kB were read, and 92 to 96 kB where a certificate chain
+  // announces 75 kB, for which OpenSSL makes room at once. Nothing that Node.js offers lets it make less.
+  it.each([
+    [80, "a ClientHello, then silence"],
+    [80, "a CONNECT of 4 kB without its end"],
+    [112, "a certificate chain that announces 75 kB"],
+  ] as const)("A24 gives no single stranger more than %i kB, whatever the others hold: %s", async (kB, name) => {
     await using broker = await start("product", { handshakes: 1_000, handshakesPerAddress: 1_000 });
     const kind = hostileKinds.find((known) => known.name === name);
     if (kind === undefined) throw new Error(`no kind is called ${name}`);
     const bytes = await measureHostile(broker, { kind, credentials: toCredentials(), count });
-    expect(bytes).toBeLessThanOrEqual(1.75 * boundBytes);
+    expect(bytes).toBeLessThanOrEqual(kB * 1_024);
   });
 
   function openSocket(port: number, begin: (socket: Socket) => void): Socket {
@@ -68,7 +72,7 @@ describe("the memory of the broker's process", () => {
     return socket.on("error", () => undefined).resume();
   }
   const promise = Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]);
-  const unfinished = Buffer.concat([Buffer.from([0x10, 0xfe, 0x3f, 0, 4]), Buffer.from("MQTT"), Buffer.alloc(8_000)]);
+  const unfinished = Buffer.concat([Buffer.from([0x10, 0xfa, 0x1f, 0, 4]), Buffer.from("MQTT"), Buffer.alloc(4_000)]);
   const plain: readonly (readonly [string, (socket: Socket) => void])[] = [
     ["silence", () => undefined],
     ["a promise of 256 MB, then silence", (socket) => void socket.write(promise)],

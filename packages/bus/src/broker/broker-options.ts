@@ -45,7 +45,7 @@ const mebibyte = 1_048_576;
 
 export const defaultBrokerLimits: BrokerLimits = {
   packetBytes: limits.mqttPayloadBytes + 1_024,
-  packetBytesBeforeConnect: 8_192,
+  packetBytesBeforeConnect: 4_096,
   connectTimeoutMs: 15_000,
   handshakeBytes: 8_192,
   handshakes: 256,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { toDeviceFilters, toTopic } from "@fairlead/protocol";
@@ -106,6 +107,25 @@ describe("the shield in front of the broker", () => {
     await waitFor(() => broker.stats().received === 50, "all 50 messages");
     expect(broker.stats().heldBack).toBeGreaterThan(0);
   });
+
+  it.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "resumes no session of %s: every connection shows its certificate and has it judged",
+    async (version) => {
+      const { broker } = await open();
+      const options = { host: "127.0.0.1", port: broker.port, ca: authority.ca, ...camera, maxVersion: version };
+      const shake = async (session?: Buffer) => {
+        let latest: Buffer | undefined;
+        const socket = connectTls({ ...options, ...(session && { session }) });
+        socket.on("session", (next: Buffer) => (latest = next)).on("error", () => undefined);
+        ends.push(async () => socket.destroy());
+        socket.write(hello("cam-1"));
+        await once(socket, "data");
+        return { isReused: socket.isSessionReused(), session: latest ?? socket.getSession() };
+      };
+      const first = await shake();
+      expect(await shake(first.session)).toMatchObject({ isReused: false });
+    },
+  );
 
   it("A24 ends what is no ClientHello, and handshakes that never come, and makes those beyond a share wait", async () => {
     const { broker, refusals } = await open({ connectTimeoutMs: 300, handshakesPerAddress: 1 });

@@ -1,3 +1,4 @@
+import { constants } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { toErrorMessage } from "@fairlead/kernel";
@@ -33,6 +34,10 @@ interface Shaking extends Visitor<Socket> {
 const sweepMs = 100;
 const doNothing = (): void => undefined;
 
+// A resumed session would carry an older judgement of the client certificate, and its tickets cost memory.
+const toSecureContext = (tls: BrokerTls) =>
+  ({ ...tls, minVersion: "TLSv1.2", secureOptions: constants.SSL_OP_NO_TICKET }) as const;
+
 /**
  * Mutual TLS. Its state costs this process 60 to 80 kB for each client, so it is not made for everybody at once: a whole
  * ClientHello of modest size must be there, and then a place must be free, which is held until CONNECT is accepted or the
@@ -42,8 +47,7 @@ const doNothing = (): void => undefined;
 export function openTlsDoor(options: TlsDoorOptions): TlsDoor {
   const { limits, onRefusal } = options;
   const tls = createServer({
-    ...options.tls,
-    minVersion: "TLSv1.2",
+    ...toSecureContext(options.tls),
     requestCert: true,
     // Judged below: the library would end such a socket without a word, and nobody would know why a device stays away.
     rejectUnauthorized: false,
@@ -143,6 +147,6 @@ export function openTlsDoor(options: TlsDoorOptions): TlsDoor {
   });
   door.server.once("close", () => clearInterval(sweep));
   return Object.assign(door, {
-    setTls: (next: BrokerTls) => tls.setSecureContext({ ...next, minVersion: "TLSv1.2" }),
+    setTls: (next: BrokerTls) => tls.setSecureContext(toSecureContext(next)),
   });
 }
