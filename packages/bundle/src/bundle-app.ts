@@ -1,6 +1,7 @@
 import { cp, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { lazyBuiltins } from "./lazy-builtins.ts";
 
 export interface AppBundle {
   /** The app's folder, with a slash at its end. */
@@ -35,9 +36,10 @@ export async function bundleApp({ folder, outdir, entries, copies = [], external
     keepNames: true,
     legalComments: "linked",
     external: [...external],
+    plugins: [lazyBuiltins],
     // Libraries written for CommonJS ask for `require`, which a module does not have.
     banner: {
-      js: 'import { createRequire as _require } from "node:module"; const require = _require(import.meta.url);',
+      js: 'const require = process.getBuiltinModule("node:module").createRequire(import.meta.url);',
     },
     logLevel: "warning",
   });
