@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
 import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
+import { toEnding } from "./onnxruntime-thread.ts";
 import { toLaunch, type Launch } from "./sidecar/launch.ts";
 
 /** Where a session lives: a thread of this process, or a process of its own. */
@@ -18,28 +18,6 @@ export interface SessionHome {
 
 /** What a process is sent is copied several times on its way; more than this is not. */
 export const maxMessageBytes = 512 * 1_048_576;
-
-export function openThread(entry: URL): SessionHome {
-  const worker = new Worker(entry, {
-    name: "onnxruntime",
-    execArgv: [],
-    stdin: false,
-    resourceLimits: { maxYoungGenerationSizeMb: 8 },
-  });
-  const home: SessionHome = {
-    kind: "thread",
-    onMessage: () => undefined,
-    onEnd: () => undefined,
-    post: (request, transfer) => worker.postMessage(request, transfer),
-    end: () => undefined,
-  };
-  const end = once((cause) => home.onEnd(cause));
-  worker.on("message", (response: WorkerResponse) => home.onMessage(response));
-  // Also a thread that fails after its load was given up must not take the process down unexplained.
-  worker.on("error", (error: unknown) => end(error instanceof Error ? error : new Error(String(error))));
-  worker.on("exit", (code) => end(new Error(`exit ${code}`)));
-  return home;
-}
 
 /** Opens homes that are processes; what binds their life to ours is looked up once. */
 export function createProcessHomes(entry: URL): () => Promise<SessionHome> {
@@ -68,20 +46,11 @@ function openProcess(file: string, args: readonly string[]): SessionHome {
     },
     end: () => void child.kill("SIGKILL"),
   };
-  const end = once((cause) => home.onEnd(cause));
+  const end = toEnding(home);
   child.on("message", (response) => home.onMessage(response as WorkerResponse));
   child.on("error", end);
   child.on("exit", (code, signal) => end(new Error(signal ?? `exit ${code}`)));
   return home;
-}
-
-function once(run: (cause: Error) => void): (cause: Error) => void {
-  let ran = false;
-  return (cause) => {
-    if (ran) return;
-    ran = true;
-    run(cause);
-  };
 }
 
 function toInputBytes(request: WorkerRequest): number {

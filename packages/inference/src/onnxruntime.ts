@@ -1,21 +1,20 @@
 import { ExclusiveDevice } from "./exclusive-device.ts";
 import { InlineLane, InlinePlaces, maxInlineSessions } from "./inline/inline-lane.ts";
-import { createProcessHomes, maxMessageBytes, openThread, type SessionHome } from "./onnxruntime-home.ts";
+import { createProcessHomes, maxMessageBytes, type SessionHome } from "./onnxruntime-home.ts";
 import type { WorkerRequest, WorkerResponse } from "./onnxruntime-messages.ts";
 import { isTransferable, OnnxRuntimeModel } from "./onnxruntime-model.ts";
+import { openThread, sessionEntry } from "./onnxruntime-thread.ts";
 import type { InferenceRuntime, LoadedModel, LoadOptions } from "./port.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
-import { extname } from "node:path";
-
-/** Of threads and processes. Beside this file, as source and in a bundle, whose build emits it there. */
-const entry = new URL(`./onnxruntime-worker${extname(import.meta.url)}`, import.meta.url);
 
 export interface OnnxRuntimeOptions {
   /** Existing folder for profiles of warm-up runs, emptied by whoever owns it; absent for the system's own. */
   readonly profileFolder?: string;
   /** Accelerators that this process is not to touch: their sessions live in processes of their own from the start. */
   readonly apart?: readonly string[];
+  /** A thread that was opened before this was called: the first session here has not to wait for its own. */
+  readonly firstThread?: SessionHome;
 }
 
 export interface OnnxInferenceRuntime extends InferenceRuntime {
@@ -47,11 +46,14 @@ class OnnxRuntime implements OnnxInferenceRuntime {
   readonly #here = new Map<OnnxRuntimeModel, readonly string[]>();
   /** Accelerators that failed in this process, and those that it is not to touch. */
   readonly #failed: Set<string>;
+  #firstThread: SessionHome | null;
 
-  constructor({ profileFolder, apart = [] }: OnnxRuntimeOptions) {
+  constructor({ profileFolder, apart = [], firstThread }: OnnxRuntimeOptions) {
+    this.#firstThread = firstThread ?? null;
+    if (firstThread !== undefined) firstThread.onEnd = () => (this.#firstThread = null);
     this.#profileFolder = profileFolder ?? null;
     this.#failed = new Set(apart);
-    this.#openProcess = createProcessHomes(entry);
+    this.#openProcess = createProcessHomes(sessionEntry);
   }
 
   async load(model: Uint8Array<ArrayBuffer>, options: LoadOptions = {}): Promise<LoadedModel> {
@@ -68,7 +70,7 @@ class OnnxRuntime implements OnnxInferenceRuntime {
   }
 
   async listOffered(): Promise<readonly string[]> {
-    const home = openThread(entry);
+    const home = openThread();
     const answered = waitForLoad(home, 10_000);
     home.post({ kind: "offers" }, []);
     const answer = await answered;
@@ -78,7 +80,8 @@ class OnnxRuntime implements OnnxInferenceRuntime {
 
   async #loadHere(model: Uint8Array<ArrayBuffer>, options: LoadOptions, device: Device): Promise<LoadedModel> {
     const [wanted = "cpu"] = options.providers ?? ["cpu"];
-    const home = openThread(entry);
+    const home = this.#firstThread ?? openThread();
+    this.#firstThread = null;
     try {
       const loaded = await this.#load(home, model, { ...options, device });
       if (loaded.placement.failedProvider !== undefined) this.#failed.add(loaded.placement.failedProvider);

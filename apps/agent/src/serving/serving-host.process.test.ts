@@ -60,6 +60,19 @@ it("ends a process that never answers a load, says which one hung, and starts an
   await host.stop();
 }, 30_000);
 
+it("begins the next process before it tells of the end of one, which may take time to save", async () => {
+  const pids: (number | null)[] = [];
+  const watched = watch("silent-process.ts", { onExit: () => void pids.push(watched.host.pid) });
+  await watched.host.start();
+  await expect.poll(() => watched.ready, { timeout: 10_000 }).toBe(1);
+  const first = watched.host.pid;
+  process.kill(first ?? 0, "SIGKILL");
+  await expect.poll(() => watched.ready, { timeout: 10_000 }).toBe(2);
+  expect(pids).toEqual([watched.host.pid]);
+  expect(pids).not.toEqual([first]);
+  await watched.host.stop();
+}, 30_000);
+
 it("tells how a process ended before it answers who could not ask it any more", async () => {
   const watched = watch("silent-process.ts");
   const { host, exits } = watched;

@@ -307,7 +307,9 @@ export class ServingHost implements Service {
     this.#failures += 1;
     if (wasReady || verdict?.cause === "requested" || !this.#tellTrouble(exit))
       logger.warn("the serving process ended", { exit, cause: verdict?.cause ?? "crash", inflight, delayMs });
-    this.#timer = setTimeout(() => this.#spawn(), delayMs);
+    // Clients are waiting: the next process begins while what follows from this end is saved.
+    if (delayMs === 0) this.#spawn();
+    else this.#timer = setTimeout(() => this.#spawn(), delayMs);
     this.#options.onExit({
       exit,
       cause: verdict?.cause ?? "crash",
