@@ -49,6 +49,7 @@ const opsets = [
 ];
 const inner: WrittenNode = { op: "Relu", inputs: ["a"], outputs: ["b"] };
 const mine: WrittenNode = { ...relu, op: "Mine", domain: "local" };
+const inverse: WrittenNode = { ...relu, op: "Inverse", domain: "com.microsoft" };
 
 /** A function with a default for its attribute: that default is a tensor which lies in another file. */
 function toFunctionDefault(): Uint8Array {
@@ -124,11 +125,34 @@ describe("a bound of the check", () => {
       "unknown_operator",
       toModel([relu], { functions: [local([inner], "Relu", "ai.onnx")] }),
     ],
+    [
+      "A21 a function under the name of an operator that the runtime has and the lists leave out",
+      "unknown_operator",
+      toModel([inverse], { opsets, functions: [local([inner], "Inverse", "com.microsoft")] }),
+    ],
+    [
+      "A21 the same with the domain hidden in the function's name",
+      "unknown_operator",
+      toModel([inverse], { opsets, functions: [local([inner], "com.microsoft::Inverse", "")] }),
+    ],
+    [
+      "A21 the same with the domain's end hidden in the function's name",
+      "unknown_operator",
+      toModel([inverse], { opsets, functions: [local([inner], ":Inverse", "com.microsoft:")] }),
+    ],
     ["one function twice", "not_onnx", toModel([mine], { opsets, functions: [local([inner]), local([])] })],
     ["external data in what a function has by default", "external_data_refused", toFunctionDefault()],
   ])("refuses %s", (_, code, bytes) => {
     expect(refusalOf(bytes)?.code).toBe(code);
   });
+
+  it.each(["ai.onnx.preview.training", "com.ms.internal.nhwc", "org.pytorch.aten", "com.microsoft.nchwc"])(
+    "A21 refuses a function in %s, where the runtime has operators of its own",
+    (domain) => {
+      const bytes = toModel([{ ...inverse, domain }], { opsets, functions: [local([inner], "Inverse", domain)] });
+      expect(refusalOf(bytes)?.code).toBe("unknown_operator");
+    },
+  );
 
   it("has a number for everything that can be many", () => {
     const bytes = toModel([{ ...relu, attributes: [{ name: "a", ints: [1, 2, 3] }] }]);

@@ -1,11 +1,12 @@
 import { readAttribute } from "./attribute.ts";
-import { createScope, type Scope } from "./functions.ts";
+import { createScope, toFunctionKey, type Scope } from "./functions.ts";
 import { readGraph, type GraphSummary } from "./graph.ts";
 import { InspectionError } from "./inspection-error.ts";
 import { KnownValues } from "./known-values.ts";
 import { readNode } from "./node.ts";
-import { checkOpset, isKnownOperator, toDomain, toOperatorName } from "./operators.ts";
-import { toFunctionName, tooMany } from "./tally.ts";
+import { checkOpset, isRuntimeDomain, toDomain, toOperatorName } from "./operators.ts";
+import { tooMany } from "./tally.ts";
+import { quote } from "./quote.ts";
 import { readValueInfo } from "./value-info.ts";
 import type { Walk } from "./walk.ts";
 import type { Field, Range, WireReader } from "./wire.ts";
@@ -86,8 +87,8 @@ function readMetadata({ reader, tally }: Walk, range: Range, metadata: Map<strin
 }
 
 /**
- * FunctionProto: an operator that the model defines itself. One that takes the name of a standard operator is refused: the
- * runtime would run it in the other's place, as often as that is called.
+ * FunctionProto: an operator that the model defines itself. One in a domain of the runtime is refused: either of the two
+ * could run in the other's place, and an operator that is left out on purpose would pass as a function of the model.
  */
 function readFunction(outer: Walk, range: Range, functions: Map<string, Scope>): void {
   const { reader, tally, trail } = outer;
@@ -112,14 +113,14 @@ function readFunction(outer: Walk, range: Range, functions: Map<string, Scope>):
     else if (field.number >= 4 && field.number <= 6) reader.checkLength(field, maxStringBytes, "a name");
     else if (field.number === 8 || field.number === 14) reader.checkLength(field, maxNoteBytes, "a note");
   }
-  if (isKnownOperator(domain, place.name))
+  if (isRuntimeDomain(domain))
     throw new InspectionError(
       "unknown_operator",
-      `the model defines ${toOperatorName(domain, place.name)} itself, which is an operator of the standard`,
+      `the model defines ${quote(toOperatorName(domain, place.name))} itself, in a domain of the runtime's own operators`,
     );
-  const name = toFunctionName(domain, place.name, overload);
-  if (functions.has(name)) throw new InspectionError("not_onnx", "the model defines this function twice");
-  functions.set(name, scope);
+  const key = toFunctionKey(domain, place.name, overload);
+  if (functions.has(key)) throw new InspectionError("not_onnx", "the model defines this function twice");
+  functions.set(key, scope);
   trail.leave(place);
 }
 

@@ -83,6 +83,15 @@ export function isKnownOperator(domain: string, operator: string): boolean {
   return operatorsByDomain.get(domain)?.has(operator) ?? false;
 }
 
+/**
+ * Domains in which the runtime has, or may have, operators of its own (schemas of ONNX Runtime 1.30.0: `ai.onnx`,
+ * `com.microsoft`, `com.ms.internal.nhwc`, `org.pytorch.aten` and what lies below them). Nothing but the lists above is used of
+ * them, and a model defines nothing in them: the runtime would run its own operator in the place of the model's function.
+ */
+export function isRuntimeDomain(domain: string): boolean {
+  return domain === "" || /^(?:ai\.onnx|com\.microsoft|com\.ms|org\.pytorch)(?:\.|$)/u.test(domain);
+}
+
 /** Refuses a version that the runtime would refuse. A domain that nobody knows is harmless until a node uses it. */
 export function checkOpset(domain: string, version: number): void {
   const max = maxOpset.get(domain);

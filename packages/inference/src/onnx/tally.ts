@@ -1,4 +1,4 @@
-import { createScope, type Scope } from "./functions.ts";
+import { createScope, toFunctionKey, type Scope } from "./functions.ts";
 import { InspectionError } from "./inspection-error.ts";
 import type { InspectionLimits } from "./limits.ts";
 import { isStatedOperator, type StatedNode } from "./made-check.ts";
@@ -54,7 +54,7 @@ export class Tally {
     const name = toOperatorName(domain, operator);
     this.operators.set(name, (this.operators.get(name) ?? 0) + 1);
     if (!isKnownOperator(domain, operator)) {
-      const called = toFunctionName(domain, operator, node.overload);
+      const called = toFunctionKey(domain, operator, node.overload);
       const call = scope.calls.get(called);
       if (call === undefined) scope.calls.set(called, { count: 1, place });
       else call.count += 1;
@@ -87,12 +87,6 @@ export class Tally {
       );
     if (this.externalLocations.length < 64) this.externalLocations.push(location);
   }
-}
-
-/** Two functions of one name differ by what the model calls their overload (onnx.proto, FunctionProto). */
-export function toFunctionName(domain: string, name: string, overload: string): string {
-  const operator = toOperatorName(domain, name);
-  return overload === "" ? operator : `${operator}:${overload}`;
 }
 
 export function tooMany(limit: number, what: string): InspectionError {
