@@ -20,14 +20,32 @@ describe("enrolment", () => {
   test("answers an automatic token with a certificate that names the device and its tenant", async () => {
     const token = await harness.createToken({ autoApprove: true, labels: { site: "berlin" } });
     const { csr } = await createRequest();
-    const { status, body } = await ask({ token, device: "auto-1", csr, labels: { site: "else", rack: "7" } });
+    const { status, body } = await ask({ token, device: "auto-1", csr, labels: { site: "else" } });
     expect(status).toBe(200);
     const certificate = new X509Certificate(body.certificate);
     expect(certificate.subject).toBe("CN=auto-1\nO=default");
     expect(certificate.verify(new X509Certificate(body.ca).publicKey)).toBe(true);
     expect(body.signingKeys[0]).toContain("BEGIN PUBLIC KEY");
     const device = await harness.plane.device("auto-1");
-    expect(device).toMatchObject({ lifecycle: "enrolled", online: false, labels: { site: "berlin", rack: "7" } });
+    expect(device).toMatchObject({ lifecycle: "enrolled", online: false, labels: { site: "berlin" } });
+  });
+
+  test("adds no label of the device's own to those that a token names which asks nobody; a person may", async () => {
+    const labels = { site: "else", fleet: "secret" };
+    const automatic = await harness.createToken({ autoApprove: true, labels: { site: "berlin" } });
+    const refused = await ask<Problem>({
+      token: automatic,
+      device: "more-1",
+      csr: (await createRequest()).csr,
+      labels,
+    });
+    expect(refused).toMatchObject({ status: 403, body: { code: "enrolment_denied" } });
+    expect(refused.body.detail).toContain("it asks for more: fleet");
+    const waiting = await harness.createToken({ autoApprove: false, labels: { site: "berlin" } });
+    const asked = await ask<{ state: string }>({
+      ...{ token: waiting, device: "more-1", csr: (await createRequest()).csr, labels },
+    });
+    expect(asked.body.state).toBe("pending");
   });
 
   test("refuses a token that is for another kind of board, says so in the audit log, and spends none of its uses", async () => {

@@ -17,6 +17,7 @@ import type { AuditLog } from "../context.ts";
 import type { Challenges } from "./challenges.ts";
 import { requireUnbound } from "./endorsement-list.ts";
 import type { Enrolments } from "./enrolment.ts";
+import { decideLabels } from "./enrolment-labels.ts";
 
 const secretBytes = 32;
 
@@ -125,7 +126,7 @@ export function createEndorsedEnrolments(options: EndorsedEnrolmentOptions): End
       return await enrolments.ask({
         ...{ device, csr, csrFingerprint, identityKey, fromAddress },
         profile: entry.profile ?? profile,
-        labels: { ...labels, ...entry.labels },
+        labels: decideLabels({ own: labels, given: entry.labels, autoApprove: entry.autoApprove }),
         assurance: "tpm-endorsed",
         endorsement: fingerprint,
         grant: `ek-${fingerprint.slice(0, 16)}`,

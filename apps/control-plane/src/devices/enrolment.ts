@@ -15,6 +15,7 @@ import { createScopeView } from "../authority/scope-view.ts";
 import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
 import type { Asker, AuditLog, AuditRecord, StreamFeed } from "../context.ts";
 import type { Admission } from "./admission.ts";
+import { decideLabels } from "./enrolment-labels.ts";
 
 export interface EnrolmentOptions {
   readonly store: Store;
@@ -203,7 +204,7 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
       const key = toKeyObject(request.publicKey);
       // Nobody vouches for this TPM, so the level says no more than that the device says it has one.
       if (publicArea !== null) checkDeviceKey(Buffer.from(publicArea, "base64"), key);
-      const allLabels = { ...labels, ...known.labels };
+      const allLabels = decideLabels({ own: labels, given: known.labels, autoApprove: known.autoApprove });
       if (!isInScope(parseScope(known.selector), allLabels))
         return refuse("enrolment_denied", "the token is not for devices with these labels", "send other labels");
       if (known.profile !== null && known.profile !== profile)
