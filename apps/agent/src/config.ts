@@ -56,6 +56,11 @@ export const agentConfigSchema = z.strictObject({
       /** Path of a Unix socket that takes the place of host and port; below the data folder unless absolute. */
       socket: socketSchema.nullable().default(null),
       threads: z.int().min(1).max(64).default(1),
+      /**
+       * Runs of different models at once, among which quotas divide the device: with as many as there are slots each slot has
+       * its own and nothing is divided. Null for one on an accelerator, and for as many as `threads` fit into the processors.
+       */
+      lanes: z.int().min(1).max(64).nullable().default(null),
       /** What models may run on here, the preferred one first; without "cpu" nothing falls back to it. */
       providers: z.array(executionProviderSchema).min(1).max(8).default(["cpu"]),
       /** Longest time of one run; beyond it the serving process counts as hung. */

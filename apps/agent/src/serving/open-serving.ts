@@ -1,5 +1,6 @@
 import type { Clock, Logger } from "@fairlead/kernel";
 import type { EventData } from "@fairlead/protocol";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { AgentConfig } from "../config.ts";
 import { forgetEndpoint, noteEndpoint } from "../link/endpoint-file.ts";
@@ -8,6 +9,7 @@ import type { DataPaths } from "../paths.ts";
 import { servingEntry } from "../places.ts";
 import { readInflightLoads } from "../serve/inflight.ts";
 import type { ServingConfig, ServingError } from "../serve/ipc.ts";
+import { toLanes } from "./lanes.ts";
 import { toSidecarConfigs } from "./runtime-config.ts";
 import { toServingAddress } from "./serving-address.ts";
 import { ServingHost } from "./serving-host.ts";
@@ -44,6 +46,7 @@ export function openServing(options: OpenServingOptions): ServingHost {
     config: {
       address: toServingAddress(inference, paths.root),
       inflightPath,
+      lanes: toLanes(inference, availableParallelism()),
       runtimes: toSidecarConfigs(config.runtimes, paths.root),
       acceleratorRetry: inference.acceleratorRetry,
       ...bounds,
