@@ -87,6 +87,8 @@ export interface BrokerOptions extends ListenOptions {
   readonly tenant: string;
   /** Is this certificate still in force? A rejection or ten silent seconds refuse. */
   readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
+  /** Asked once more when the session has begun: a revocation in between finds no session to end. Absent: it is not asked. */
+  readonly isStillInForce?: (identity: PeerIdentity) => Promise<boolean>;
   readonly onMessage?: DeviceMessageHandler;
 }
 
@@ -114,6 +116,8 @@ export interface Broker {
   onDeviceMessage(handler: DeviceMessageHandler): () => void;
   /** Ends the device's live session, for instance after its certificate was revoked. True when there was one. */
   disconnectDevice(device: string): boolean;
+  /** Ends the sessions whose certificate's time is over, and says whose: a handshake judges that only once. */
+  disconnectExpired(nowMs: number): string[];
   isConnected(device: string): boolean;
   stats(): BrokerStats;
   close(): Promise<void>;

@@ -7,6 +7,7 @@ import { createTestAuthority, type TestAuthority, type TestIdentity } from "../t
 import { waitFor } from "../testing/wait-for.ts";
 import { openBroker } from "./open-broker.ts";
 import type { Broker, BrokerOptions } from "./broker-options.ts";
+import type { Refusal } from "./counters.ts";
 
 describe("the embedded broker", () => {
   let authority: TestAuthority;
@@ -81,6 +82,31 @@ describe("the embedded broker", () => {
     socket.resume();
     return { socket, state };
   }
+
+  it("ends a session when the time of its certificate is over, whatever the device says of itself", async () => {
+    const { broker } = await open();
+    const state = isClosed(await connect(broker));
+    expect(broker.disconnectExpired(Date.now())).toEqual([]);
+    expect(state.closed).toBe(false);
+    expect(broker.disconnectExpired(Date.now() + 2 * 86_400_000)).toEqual(["cam-1"]);
+    await waitFor(() => state.closed, "the session is over");
+    expect(broker.stats().devices).toBe(0);
+  });
+
+  it("ends a session whose certificate was revoked after CONNECT was judged and before the session began", async () => {
+    const refusals: Refusal[] = [];
+    let revoked = false;
+    const { broker } = await open({
+      // Judged, and revoked at the same moment: the session to end is in no list yet.
+      authenticate: async () => (revoked = true),
+      isStillInForce: async () => !revoked,
+      onRefusal: (refusal) => void refusals.push(refusal),
+    });
+    const state = isClosed(mqtt.connect({ ...toOptions(broker, camera), clientId: "cam-1", reconnectPeriod: 0 }));
+    await waitFor(() => state.closed, "the session is over");
+    expect(refusals.map(({ why }) => why)).toContain("the certificate is not in force any more");
+    expect(broker.isConnected("cam-1")).toBe(false);
+  });
 
   it("knows the device by its certificate and hands its messages on", async () => {
     const { broker, seen } = await open();

@@ -10,6 +10,8 @@ export interface PeerIdentity {
   readonly fingerprint: string;
   /** Serial number in lower-case hexadecimal, without leading zeros. */
   readonly serialNumber: string;
+  /** The end of the certificate. */
+  readonly notAfterMs: number;
   /** The socket's other end, where there is one. */
   readonly address?: string;
 }
@@ -27,5 +29,6 @@ export function parsePeerIdentity(certificate: PeerCertificate | undefined): Pee
     device: device.data,
     fingerprint: `sha256:${createHash("sha256").update(certificate.raw).digest("hex")}`,
     serialNumber: certificate.serialNumber.toLowerCase().replace(/^0+(?=.)/u, ""),
+    notAfterMs: Date.parse(certificate.valid_to),
   };
 }

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { createPermissions } from "./permissions.ts";
 
 describe("what a device may hear", () => {
-  const own = createPermissions({ tenant: "acme", device: "cam-1", fingerprint: "sha256:0", serialNumber: "01" });
+  const certificate = { fingerprint: "sha256:0", serialNumber: "01", notAfterMs: 2_000_000_000_000 };
+  const own = createPermissions({ tenant: "acme", device: "cam-1", ...certificate });
 
   it("A27 is its own and the plane's status, even where a subscription were granted that asks for more", () => {
     const down = (tenant: string, device: string) => toTopic({ kind: "down", tenant, device, channel: "desired" });

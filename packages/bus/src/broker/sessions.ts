@@ -24,6 +24,7 @@ interface Session extends Peer {
 
 export interface SessionsOptions {
   readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
+  readonly isStillInForce?: ((identity: PeerIdentity) => Promise<boolean>) | undefined;
   readonly onMessage?: DeviceMessageHandler | undefined;
   readonly limits: BrokerLimits;
   readonly logger: Logger;
@@ -37,6 +38,7 @@ export interface Sessions {
   begin(client: Client, peer: Peer): void;
   onDeviceMessage(handler: DeviceMessageHandler): () => void;
   disconnect(device: string): boolean;
+  disconnectExpired(nowMs: number): string[];
   isConnected(device: string): boolean;
   count(): number;
   retainedBytes(): number;
@@ -73,13 +75,14 @@ export function createSessions(options: SessionsOptions): Sessions {
     options.onRefusal(told);
   }
 
-  async function isInForce(identity: PeerIdentity): Promise<boolean> {
+  /** Silence and failure are a no. */
+  async function ask(question: (identity: PeerIdentity) => Promise<boolean>, identity: PeerIdentity): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const silence = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), authenticateTimeoutMs);
     });
     try {
-      return (await Promise.race([options.authenticate(identity), silence])) === true;
+      return (await Promise.race([question(identity), silence])) === true;
     } catch (error) {
       logger.error("a device could not be authenticated", { device: identity.device, error: toErrorMessage(error) });
       return false;
@@ -115,7 +118,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const { identity } = session;
       if (identity === undefined) return done(null, true);
       return void (async () => {
-        if (await isInForce(identity)) done(null, true);
+        if (await ask(options.authenticate, identity)) done(null, true);
         else end({ why: "the certificate is not in force", returnCode: 5 });
       })();
     },
@@ -154,6 +157,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
   };
 
+  /** Whoever was revoked between the first answer and this moment was in no list of sessions to end. */
+  async function checkAgain(client: Client): Promise<void> {
+    const session = sessions.get(client);
+    const { isStillInForce } = options;
+    if (session?.identity === undefined || isStillInForce === undefined) return;
+    if (await ask(isStillInForce, session.identity)) return;
+    refuse(session, { what: "connection", why: "the certificate is not in force any more", subject: client.id });
+    client.close();
+  }
+
   function noteEnd(client: Client, error: Error): void {
     const session = sessions.get(client);
     const why = error.message;
@@ -170,7 +183,10 @@ export function createSessions(options: SessionsOptions): Sessions {
     watch(aedes) {
       aedes.on("clientError", noteEnd);
       aedes.on("connectionError", noteEnd);
-      aedes.on("client", (client) => void online.set(client.id, client));
+      aedes.on("client", (client) => {
+        online.set(client.id, client);
+        void checkAgain(client);
+      });
       aedes.on("clientReady", (client) => sessions.get(client)?.guard.admit());
       aedes.on("clientDisconnect", (client) => {
         if (online.get(client.id) === client) online.delete(client.id);
@@ -187,6 +203,14 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (client === undefined) return false;
       client.close();
       return true;
+    },
+    disconnectExpired(nowMs) {
+      // Written so that an end that is no time counts as over.
+      const over = [...online].filter(
+        ([, client]) => !((sessions.get(client)?.identity?.notAfterMs ?? Infinity) > nowMs),
+      );
+      for (const [, client] of over) client.close();
+      return over.map(([device]) => device);
     },
     isConnected: (device) => online.has(device),
     count: () => online.size,

@@ -22,7 +22,8 @@ export interface DoorKeeper {
   readonly begin: (visitor: Pick<SocketGuardOptions, "socket" | "onAdmit">, peer: Omit<Peer, "guard">) => void;
 }
 
-export interface StartOptions extends ListenOptions, Pick<BrokerOptions, "authenticate" | "onMessage"> {
+export interface StartOptions
+  extends ListenOptions, Pick<BrokerOptions, "authenticate" | "isStillInForce" | "onMessage"> {
   readonly openDoor: (keeper: DoorKeeper) => Door;
 }
 
@@ -86,6 +87,7 @@ export async function startBroker(options: StartOptions): Promise<Broker> {
     },
     onDeviceMessage: (handler) => sessions.onDeviceMessage(handler),
     disconnectDevice: (device) => sessions.disconnect(device),
+    disconnectExpired: (nowMs) => sessions.disconnectExpired(nowMs),
     isConnected: (device) => sessions.isConnected(device),
     stats: () => ({
       ...counters,
