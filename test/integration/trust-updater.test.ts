@@ -1,5 +1,16 @@
-import { addDelegation, createRoot, createTargets, signMetadata, toMetadataText } from "@fairlead/artifacts/tuf";
-import { Root, Signature, Targets } from "@tufjs/models";
+import {
+  addDelegation,
+  createRoot,
+  createTargets,
+  signMetadata,
+  toMetadataText,
+  toTufKey,
+  type TufSigner,
+} from "@fairlead/artifacts/tuf";
+import { initializeTrust } from "@fairlead/updater";
+import { Key, Targets } from "@tufjs/models";
+import { generateKeyPairSync, sign } from "node:crypto";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { farMs, toFile, TrustSite } from "../support/trust-site.ts";
 import { createSigner } from "../support/trust.ts";
@@ -7,6 +18,13 @@ import { createSigner } from "../support/trust.ts";
 let site: TrustSite;
 beforeEach(async () => void (site = await TrustSite.start()));
 afterEach(() => site[Symbol.asyncDispose]());
+
+/** A key that is listed as PEM. */
+function createEcSigner(): TufSigner {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const key = toTufKey(publicKey.export({ type: "spki", format: "pem" }).toString());
+  return { key, sign: async (bytes) => sign("sha256", bytes, privateKey) };
+}
 
 /** The version of each document that the device trusts. */
 const versions = () =>
@@ -115,27 +133,46 @@ describe("the updater", () => {
     }
     const twice = { keys: [old.key, next.key], threshold: 2 };
     const both = createRoot({ root: twice, targets: own, snapshot: online, timestamp: online }, later);
-    // Threshold two, met by the same key twice: once under one name, then under two.
-    const metadata = await signMetadata(both, [old]);
-    const text = toMetadataText(metadata);
+    // Threshold two, met by the same key twice under one name; under two names it is below.
+    const text = toMetadataText(await signMetadata(both, [old]));
     const { signatures } = JSON.parse(text) as { signatures: unknown[] };
     offer(text.replace(/"signatures": \[[^\]]*\]/u, `"signatures": ${JSON.stringify([...signatures, ...signatures])}`));
-    expect(await site.refresh()).toBe("metadata_refused");
-    const json = metadata.toJSON() as {
-      signed: { keys: Record<string, unknown>; roles: { root: { keyids: string[] } } };
-    };
-    const copy = "f".repeat(64);
-    json.signed.keys[copy] = json.signed.keys[old.key.keyID];
-    json.signed.roles.root.keyids = [old.key.keyID, copy];
-    const again = await signMetadata(Root.fromJSON(json.signed as never), [old]);
-    again.signatures[copy] = new Signature({ keyID: copy, sig: again.signatures[old.key.keyID]?.sig ?? "" });
-    offer(toMetadataText(again));
     expect(await site.refresh()).toBe("metadata_refused");
     expect(site.kept()).toEqual(begun);
     offer(toMetadataText(await signMetadata(both, [old, next])));
     expect(await site.refresh()).not.toBe("taken");
     // That root is followed; its targets are another key's, so the old targets count no more.
     expect(versions()).toMatchObject({ "root.json": 2 });
+  });
+
+  describe("A3 counts one key once, under whatever second name and in whatever other form it is listed", () => {
+    const point = createEcSigner();
+    const plain = createSigner();
+    const valueOf = ({ key }: TufSigner) => key.keyVal["public"] ?? "";
+    it.each<readonly [string, TufSigner, Readonly<Record<string, string>>]>([
+      ["the same text", plain, { public: valueOf(plain) }],
+      ["upper-case digits", plain, { public: valueOf(plain).toUpperCase() }],
+      ["another member", plain, { public: valueOf(plain), note: "x" }],
+      ["PEM with other line breaks", point, { public: valueOf(point).replaceAll(/\n(?!-)/gu, "\n\n") }],
+      ["PEM with the line ends of another system", point, { public: valueOf(point).replaceAll("\n", "\r\n") }],
+    ])("%s: in a newer root, and in the one that was pinned", async (_form, signer, keyVal) => {
+      const { root: old, online, forged } = site.trust;
+      const { keyType, scheme } = signer.key;
+      const toSignature = (bytes: Uint8Array) => signer.sign(bytes);
+      const twin = { key: new Key({ keyID: "f".repeat(64), keyType, scheme, keyVal }), sign: toSignature };
+      const twice = { keys: [signer.key, twin.key], threshold: 2 };
+      const plane = { keys: [online.key], threshold: 1 };
+      const spec = { root: twice, targets: { keys: [old.key], threshold: 1 }, snapshot: plane, timestamp: plane };
+      const toRoot = async (version: number) =>
+        toMetadataText(await signMetadata(createRoot(spec, { version, expiresAtMs: farMs }), [old, signer, twin]));
+      const begun = site.kept();
+      forged.set("2.root.json", await toRoot(2));
+      expect(await site.refresh()).toBe("metadata_refused");
+      expect(site.kept()).toEqual(begun);
+      forged.delete("2.root.json");
+      await initializeTrust(join(site.folder, "trust"), Buffer.from(await toRoot(1)));
+      expect(await site.refresh()).toBe("root_invalid");
+    });
   });
 
   it("A4 mixes no documents of two days, and takes the day as it is", async () => {

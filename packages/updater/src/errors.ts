@@ -39,3 +39,8 @@ export function toUpdaterError(error: unknown): CodedError {
   if (error instanceof CodedError && error.code === code) return error;
   return new CodedError(code, toErrorMessage(error).slice(0, 500), { cause: error, hint: hints[code] });
 }
+
+/** What anybody may have written is refused before the library sees it. @throws CodedError `metadata_refused` */
+export function refuseDocument(what: string): never {
+  throw new CodedError("metadata_refused", `the document ${what}`, { hint: "have the document written by a TUF tool" });
+}

@@ -1,4 +1,4 @@
-import { CodedError } from "@fairlead/kernel";
+import { refuseDocument } from "./errors.ts";
 
 /** Ours nests six deep; the bound keeps a parser from being walked into the ground. */
 const maxDepth = 32;
@@ -6,10 +6,6 @@ const maxDepth = 32;
  * Members of one object or array. The library copies a map once per member: 10,000 roles took it 24 s, 2,000 take one.
  */
 const maxMembers = 2_048;
-
-function refuse(what: string): never {
-  throw new CodedError("metadata_refused", `the document ${what}`, { hint: "have the document written by a TUF tool" });
-}
 
 /**
  * A text that is never closed is a token too: a pattern that failed at its end would begin anew at each of its quotes, and
@@ -21,7 +17,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return refuse("is not JSON");
+    return refuseDocument("is not JSON");
   }
 }
 
@@ -35,12 +31,12 @@ function requireNumber(text: string): void {
   const value = Number(text);
   // Versions and lengths are compared as numbers, so each must be exactly what its text says.
   if (!Number.isSafeInteger(value) || Object.is(value, -0) || String(value) !== text)
-    refuse(`holds the number ${text.slice(0, 40)}, which is not a plain integer`);
+    refuseDocument(`holds the number ${text.slice(0, 40)}, which is not a plain integer`);
 }
 
 function noteKey(level: Level, text: string): void {
   const key = parse(text) as string;
-  if (level.keys?.has(key) === true) refuse(`names the member ${text.slice(0, 80)} twice`);
+  if (level.keys?.has(key) === true) refuseDocument(`names the member ${text.slice(0, 80)} twice`);
   level.keys?.add(key);
   level.expectsKey = false;
 }
@@ -55,45 +51,26 @@ export function checkStrictJson(bytes: Uint8Array): void {
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    return refuse("is not UTF-8");
+    return refuseDocument("is not UTF-8");
   }
-  if (text.startsWith("\uFEFF")) refuse("begins with a byte order mark");
+  if (text.startsWith("\uFEFF")) refuseDocument("begins with a byte order mark");
   const levels: Level[] = [];
   for (const match of text.matchAll(token)) {
     const [part] = match;
     const level = levels.at(-1);
-    if (match.groups?.["close"] === "") refuse("is not JSON");
+    if (match.groups?.["close"] === "") refuseDocument("is not JSON");
     if (part === "{" || part === "[") {
       levels.push({ keys: part === "{" ? new Set() : null, expectsKey: part === "{", commas: 0 });
-      if (levels.length > maxDepth) refuse(`nests deeper than ${maxDepth}`);
+      if (levels.length > maxDepth) refuseDocument(`nests deeper than ${maxDepth}`);
     } else if (part === "}" || part === "]") levels.pop();
     else if (part === ",") {
       if (level === undefined) continue;
       level.expectsKey = level.keys !== null;
       level.commas += 1;
-      if (level.commas >= maxMembers) refuse(`has more than ${maxMembers} members in one place`);
+      if (level.commas >= maxMembers) refuseDocument(`has more than ${maxMembers} members in one place`);
     } else if (part.startsWith('"')) {
       if (level?.expectsKey === true) noteKey(level, part);
     } else if (/^[-\d]/u.test(part)) requireNumber(part);
   }
   parse(text);
-}
-
-function listKeyTexts(value: unknown): string[] {
-  if (typeof value !== "object" || value === null || !("signed" in value)) return [];
-  const signed = value.signed as { keys?: unknown; delegations?: { keys?: unknown } | null } | null;
-  const keys = signed?.keys ?? signed?.delegations?.keys;
-  if (typeof keys !== "object" || keys === null) return [];
-  return Object.values(keys).map((key: unknown) =>
-    JSON.stringify((key as { keyval?: unknown } | null)?.keyval ?? null),
-  );
-}
-
-/**
- * One key counts once: a document that lists a key under two names could let it meet a threshold of two alone.
- * @throws CodedError `metadata_refused`
- */
-export function checkDistinctKeys(bytes: Uint8Array): void {
-  const texts = listKeyTexts(JSON.parse(Buffer.from(bytes).toString("utf8")));
-  if (new Set(texts).size !== texts.length) refuse("lists one key under two names");
 }

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { createHash, randomUUID } from "node:crypto";
 import { Updater as TufClient, type Fetcher } from "tuf-js";
 import { DownloadHTTPError } from "tuf-js/dist/error.js";
+import { checkDistinctKeys } from "./distinct-keys.ts";
 import { closeWorkFolder, commitWorkFolder, install, openWorkFolder } from "./durable-files.ts";
 import { toUpdaterError } from "./errors.ts";
-import { checkDistinctKeys, checkStrictJson } from "./strict-json.ts";
+import { checkStrictJson } from "./strict-json.ts";
 
 /**
  * What a document may weigh, whatever a snapshot or timestamp says of it: they are signed by the plane's own key, and who
@@ -65,7 +66,13 @@ export async function initializeTrust(folder: string, root: Uint8Array): Promise
   await install(temporary, join(folder, "root.json"));
 }
 
-/** The library's port, on ours: every document is checked for one reading before the library parses it. */
+/** Before the library parses it: one reading, and no key twice. @throws CodedError `metadata_refused` */
+function checkDocument(bytes: Buffer): void {
+  checkStrictJson(bytes);
+  checkDistinctKeys(bytes);
+}
+
+/** The library's port, on ours: every document is checked before the library parses it. */
 class StrictFetcher implements Fetcher {
   readonly #fetch: FetchResource;
 
@@ -75,8 +82,7 @@ class StrictFetcher implements Fetcher {
 
   async downloadBytes(url: string, maxLength: number): Promise<Buffer> {
     const bytes = await this.#get(url, Math.min(maxLength, maxDocumentBytes));
-    checkStrictJson(bytes);
-    checkDistinctKeys(bytes);
+    checkDocument(bytes);
     return bytes;
   }
 
@@ -151,6 +157,8 @@ export async function openUpdater(options: UpdaterOptions): Promise<Updater> {
   const work = await openWorkFolder(folder);
   let client: TufClient;
   try {
+    // The one that was pinned too, and one that was kept before this was asked.
+    checkDocument(await readFile(join(work, "root.json")));
     client = new TufClient({
       metadataDir: work,
       metadataBaseUrl: metadataUrl,
