@@ -19,7 +19,7 @@ const readStored = (plane: TestPlane, device: TestDevice) => readStoredTelemetry
 const everythingOnce = { epochs: [{ gaps: 0 }], missing: 0, integrityFailures: [] };
 
 function rollOut(plane: TestPlane, version: string, ...more: string[]): Promise<RolloutStatus> {
-  const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--selector", ""];
+  const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--all-devices"];
   const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s", "--stage-timeout", "2m"];
   return runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy, ...more], plane.cliEnv);
 }

@@ -53,7 +53,7 @@ describe.skipIf(reason !== undefined)(`a power cut${reason === undefined ? "" : 
 
   it("finds each file of the agent whole: its bytes are on the disk before its name, and the name before what follows", async () => {
     await using calls = await SystemCalls.attach(device.process.pid, join(dir, "agent.calls"));
-    const target = ["--model", "digit-reader", "--version", "1.0.0", "--slot", "reader", "--selector", ""];
+    const target = ["--model", "digit-reader", "--version", "1.0.0", "--slot", "reader", "--all-devices"];
     const { rolloutId } = await runCliJson<RolloutStatus>(
       ["rollouts", "create", ...target, "--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"],
       plane.cliEnv,

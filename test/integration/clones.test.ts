@@ -100,7 +100,8 @@ describe("a device whose data folder is copied and started twice", () => {
 
 /** What a thief takes along while the device is off, and how that shows when the device is back. */
 const thefts = [
-  ["its key alone", "identity", ["chain_forked"]],
+  // Where the thief was long enough alone, the device's own queue tells before its evidence does.
+  ["its key alone", "identity", ["chain_forked", "epoch_returned"]],
   // The thief's agent goes on where the device stopped, in every count.
   ["its whole folder", "", ["sequence_forked", "chain_forked"]],
 ] as const;

@@ -43,7 +43,7 @@ async function must(...args: string[]): Promise<void> {
 }
 
 async function install(model: string, slot: string): Promise<void> {
-  const target = ["--model", model, "--version", "1.0.0", "--slot", slot, "--selector", ""];
+  const target = ["--model", model, "--version", "1.0.0", "--slot", slot, "--all-devices"];
   const { rolloutId } = await runCliJson<RolloutStatus>(
     ["rollouts", "create", ...target, "--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"],
     plane.cliEnv,

@@ -38,6 +38,10 @@ const single: Readonly<
   "DELETE /api/v1/devices/{device}": { role: "admin", of: ({ device }) => device },
   "POST /api/v1/devices/{device}/decommission": { role: "admin", of: ({ device }) => device, json: ended },
   "POST /api/v1/devices/{device}/release": { role: "admin", of: ({ device }) => device, json: ended },
+  "POST /api/v1/devices/{device}/accept-configuration": {
+    ...{ role: "admin", of: ({ device }) => device },
+    json: { ...ended, files: [{ name: "config.yaml", digest: null }] },
+  },
   "GET /api/v1/rollouts/{rollout}": { role: "viewer", of: ({ rollout }) => rollout },
   "GET /api/v1/rollouts/{rollout}/history": { role: "viewer", of: ({ rollout }) => rollout },
   "POST /api/v1/rollouts/{rollout}/actions": {

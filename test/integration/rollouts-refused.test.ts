@@ -75,7 +75,7 @@ it.each([
 it("refuses a second rollout of the same slot and devices while the first goes on", async () => {
   const first = await create("1.0.0", "site=lab", ["--stages", "all=100%", "--device-soak", "1s"]);
   expect(first.code, first.stderr).toBe(0);
-  const second = await create("1.0.0", "", ["--stages", "all=100%"]);
+  const second = await create("1.0.0", "site in (lab,attic)", ["--stages", "all=100%"]);
   expect(second.code).toBe(5);
   expect(second.stderr).toContain("rollout_in_progress");
 });

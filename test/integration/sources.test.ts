@@ -77,7 +77,7 @@ describe("a batch job over a folder", () => {
   it("waits for its model, answers each file once through a kill, and puts what cannot be answered aside", async () => {
     expect(list("in")).toHaveLength(digits.length + 3);
     await publishDigitReader(plane, "1.1.0");
-    const target = ["--model", "digit-reader", "--version", "1.1.0", "--slot", "reader", "--selector", ""];
+    const target = ["--model", "digit-reader", "--version", "1.1.0", "--slot", "reader", "--all-devices"];
     const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"];
     await runCliJson<RolloutStatus>(["rollouts", "create", ...target, ...policy], plane.cliEnv);
     await eventually("some files are answered", () => list("out").length > 50, 60_000);

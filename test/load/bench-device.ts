@@ -37,7 +37,7 @@ export class BenchDevice implements AsyncDisposable {
   }
 
   async rollOut(version: DigitVersion): Promise<void> {
-    const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--selector", ""];
+    const target = ["--model", "digit-reader", "--version", version, "--slot", "reader", "--all-devices"];
     const policy = ["--stages", "all=100%", "--soak", "0s", "--device-soak", "0s"];
     await runCliJson(["rollouts", "create", ...target, ...policy], this.plane.cliEnv);
     await eventually(

@@ -178,6 +178,12 @@ export const drives: Readonly<Record<string, Drive>> = {
     },
     refusal: { of: [device], json: { reason }, code: "not_found" },
   },
+  "POST /api/v1/devices/{device}/accept-configuration": {
+    change: asAdmin("POST", ({ seeded }) => `/api/v1/devices/${seeded.other}/accept-configuration`, {
+      ...{ reason, files: [{ name: "config.yaml", digest: noDigest }] },
+    }),
+    refusal: { of: [device], json: { reason, files: [{ name: "config.yaml", digest: noDigest }] }, code: "not_found" },
+  },
   "DELETE /api/v1/devices/{device}": {
     change: asAdmin("DELETE", ({ seeded }) => `/api/v1/devices/${seeded.other}`),
     refusal: { of: [device], code: "not_found" },

@@ -42,7 +42,7 @@ export const seededAlert = toId("alr", atMs, new Uint8Array(16).fill(250));
 export const newFingerprint = (): string => randomBytes(32).toString("hex");
 export const toDigest = (bytes: Uint8Array): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 
-/** A plane's data folder with what takes long to come about: a device that was used twice, a version that failed. */
+/** A plane's data folder with what takes long to come about: a device that was used twice, one whose configuration was changed, a version that failed. */
 export async function seedAuditWorld(folder: string): Promise<{ readonly cloned: string; readonly other: string }> {
   const [cloned, other] = await seedFleet(folder, ["berlin", "paris"]);
   if (cloned === undefined || other === undefined) throw new Error("no sites");
@@ -51,6 +51,11 @@ export async function seedAuditWorld(folder: string): Promise<{ readonly cloned:
     const finding = { code: "chain_forked", reason: "seeded", evidence: ["seeded"], foundAtMs: atMs } as const;
     await tx.devices.update(cloned.device, {
       ...{ lifecycle: "quarantined", identityWatch: { lives: [], abandoned: [], finding } },
+    });
+    const config = { kind: "configuration", name: "config.yaml", actual: `sha256:${"0".repeat(64)}` } as const;
+    await tx.devices.update(other.device, {
+      fileBaseline: { trust: "first-use", recordedAtMs: atMs, digests: {} },
+      measurements: [{ ...config, expected: null, reason: null }],
     });
     await tx.alerts.add({
       ...{ alertId: seededAlert, remediationId: null, device: null, kind: "plane-forked", state: "firing" },

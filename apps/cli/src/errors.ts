@@ -1,3 +1,5 @@
+import type { ClientErrorCode } from "@fairlead/client";
+import type { InspectionErrorCode } from "@fairlead/inference/inspect";
 import { CodedError, type CodedErrorOptions } from "@fairlead/kernel";
 
 /** What can go wrong on this side of the wire. */
@@ -26,10 +28,15 @@ export interface CliErrorOptions extends CodedErrorOptions {
   readonly more?: readonly string[];
 }
 
-export class CliError extends CodedError<CliErrorCode> {
+/** Of this side, or of the plane or a model file where it is told together with others. */
+export class CliError extends CodedError<CliErrorCode | ClientErrorCode | InspectionErrorCode> {
   readonly lines: readonly string[];
 
-  constructor(code: CliErrorCode, message: string, { more = [], ...options }: CliErrorOptions = {}) {
+  constructor(
+    code: CliErrorCode | ClientErrorCode | InspectionErrorCode,
+    message: string,
+    { more = [], ...options }: CliErrorOptions = {},
+  ) {
     super(code, [message, ...more].join("\n"), options);
     this.name = "CliError";
     this.lines = [message, ...more];

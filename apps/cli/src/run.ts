@@ -96,6 +96,7 @@ function createContext(options: RunOptions, globals: GlobalOptions, connections:
 export function toErrorText(error: unknown): string {
   const code = toErrorCode(error);
   const told = error instanceof CliError ? error.lines : [toErrorMessage(error)];
+  const said = told.join("\n");
   const mark = code === undefined || code === "usage" ? "" : ` [${code}]`;
   const lines = told.map(
     (line, index) => `${index === 0 ? "error: " : ""}${line}${index === told.length - 1 ? mark : ""}`,
@@ -103,7 +104,7 @@ export function toErrorText(error: unknown): string {
   if (typeof error === "object" && error !== null) {
     if ("fields" in error && Array.isArray(error.fields))
       for (const field of error.fields as { path: string; message: string }[])
-        lines.push(`  ${field.path}: ${field.message}`);
+        if (!said.includes(`${field.path}: ${field.message}`)) lines.push(`  ${field.path}: ${field.message}`);
     if ("hint" in error && typeof error.hint === "string") lines.push(`hint: ${error.hint}`);
   }
   return withoutSecrets(lines.map(sanitize).join("\n"));

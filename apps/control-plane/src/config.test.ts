@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseConfig } from "./config.ts";
+import { parseConfig, toReachWarning } from "./config.ts";
 
 describe("the configuration", () => {
   test("needs nothing", () => {
@@ -9,6 +9,19 @@ describe("the configuration", () => {
       host: "127.0.0.1",
       tenant: "default",
     });
+  });
+
+  test.each<[string[], boolean]>([
+    [[], false],
+    [["--public-host", "plane.example.org"], true],
+    [["--public-host", "plane.example.org", "--host", "::1"], true],
+    [["--public-host", "plane.example.org", "--host", "0.0.0.0"], false],
+    [["--public-host", "plane.localhost"], false],
+    [["--public-host", "127.0.0.2"], false],
+  ])("warns of a name that leads nowhere: %j is %s", (args, warns) => {
+    const warning = toReachWarning(parseConfig(args, {}));
+    if (warns) expect(warning).toMatch(/plane\.example\.org do not reach it.*--host 0\.0\.0\.0/u);
+    else expect(warning).toBeNull();
   });
 
   test("takes the environment, and arguments before it", () => {

@@ -109,6 +109,15 @@ export interface PlaneConfig {
   readonly jsonReady: boolean;
 }
 
+const isLoopback = (name: string): boolean =>
+  /^(?:(?:.*\.)?localhost|127(?:\.\d{1,3}){3}|::1|0:0:0:0:0:0:0:1)$/iu.test(name);
+
+/** Why nobody reaches the plane under the name that it gives to devices; null when that may work. */
+export function toReachWarning({ host: address, publicHost }: Pick<PlaneConfig, "host" | "publicHost">): string | null {
+  if (!isLoopback(address) || isLoopback(publicHost)) return null;
+  return `the plane listens on ${address} alone, so devices that are told ${publicHost} do not reach it, unless something on this machine forwards to it; --host 0.0.0.0 listens on every address`;
+}
+
 export const usage = `usage: node apps/control-plane/src/main.ts [options]      (environment in parentheses)
   --data DIR               data folder (FAIRLEAD_DATA), default .fairlead/plane
   --http-port PORT         REST API and status page (FAIRLEAD_HTTP_PORT), default 8443; 0 takes a free one

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { keepMemoryOutOfCoreFiles, toErrorCode, toErrorMessage, withoutSecrets, type Clock } from "@fairlead/kernel";
 import { ensureAdminToken } from "./authority/admin-token.ts";
-import { parseConfig, usage } from "./config.ts";
+import { parseConfig, toReachWarning, usage } from "./config.ts";
 import { createId } from "./create-id.ts";
 import { createLogger } from "./logger.ts";
 import { openPlane } from "./plane.ts";
@@ -49,6 +49,8 @@ async function run(): Promise<void> {
       `Next           npm run -s fairlead -- contexts add local --server ${plane.apiUrl()} --token <token>`,
     ].join("\n"),
   );
+  const warning = toReachWarning(config);
+  if (warning !== null) process.stderr.write(`warning: ${warning}\n`);
   if (config.jsonReady) await print(JSON.stringify({ ready: true, apiUrl: plane.apiUrl(), mqttUrl: plane.mqttUrl() }));
 }
 

@@ -25,6 +25,7 @@ import { createDesiredStates } from "./devices/desired-states.ts";
 import { createDeviceIdentity } from "./devices/device-identity.ts";
 import { createMirrorAudit } from "./devices/mirror-audit.ts";
 import { createRelease } from "./devices/release.ts";
+import { createAcceptConfiguration } from "./devices/accept-configuration.ts";
 import { createLiveness } from "./devices/liveness.ts";
 import { createStreamFeed } from "./events/stream-feed.ts";
 import { createApp, type AppOptions } from "./http/app.ts";
@@ -39,11 +40,14 @@ import { createDeviceRoutes } from "./http/routes/devices.ts";
 import { createEventRoutes } from "./http/routes/events.ts";
 import { createOidcRoutes } from "./http/routes/oidc.ts";
 import { createPageRoutes } from "./http/routes/page.ts";
+import { createAcceptConfigurationRoutes } from "./http/routes/accept-configuration.ts";
 import { createPlaneRoutes } from "./http/routes/plane.ts";
 import { createSessionRoutes } from "./http/routes/session.ts";
 import { createTokenRoutes } from "./http/routes/tokens.ts";
+import { createConnectionRefusalLog } from "./http/middleware/refusal-log.ts";
 import { createHttpServer } from "./http/server.ts";
 import { InferenceTotals } from "./ingest/inference-totals.ts";
+import { createConnectionGuard } from "./ingest/connection-guard.ts";
 import { createIngest, type Ingest } from "./ingest/ingest.ts";
 import { createModules } from "./modules.ts";
 import { createTrustModule } from "./trust/trust.ts";
@@ -126,17 +130,21 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
       connections.end(device, fingerprint);
     },
   });
-  const { isInForce } = identity;
-  /** Two who hold one key would take the session from each other for ever: once that is known, the one who has it keeps it. */
-  const isContended = async (device: string): Promise<boolean> =>
-    isConnected(device) && ((await store.read.devices.get(device))?.identityWatch?.finding ?? null) !== null;
+  const guard = createConnectionGuard({ store, clock, logger, services });
+  const isInForce: AppOptions["isInForce"] = async (device, fingerprint, fromAddress) => {
+    if (await identity.isInForce(device, fingerprint, fromAddress)) return true;
+    await guard.noteRefused(device, fingerprint, fromAddress);
+    return false;
+  };
   const link = createDeviceLink({
     tenant,
     host: config.host,
     port: config.mqttPort,
     tls,
     isInForce: async (device, fingerprint, fromAddress) =>
-      (await isInForce(device, fingerprint, fromAddress)) && !(await isContended(device)),
+      (await isInForce(device, fingerprint, fromAddress)) &&
+      (!isConnected(device) || (await guard.mayTakeOver(device, fromAddress))),
+    isStillInForce: isInForce,
     starts: await noteStart(store),
     clock,
     logger,
@@ -175,6 +183,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     connections.end(device);
   };
   const release = createRelease({ ...context, hooks, endSessions });
+  const accept = createAcceptConfiguration({ ...context, commands, hooks });
   const decommissions = createDecommissions({ ...context, commands, hooks, endSessions });
 
   const state = { isReady: false };
@@ -195,6 +204,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     ...identity.routes,
     ...createDeviceRoutes({ store, audit, stream, hooks }),
     ...createDecommissionRoutes({ store, decommissions, release }),
+    ...createAcceptConfigurationRoutes({ store, accept }),
     ...createTokenRoutes({ store, clock, audit, createId: newId, fingerprint: authority.fingerprint }),
     ...createOidcRoutes(oidc),
     ...createSessionRoutes({ store, clock, audit }),
@@ -213,6 +223,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     fetch: app.fetch as Parameters<typeof createHttpServer>[0]["fetch"],
     logger,
     isProxy: (address) => isInNetworks(address, config.trustedProxies),
+    onRefusedConnection: createConnectionRefusalLog(refusals),
     onListening: (port) => endpoints.setHttpPort(port),
   });
   const serverRenewal = createServerRenewal({
@@ -233,7 +244,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     hooks,
     offlineAfterMs: config.offlineAfterMs,
     keepTelemetryMs: config.keepTelemetryMs,
-    endSessions,
+    endExpired: (nowMs) => [...new Set([...link.disconnectExpired(nowMs), ...connections.endExpired(nowMs)])],
   });
   const closing: Service = { name: "store", start: async () => undefined, stop: () => store.close() };
   const readiness: Service = {

@@ -1,4 +1,6 @@
 import type { ChainHead } from "./chain.ts";
+import { endTurn, findOverdue, type EndedTurn, type Turn } from "./succession.ts";
+import { addTakeover, isFight } from "./takeovers.ts";
 
 /** One process of an agent, as its births told of it. */
 export interface AgentLife {
@@ -14,7 +16,13 @@ export interface AgentLife {
 
 /** Why one identity is taken to be used in two places, and what was seen. */
 export interface CloneFinding {
-  readonly code: "instances_alternate" | "sequence_forked" | "chain_forked";
+  readonly code:
+    | "instances_alternate"
+    | "sequence_forked"
+    | "chain_forked"
+    | "epoch_returned"
+    | "superseded_certificate_used"
+    | "session_contended";
   readonly reason: string;
   /** Facts in the order in which they were seen, for people. */
   readonly evidence: readonly string[];
@@ -31,6 +39,13 @@ export interface IdentityWatch {
   readonly finding: CloneFinding | null;
   /** When a finding was left without consequences, because too many others have one; absent: never. */
   readonly suppressedAtMs?: number;
+  /** The epoch of the device's queue that began last. */
+  readonly epoch?: Turn;
+  readonly endedEpochs?: readonly EndedTurn[];
+  /** Certificates that a renewal took the place of, by fingerprint. */
+  readonly endedCertificates?: readonly EndedTurn[];
+  /** When a living session was taken over lately. */
+  readonly takeovers?: readonly number[];
 }
 
 export type IdentitySighting =
@@ -52,7 +67,27 @@ export type IdentitySighting =
   /** A link was put in the place of `replaced`, which had been accepted; or the chain began again and left it behind. */
   | { readonly kind: "chain-fork"; readonly replaced: ChainHead; readonly atMs: number }
   /** Any link, by the head that it continues. */
-  | { readonly kind: "chain-link"; readonly index: number; readonly previous: string; readonly atMs: number };
+  | { readonly kind: "chain-link"; readonly index: number; readonly previous: string; readonly atMs: number }
+  /** Any message that names the epoch of the queue that it comes from. */
+  | { readonly kind: "epoch"; readonly epoch: string; readonly address: string | null; readonly atMs: number }
+  /** A renewed certificate was used for the first time, and this one is over. It counted no longer than since `sinceMs`. */
+  | {
+      readonly kind: "certificate-ended";
+      readonly fingerprint: string;
+      readonly sinceMs: number;
+      readonly atMs: number;
+    }
+  /** Somebody proved to hold the key of a certificate that is not in force. */
+  | {
+      readonly kind: "certificate-shown";
+      readonly fingerprint: string;
+      readonly address: string;
+      readonly atMs: number;
+    }
+  | { readonly kind: "takeover"; readonly silentMs: number; readonly address: string; readonly atMs: number };
+
+/** What agents of before say of their process: nothing. All of them are one. */
+export const namelessInstance = "none";
 
 export const noSightings: IdentityWatch = { lives: [], abandoned: [], finding: null };
 
@@ -65,6 +100,10 @@ const returnsOfTheLiving = 3;
 
 function note(watch: IdentityWatch, finding: CloneFinding): IdentityWatch {
   return watch.finding === null ? { ...watch, finding } : watch;
+}
+
+function toSecondsText(durationMs: number): string {
+  return `${Math.round(durationMs / 1_000)} s`;
 }
 
 function toLifeText({ instance, session, address }: AgentLife): string {
@@ -96,12 +135,79 @@ function watchBirth(watch: IdentityWatch, sighting: Extract<IdentitySighting, { 
   });
 }
 
+function watchEpoch(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "epoch" }>): IdentityWatch {
+  const { epoch, address, atMs } = sighting;
+  const current = watch.epoch;
+  if (current?.id === epoch) return watch;
+  const ended = watch.endedEpochs ?? [];
+  const overdue = findOverdue(ended, epoch, atMs);
+  if (overdue !== undefined)
+    return note(watch, {
+      code: "epoch_returned",
+      reason: "a queue of this identity goes on although another had followed it",
+      evidence: [
+        `epoch ${current?.id ?? "of another queue"} followed epoch ${epoch}`,
+        `epoch ${epoch} goes on ${toSecondsText(atMs - overdue.untilMs)} later, from ${address ?? "an unknown address"}`,
+      ],
+      foundAtMs: atMs,
+    });
+  // A late word of the queue before does not begin it anew.
+  if (ended.some(({ id }) => id === epoch)) return watch;
+  const begun = { ...watch, epoch: { id: epoch, sinceMs: atMs } };
+  return current === undefined ? begun : { ...begun, endedEpochs: endTurn(ended, current, atMs) };
+}
+
+function endCertificate(
+  watch: IdentityWatch,
+  { fingerprint, sinceMs, atMs }: Extract<IdentitySighting, { kind: "certificate-ended" }>,
+): IdentityWatch {
+  const ended = watch.endedCertificates ?? [];
+  const turn = { id: fingerprint, sinceMs: Math.max(sinceMs, ended.at(-1)?.untilMs ?? sinceMs) };
+  return { ...watch, endedCertificates: endTurn(ended, turn, atMs) };
+}
+
+function watchCertificate(
+  watch: IdentityWatch,
+  { fingerprint, address, atMs }: Extract<IdentitySighting, { kind: "certificate-shown" }>,
+): IdentityWatch {
+  const overdue = findOverdue(watch.endedCertificates ?? [], fingerprint, atMs);
+  if (overdue === undefined) return watch;
+  return note(watch, {
+    code: "superseded_certificate_used",
+    reason: "a certificate of this identity is in use although its renewal is too",
+    evidence: [
+      `the renewal of certificate ${fingerprint.slice(0, 19)}… was used for the first time`,
+      `the certificate was shown with its key ${toSecondsText(atMs - overdue.untilMs)} later, from ${address}`,
+    ],
+    foundAtMs: atMs,
+  });
+}
+
+function watchTakeover(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "takeover" }>): IdentityWatch {
+  const { address, atMs } = sighting;
+  const before = watch.takeovers ?? [];
+  const takeovers = addTakeover(before, sighting);
+  if (takeovers === before || watch.finding !== null) return watch;
+  const after = { ...watch, takeovers };
+  if (!isFight(takeovers)) return after;
+  return note(after, {
+    code: "session_contended",
+    reason: "two connections take this identity's session from each other",
+    evidence: [
+      `${takeovers.length} living sessions were taken over within ${toSecondsText(atMs - (takeovers[0] ?? atMs))}`,
+      `the last one from ${address}`,
+    ],
+    foundAtMs: atMs,
+  });
+}
+
 /**
  * Takes in what was seen of one identity. Total, deterministic, and idempotent for a sighting that is repeated.
  *
  * Told apart from a clone: a process that restarts is a new instance, and the old one never comes back; one that
  * reconnects, from wherever, is the same instance; an outbox that was lost begins another epoch; a state file that was
- * lost sets a number back once, and only one of two branches goes on from there.
+ * lost sets a number back once, and only one of two branches goes on from there; a device that lost its network takes
+ * over a session that has fallen silent; one that lost power before its new certificate was saved never used it.
  */
 export function watchIdentity(watch: IdentityWatch, sighting: IdentitySighting): IdentityWatch {
   switch (sighting.kind) {
@@ -133,5 +239,13 @@ export function watchIdentity(watch: IdentityWatch, sighting: IdentitySighting):
         foundAtMs: sighting.atMs,
       });
     }
+    case "epoch":
+      return watchEpoch(watch, sighting);
+    case "certificate-ended":
+      return endCertificate(watch, sighting);
+    case "certificate-shown":
+      return watchCertificate(watch, sighting);
+    case "takeover":
+      return watchTakeover(watch, sighting);
   }
 }

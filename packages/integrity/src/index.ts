@@ -25,6 +25,7 @@ export {
   type AuditVerdict,
 } from "./audit-chain.ts";
 export {
+  namelessInstance,
   noSightings,
   watchIdentity,
   type AgentLife,

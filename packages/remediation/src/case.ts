@@ -58,7 +58,7 @@ export interface DeviceObservation {
   /** At least those of the last crash-loop window. */
   readonly crashes: readonly ServingCrash[];
   readonly slots: readonly SlotObservation[];
-  /** At least those that open cases name. */
+  /** At least those that cases, ended ones too, still wait for. */
   readonly commands: readonly CommandOutcome[];
 }
 

@@ -82,6 +82,9 @@ test("any history settles, touches a device once at a time and never more than t
           if (current.endedAtMs === null) expect(["executing", "verifying"]).toContain(current.state);
           if (current.state === "failed" && current.endedAtMs !== null) expect(current.alert).not.toBe("none");
         }
+        // Whether a case is over or not, none of its steps is left without an end for long.
+        for (const { actions: steps } of plane.cases)
+          for (const step of steps) if (step.state === "issued") expect(plane.nowMs - step.atMs).toBeLessThan(600_000);
         // Nobody stays locked in without a case that says why.
         for (const seen of plane.fleet.filter(({ lifecycle }) => lifecycle === "quarantined"))
           expect(plane.cases.some((c) => c.device === seen.device && c.quarantine === "held")).toBe(true);

@@ -32,6 +32,32 @@ describe("a tampered model file", () => {
     expect(plane.seen("a").lifecycle).toBe("enrolled");
   });
 
+  test("is told of to the end when its device answers only after the case has closed", () => {
+    const plane = createPlane(five);
+    plane.change("a", tampered(plane.nowMs));
+    plane.settle();
+    plane.advance(1_000);
+    plane.change("a", verified(plane.nowMs));
+    expect(kinds(plane.settle())).toEqual(["close-case", "release-quarantine"]);
+    const repair = () => plane.cases[0]?.actions.find(({ kind }) => kind === "repair-artifact");
+    expect(repair()).toMatchObject({ state: "issued" });
+    plane.answer("a", "done");
+    expect(kinds(plane.settle())).toEqual(["record-outcome", "record-outcome"]);
+    expect(repair()).toMatchObject({ state: "done", detail: "repair-artifact ended with done" });
+    expect(plane.cases).toMatchObject([{ state: "resolved", code: "verified" }]);
+  });
+
+  test("is told of to the end when its device never answers", () => {
+    const plane = createPlane(five);
+    plane.change("a", tampered(plane.nowMs));
+    plane.settle();
+    plane.change("a", verified(plane.nowMs));
+    plane.settle();
+    plane.advance(600_000);
+    expect(plane.settle()).toMatchObject([{ code: "command_expired" }, { code: "command_expired" }]);
+    expect(plane.cases[0]?.actions.filter(({ state }) => state === "issued")).toEqual([]);
+  });
+
   test("that cannot be repaired is tried again, then kept in quarantine with an alert until it is verified", () => {
     const plane = createPlane(five);
     plane.change("a", tampered(plane.nowMs));

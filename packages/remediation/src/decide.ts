@@ -1,4 +1,5 @@
 import type { Action, DeviceObservation, RemediationCase } from "./case.ts";
+import { toOutcomes } from "./outcomes.ts";
 import type { RemediationConfig, Rule } from "./rules.ts";
 import { toSymptoms, type Symptom } from "./symptoms.ts";
 import { workCase } from "./work-case.ts";
@@ -30,7 +31,7 @@ export function decide(options: DecideOptions): readonly Action[] {
   const worked = cases.flatMap((current): readonly Action[] => {
     const seen = seenBy.get(current.device);
     const rule = config.rules.find(({ name }) => name === current.rule);
-    if (!isActive(current)) return seen === undefined ? [] : letGo(current, seen, options);
+    if (!isActive(current)) return seen === undefined ? [] : finish(current, { rule, seen, options });
     const gone = seen === undefined || isGone(seen);
     if (gone || rule === undefined) return abandon(current, gone ? "device_gone" : "rule_gone");
     return workCase({ current, rule, seen, config, nowMs });
@@ -46,6 +47,19 @@ function abandon(current: RemediationCase, code: string): readonly Action[] {
 
 function isGone({ lifecycle }: DeviceObservation): boolean {
   return lifecycle.startsWith("decommission");
+}
+
+interface Ended {
+  readonly rule: Rule | undefined;
+  readonly seen: DeviceObservation;
+  readonly options: DecideOptions;
+}
+
+/** What is left of an ended case: answers that were still on their way, and what it holds. */
+function finish(current: RemediationCase, { rule, seen, options }: Ended): readonly Action[] {
+  const { nowMs } = options;
+  const outcomes = rule === undefined ? [] : toOutcomes({ current, rule, seen, nowMs });
+  return [...outcomes, ...letGo(current, seen, options)];
 }
 
 /** An ended case lets its quarantine and its alert go once nothing is wrong any more, however long that took. */

@@ -1,4 +1,4 @@
-import type { SymptomKind } from "@fairlead/protocol";
+import { isOperatorFile, type SymptomKind } from "@fairlead/protocol";
 import type { DeviceObservation, FailingMeasurement, ServingCrash } from "./case.ts";
 import type { RemediationConfig, Rule } from "./rules.ts";
 
@@ -16,6 +16,12 @@ export interface Symptom {
 /** A model file that the plane can name and send again. */
 export function isRepairable(failing: FailingMeasurement): boolean {
   return failing.kind === "model" && failing.slot !== null && failing.expected !== null && failing.sizeBytes !== null;
+}
+
+/** Nothing repairs a file that people write: only one of them knows whether it is right. */
+function toWayOut({ device, integrity: { failing } }: DeviceObservation): string {
+  if (!failing.some(isOperatorFile)) return "";
+  return `; if you changed its configuration: fairlead devices release ${device} --accept-config --reason TEXT`;
 }
 
 /** Crashes of the window that blame the build which a slot runs and has confirmed. */
@@ -53,7 +59,7 @@ export function toSymptoms(
       // An agent that is not itself cannot be trusted to repair anything, so one other file decides.
       subject: repairable ? "repairable-model" : "other-file",
       code: "integrity_failed",
-      reason: `${names.length === 0 ? "the evidence" : names.join(", ")} of ${device} failed its appraisal`,
+      reason: `${names.length === 0 ? "the evidence" : names.join(", ")} of ${device} failed its appraisal${toWayOut(observation)}`,
       evidence: { failing, evidenceAtMs: integrity.evidenceAtMs },
       numbers: { files: failing.length },
     });

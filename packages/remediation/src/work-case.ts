@@ -1,5 +1,6 @@
 import type { CommandAction } from "@fairlead/protocol";
 import type { Action, CaseAction, DeviceObservation, RemediationCase } from "./case.ts";
+import { toOutcomes } from "./outcomes.ts";
 import type { RemediationConfig, Rule } from "./rules.ts";
 import { isRepairable, toSymptoms } from "./symptoms.ts";
 
@@ -144,32 +145,12 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
 
 /** The next actions of one case that has not ended. */
 export function workCase(context: CaseContext): readonly Action[] {
-  const { current, rule, seen, nowMs } = context;
+  const { current, rule, nowMs } = context;
   const id = { remediationId: current.remediationId, device: current.device };
   if (current.state === "detected" && !isVerified(context))
     return attemptOrGiveUp(context, { code: current.code, reason: current.reason });
   const commands = toCommandsOfAttempt(current);
-  const told = commands.flatMap((command): Action[] => {
-    const answer = seen.commands.find(({ commandId }) => commandId === command.commandId);
-    if (command.state !== "issued" || command.commandId === null) return [];
-    // No answer long after the deadline counts as none coming: the plane or the device may have forgotten it.
-    const lost = nowMs - command.atMs >= 2 * rule.commandTimeoutMs;
-    const outcome =
-      answer === undefined || answer.outcome === "pending" ? (lost ? "expired" : "pending") : answer.outcome;
-    if (outcome === "pending") return [];
-    const reason = answer?.reason ?? `${command.kind} ended with ${outcome}`;
-    return [
-      {
-        kind: "record-outcome",
-        remediationId: id.remediationId,
-        commandId: command.commandId,
-        done: outcome === "done",
-        code: `command_${outcome}`,
-        reason,
-        numbers,
-      },
-    ];
-  });
+  const told = toOutcomes(context);
   if (told.length > 0) return told;
   if (isVerified(context))
     return [

@@ -65,6 +65,12 @@ function toWithdrawn({ device, attempt, outcome }: RolloutDevice): Decision {
   };
 }
 
+/** A newer rollout selects the device and this one has not brought it to an end: what it wants of it is over. */
+function isOvertaken(record: RolloutRecord, device: RolloutDevice, { claimedBy, desired }: FleetDevice): boolean {
+  if (claimedBy === null || device.outcome !== null) return false;
+  return device.phase === "planned" || (device.phase === "offered" && desired?.rolloutId !== record.rolloutId);
+}
+
 function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice | undefined): string | null {
   if (device.phase === "excluded" || device.phase === "reverted") return null;
   if (seen === undefined) return "device_gone";
@@ -73,6 +79,7 @@ function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDe
   const third = desired !== undefined && desired !== record.releaseId && desired !== device.previous?.releaseId;
   // Another rollout or a person has moved it since; taking that back is not ours. An answered revert is not that.
   if (record.state === "rolling_back") return isTouched(device) && third ? "superseded" : null;
+  if (isOvertaken(record, device, seen)) return "superseded";
   if (device.attempt > 0) return null;
   if (seen.lifecycle !== "enrolled") return "device_not_enrolled";
   return isSelected(parseSelector(record.spec.selector), seen.labels) ? null : "not_selected";
@@ -95,7 +102,8 @@ export function decidePlan(record: RolloutRecord, fleet: Fleet): readonly Decisi
     record.devices.filter(({ phase, attempt }) => phase !== "excluded" || attempt > 0).map((d) => d.device),
   );
   const candidates = [...fleet.values()].filter(
-    ({ device, labels, lifecycle }) => lifecycle === "enrolled" && !placed.has(device) && isSelected(selector, labels),
+    ({ device, labels, lifecycle, claimedBy }) =>
+      lifecycle === "enrolled" && claimedBy === null && !placed.has(device) && isSelected(selector, labels),
   );
   const openFrom = record.stages.findIndex(({ state }) => state === "scheduled" || state === "running");
   const planned = planStages({
@@ -196,7 +204,7 @@ export function decideRepairs(record: RolloutRecord, fleet: Fleet): readonly Dec
       if ((desired?.releaseId ?? null) === to && seen.desiredShadowId === null) return [];
       return [{ kind: "revert", device: device.device, to, attempt, ...because }];
     }
-    if (device.phase !== "offered" || seen.lifecycle !== "enrolled") return [];
+    if (device.phase !== "offered" || seen.lifecycle !== "enrolled" || isOvertaken(record, device, seen)) return [];
     if (desired?.rolloutId === record.rolloutId && desired.attempt === attempt) return [];
     const shadow = toShadowTerms(record, device);
     return [

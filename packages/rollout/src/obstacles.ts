@@ -32,16 +32,31 @@ export function toObstacles(gate: GateSpec, means: Means): readonly Obstacle[] {
     obstacles.push({
       message:
         "no device runs another version of the slot while this stage is judged, so there is nothing to compare with",
-      hint: "use the same gate with against: absolute here, or move it to an earlier stage that leaves control devices",
+      hint: toAbsoluteHint(gate, "move it to an earlier stage that leaves control devices"),
     });
   if (means.soakMs === 0)
     obstacles.push({
       message: "a soak of 0 ms leaves no time for evidence",
-      hint: "set soakMs to at least one minute",
+      hint: "give the stage time with --soak (soakMs in a file), at least one minute",
     });
   return gate.kind === "confidence" || gate.kind === "drift"
     ? [...obstacles, ...toClassObstacles(gate, means)]
     : obstacles;
+}
+
+/** Gates against a bound instead of the control, as the command line writes them. */
+const absoluteForms: Readonly<Partial<Record<GateSpec["kind"], string>>> = {
+  errors: "errors<=1%",
+  latency: "latency-p95<=40ms",
+  confidence: "confidence>=0.6",
+  energy: "energy<=0.5j",
+};
+
+function toAbsoluteHint({ kind }: GateSpec, otherwise: string): string {
+  const form = absoluteForms[kind];
+  const instead =
+    form === undefined ? "state what is expected (rollouts create -f FILE)" : `ask for a bound, such as ${form}`;
+  return `${instead}, or ${otherwise}`;
 }
 
 /** What stands in the way of gates that need the classes of answers. */
@@ -53,10 +68,10 @@ function toClassObstacles(
     return [
       {
         message: "the release names no classification output, so devices measure neither confidence nor classes",
-        hint: "register the version with a classification, or gate on errors, latency and self-test",
+        hint: "push the next version with models push --labels LABELS (or --classification OUTPUT:LABELS), or gate on errors, latency and self-test",
       },
     ];
-  if (gate.against === "control") return toControlObstacles(labels, { labelsOf, others });
+  if (gate.against === "control") return toControlObstacles(gate, { labels, labelsOf, others });
   if (gate.kind !== "drift") return [];
   if (gate.expected.length !== labels)
     return [
@@ -75,8 +90,8 @@ function toClassObstacles(
  * comes. One that counts other classes would be merged with the rest, so a single one is too many.
  */
 function toControlObstacles(
-  labels: number,
-  { labelsOf, others }: Pick<Means, "labelsOf" | "others">,
+  gate: GateSpec,
+  { labels, labelsOf, others }: Pick<Means, "labelsOf" | "others"> & { readonly labels: number },
 ): readonly Obstacle[] {
   const seen = others.flatMap(({ device, running }) => {
     const counted = running === null ? undefined : labelsOf.get(running.releaseId);
@@ -87,7 +102,7 @@ function toControlObstacles(
     return [
       {
         message: `the control's release measures no classes: none of its ${seen.length} devices runs one with a classification output, for instance ${first.device} with ${first.version}`,
-        hint: "use the same gate with against: absolute, or gate on errors, latency and self-test",
+        hint: toAbsoluteHint(gate, "gate on errors, latency and self-test"),
       },
     ];
   const other = seen.find(({ counted }) => counted !== undefined && counted !== null && counted !== labels);
@@ -95,7 +110,7 @@ function toControlObstacles(
   return [
     {
       message: `the control's release has another number of classes: ${other.device} with ${other.version} has ${other.counted}, the release has ${labels}`,
-      hint: "use the same gate with against: absolute, or name a control whose release has the same classes",
+      hint: toAbsoluteHint(gate, "name a control whose release has the same classes"),
     },
   ];
 }

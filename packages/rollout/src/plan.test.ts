@@ -73,7 +73,20 @@ describe("the check", () => {
       ...running({ a: 3, b: 3, c: 3, d: 3 }),
     });
     expect(first?.message).toMatch(/another number of classes: \w with 1\.0\.0-\w has 3, the release has 10/u);
-    expect(first?.hint).toContain("against: absolute");
+    expect(first?.hint).toContain("such as confidence>=0.6, or name a control");
+  });
+
+  test.each<[GateSpec, object, string]>([
+    [drop, { labels: null }, "models push --labels LABELS (or --classification OUTPUT:LABELS)"],
+    [drop, { fleet: [toDevice("a", { running: null })] }, "such as confidence>=0.6, or move it"],
+    [drift, { fleet: [toDevice("a", { running: null })] }, "rollouts create -f FILE"],
+  ])("says what to write instead of %j, as the command line takes it", (gate, more, hint) => {
+    const problems = checkRolloutSpec(toSpec({ stages: [stage("all", 100, [gate])], selector: "", wholeFleet: true }), {
+      ...context,
+      ...more,
+    });
+    expect(problems.map((problem) => problem.hint).join("\n")).toContain(hint);
+    expect(problems.map((problem) => problem.hint).join("\n")).not.toContain("against:");
   });
 
   test.each<[string, Parameters<typeof check>[0], object, string]>([

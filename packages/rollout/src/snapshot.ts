@@ -29,6 +29,11 @@ export interface FleetDevice {
   readonly desiredShadowId: string | null;
   /** The release that runs beside `running` by the device's last report; null = none. */
   readonly shadowingId: string | null;
+  /**
+   * The newest rollout of the slot that is newer than this one, has not ended without success and selects the device now;
+   * null = none. What joins late is offered the newest word alone, or two rollouts would take it from each other for ever.
+   */
+  readonly claimedBy: string | null;
   /** Share of node time that what runs has on the provider it wanted first; null = not proved. */
   readonly wantedShare: number | null;
 }

@@ -37,6 +37,13 @@ type Report = (problem: Omit<RolloutProblem, "stage" | "gate"> & Partial<Rollout
 export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): readonly RolloutProblem[] {
   const problems: RolloutProblem[] = [];
   const report: Report = (problem) => problems.push({ stage: null, gate: null, ...problem });
+  if (spec.selector.trim() === "" && !spec.wholeFleet)
+    report({
+      code: "selector_empty",
+      path: "selector",
+      message: "the selector is empty, which would name every device of the fleet",
+      hint: "name the devices, or say that all of them are meant: wholeFleet: true, or --all-devices at the command line",
+    });
   const selector = parseSelector(spec.selector);
   const matching = context.fleet.filter(({ labels }) => isSelected(selector, labels));
   const candidates = matching.filter(({ lifecycle }) => lifecycle === "enrolled");
@@ -75,6 +82,14 @@ export function checkRolloutSpec(spec: RolloutSpec, context: CheckContext): read
       hint: "name devices that the rollout's selector names too, or leave control out",
     });
   spec.stages.forEach((stage, index) => {
+    if (!stage.shadow && stage.timeoutMs < spec.deviceSoakMs)
+      report({
+        code: "validation_failed",
+        path: `stages.${index}.timeoutMs`,
+        stage: stage.name,
+        message: `stage ${stage.name} gives its devices ${stage.timeoutMs} ms, and each of them watches the new build for ${spec.deviceSoakMs} ms before it says that it succeeded`,
+        hint: "give the stage more time (--stage-timeout), or let devices watch for less (--device-soak)",
+      });
     if (stage.target.kind === "selector" && ![...planned.values()].includes(index))
       report({
         code: "selector_empty",

@@ -22,6 +22,29 @@ it("reports every problem with its place and suggests the kind", () => {
   );
 });
 
+it("finds what no server is needed for in every document, and things that are said twice", () => {
+  const rollout = (percent: number, selector: string) => `apiVersion: fairlead/v1
+kind: Rollout
+spec:
+  slot: main
+  model: digit-reader
+  version: 1.0.0
+  selector: "${selector}"
+  stages: [{ name: all, target: { kind: percent, percent: ${percent} } }]
+`;
+  const file = [labels, rollout(50, "site=lab"), rollout(100, "site==("), labels].join("---\n");
+  expect(() => parseFleetFile(file, "fleet.yaml")).toThrow(
+    expect.objectContaining({
+      code: "usage",
+      lines: [
+        expect.stringMatching(/document 2: spec\.stages\.0\.target\.percent: the last stage all reaches 50 %/u),
+        expect.stringMatching(/document 3: spec\.selector: not a label selector: unexpected "\("/u),
+        "fleet.yaml, document 4: DeviceLabels lab-1 is in document 1 too: say it once",
+      ],
+    }),
+  );
+});
+
 it("refuses an empty file and aliases that multiply", () => {
   expect(() => parseFleetFile("", "fleet.yaml")).toThrow(/no document/u);
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [${"*a,".repeat(10)}]\nc: &c [${"*b,".repeat(10)}]\nd: [${"*c,".repeat(10)}]`;

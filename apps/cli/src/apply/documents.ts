@@ -13,6 +13,7 @@ import {
 import { parseAllDocuments } from "yaml";
 import * as z from "zod";
 import { CliError } from "../errors.ts";
+import { checkRolloutForm } from "../rollouts/check-form.ts";
 import { suggestName } from "../suggest.ts";
 
 const head = { apiVersion: z.literal("fairlead/v1") };
@@ -55,7 +56,39 @@ export const fleetDocumentSchema = z.discriminatedUnion("kind", [
   labelsDocument,
 ]);
 export type FleetDocument = z.infer<typeof fleetDocumentSchema>;
+export type DocumentOf<Kind extends FleetDocument["kind"]> = Extract<FleetDocument, { kind: Kind }>;
 export const documentKinds = ["ModelVersion", "Rollout", "EnrolmentToken", "DeviceLabels"] as const;
+
+/** What a document is about, for people. */
+export function toSubject({ kind, spec }: FleetDocument): string {
+  switch (kind) {
+    case "ModelVersion":
+      return `ModelVersion ${spec.model} ${spec.version}`;
+    case "Rollout":
+      return `Rollout ${spec.model} ${spec.version} → ${spec.slot} (${spec.selector})`;
+    case "EnrolmentToken":
+      return `EnrolmentToken ${spec.description}`;
+    case "DeviceLabels":
+      return `DeviceLabels ${spec.device}`;
+  }
+}
+
+/** Two documents that say this of the same thing contradict or repeat each other. */
+const toPlace = (document: FleetDocument): string =>
+  document.kind === "Rollout"
+    ? `a rollout of slot ${document.spec.slot} to "${document.spec.selector}"`
+    : toSubject(document);
+
+/** What is wrong with a document whose form is right, as far as no server is needed to know. */
+function toMistakes(document: FleetDocument, places: Map<string, number>, index: number): string[] {
+  const place = toPlace(document);
+  const first = places.get(place);
+  places.set(place, first ?? index);
+  const again = first === undefined ? [] : [`${place} is in document ${first + 1} too: say it once`];
+  if (document.kind !== "Rollout") return again;
+  const problems = checkRolloutForm(document.spec);
+  return [...again, ...problems.map(({ path: where, message, hint }) => `spec.${where}: ${message}; ${hint}`)];
+}
 
 const maxDocuments = 256;
 
@@ -72,6 +105,7 @@ export function parseFleetFile(text: string, name: string): FleetDocument[] {
   const problems: string[] = [];
   const hints: string[] = [];
   const parsed: FleetDocument[] = [];
+  const places = new Map<string, number>();
   documents.slice(0, maxDocuments).forEach((document, index) => {
     const where = `${name}, document ${index + 1}`;
     const [error] = document.errors;
@@ -79,7 +113,10 @@ export function parseFleetFile(text: string, name: string): FleetDocument[] {
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (value === null) return 0;
     const result = fleetDocumentSchema.safeParse(value);
-    if (result.success) return parsed.push(result.data);
+    if (result.success) {
+      problems.push(...toMistakes(result.data, places, index).map((mistake) => `${where}: ${mistake}`));
+      return parsed.push(result.data);
+    }
     hints.push(toKindHint(value) ?? "");
     return problems.push(...result.error.issues.map((issue) => `${where}: ${issue.path.join(".")}: ${issue.message}`));
   });

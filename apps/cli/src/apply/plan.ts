@@ -1,46 +1,30 @@
+import { realpathSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { ClientError, type Client } from "@fairlead/client";
-import type { RolloutStatus } from "@fairlead/protocol";
+import { ClientError } from "@fairlead/client";
+import { InspectionError, inspectOnnxFile } from "@fairlead/inference/inspect";
+import { findDevice } from "../commands/devices/get.ts";
 import { CliError } from "../errors.ts";
-import { isSameVersion, planVersion, pushVersion, type PushPlan, type PushUi } from "../models/push.ts";
-import { toChangeLines, toChanges } from "./diff.ts";
-import type { FleetDocument } from "./documents.ts";
+import { isSameVersion, planVersion, pushVersion, type PushPlan } from "../models/push.ts";
+import { tryToSign } from "../trust/change-targets.ts";
 import { signRelease } from "../trust/sign-release.ts";
-import type { Workplace } from "../trust/workplace.ts";
+import { toChangeLines, toChanges } from "./diff.ts";
+import { toSubject, type DocumentOf, type FleetDocument } from "./documents.ts";
+import { planRollout } from "./plan-rollout.ts";
+import { orNull, type Scope, type Step } from "./step.ts";
 
-export type Effect = "create" | "change" | "unchanged";
-
-/** What one document means for the server: shown by `--dry-run`, done by `write`. */
-export interface Step {
-  readonly subject: string;
-  readonly effect: Effect;
-  readonly lines: readonly string[];
-  /** Text for the user, such as a secret that is shown once; null when there is nothing to say. */
-  readonly write: () => Promise<string | null>;
-}
-
-interface Scope {
-  readonly client: Client;
-  readonly file: string;
-  readonly ui: PushUi;
-  readonly nowMs: number;
-  /** Opened only when something is to be signed. */
-  readonly workplace: () => Workplace;
-}
-
-const orNull = async <Found>(find: () => Promise<Found>): Promise<Found | null> => {
+/** What the plane would refuse after the upload is seen here before it. @throws InspectionError */
+async function inspectBuild(path: string): Promise<void> {
   try {
-    return await find();
+    await inspectOnnxFile(realpathSync(path));
   } catch (error) {
-    if (error instanceof ClientError && error.code === "not_found") return null;
-    throw error;
+    if (!(error instanceof InspectionError)) throw error;
+    throw new InspectionError(error.code, `${path}: ${error.message}`, error);
   }
-};
+}
 
-type DocumentOf<Kind extends FleetDocument["kind"]> = Extract<FleetDocument, { kind: Kind }>;
-
-async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Scope): Promise<Step> {
+async function planModelVersion(document: DocumentOf<"ModelVersion">, scope: Scope): Promise<Step> {
   const { client, file } = scope;
+  const { spec } = document;
   const inFolder = (path: string): string => resolve(dirname(resolve(file)), path);
   const plan: PushPlan = {
     ...spec,
@@ -53,18 +37,23 @@ async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Sco
     throw new CliError("usage", `${spec.model} ${spec.version} exists with other content`, {
       hint: "a version never changes: raise the version number",
     });
+  if (existing === null) for (const { path } of plan.builds) await inspectBuild(path);
   const needsRelease = spec.release && (existing === null || existing.release === null);
   const lines = [
     ...(existing === null ? request.builds.map((build) => `  + build ${build.digest}`) : []),
     ...(needsRelease ? ["  + release"] : []),
   ];
   return {
-    subject: `ModelVersion ${spec.model} ${spec.version}`,
+    subject: toSubject(document),
     effect: existing === null ? "create" : needsRelease ? "change" : "unchanged",
     lines,
-    write: async () => {
+    prepare: async () => {
+      if (needsRelease) await tryToSign(scope.workplace(), "publisher");
+    },
+    write: async (tell) => {
       if (existing === null) await pushVersion(client, plan, scope.ui);
       if (!needsRelease) return null;
+      tell("registered, and not released");
       const release = await signRelease(async () => client, scope.workplace(), {
         content: null,
         ...{ model: spec.model, version: spec.version, publisher: "publisher", audience: null, tenant: "default" },
@@ -77,29 +66,6 @@ async function planModelVersion({ spec }: DocumentOf<"ModelVersion">, scope: Sco
   };
 }
 
-/** The newest rollout of the same slot and selector says what is wanted there now. */
-function findNewest(rollouts: readonly RolloutStatus[], spec: RolloutStatus["spec"]): RolloutStatus | null {
-  const same = rollouts.filter((rollout) => rollout.spec.slot === spec.slot && rollout.spec.selector === spec.selector);
-  return same.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0] ?? null;
-}
-
-async function planRollout({ spec }: DocumentOf<"Rollout">, { client }: Scope): Promise<Step> {
-  const newest = findNewest(await client.rollouts.list(), spec);
-  const changes = toChanges(newest?.spec, spec);
-  const subject = `Rollout ${spec.model} ${spec.version} → ${spec.slot} (${spec.selector})`;
-  if (newest !== null && changes.length === 0)
-    return { subject, effect: "unchanged", lines: [`  ${newest.rolloutId} ${newest.state}`], write: async () => null };
-  return {
-    subject,
-    effect: newest === null ? "create" : "change",
-    lines: newest === null ? [`  + ${spec.stages.map((stage) => stage.name).join(" → ")}`] : toChangeLines(changes),
-    write: async () => {
-      const created = await client.rollouts.create(spec);
-      return `${created.rolloutId}; next: fairlead rollouts status ${created.rolloutId}`;
-    },
-  };
-}
-
 /** What an entry says was made; entries of the first versions had it among their details. */
 function toMade(details: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { after } = details;
@@ -107,7 +73,8 @@ function toMade(details: Readonly<Record<string, unknown>>): Readonly<Record<str
 }
 
 /** A token's secret is shown once and kept nowhere; that it was made stands in the audit log, under its description. */
-async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
+async function planToken(document: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
+  const { spec } = document;
   const { description, uses, autoApprove, labels, profile } = spec;
   const made = (await client.observations.listAudit()).find(({ action, reason, details }) => {
     if (action !== "enrolment-token.create" || reason !== description) return false;
@@ -118,7 +85,7 @@ async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs
     const isSame = toChanges(all, { uses, autoApprove, labels, profile }).length === 0;
     return Number(token["expiresAtMs"]) > nowMs && isSame;
   });
-  const subject = `EnrolmentToken ${description}`;
+  const subject = toSubject(document);
   if (made !== undefined)
     return { subject, effect: "unchanged", lines: [`  ${made.subject} is valid`], write: async () => null };
   return {
@@ -126,18 +93,26 @@ async function planToken({ spec }: DocumentOf<"EnrolmentToken">, { client, nowMs
     effect: "create",
     lines: [`  + ${uses} uses, ${autoApprove ? "approved at once" : "each device is approved by an operator"}`],
     write: async () => (await client.enrolments.createToken(spec)).token,
+    isShownOnce: true,
   };
 }
 
-async function planLabels({ spec }: DocumentOf<"DeviceLabels">, { client }: Scope): Promise<Step> {
-  const { value: device, etag } = await client.devices.getTagged(spec.device);
+async function planLabels(document: DocumentOf<"DeviceLabels">, { client }: Scope): Promise<Step> {
+  const { spec } = document;
+  const device = await findDevice(client, spec.device);
   const changes = toChanges(device.labels, spec.labels);
   return {
-    subject: `DeviceLabels ${spec.device}`,
+    subject: toSubject(document),
     effect: changes.length === 0 ? "unchanged" : "change",
     lines: toChangeLines(changes),
     write: async () => {
-      await client.devices.setLabels(spec.device, spec.labels, etag);
+      // Other documents were written since, and the device has spoken: only its labels must be the same.
+      const now = await client.devices.getTagged(spec.device);
+      if (toChanges(device.labels, now.value.labels).length > 0)
+        throw new ClientError("precondition_failed", `somebody changed the labels of ${spec.device} meanwhile`, {
+          hint: "look at them again, then apply once more",
+        });
+      await client.devices.setLabels(spec.device, spec.labels, now.etag);
       return null;
     },
   };

@@ -64,6 +64,48 @@ it("prefers flags, then a named context, then the environment, then the current 
   });
 });
 
+it.each<[string, object, string]>([
+  ["to the current context", {}, "env"],
+  ["to a context that is named", { context: "site" }, "env"],
+  ["to a server that is named", { server: "https://127.0.0.1:1" }, "env"],
+  ["before a flag", { context: "site", token: `${secret}flag` }, "flag"],
+])("prefers the environment's token, sent %s", async (_when, flags, who) => {
+  const named = (server: string) => ({ server: `https://${server}:1`, token: `${secret}context`, ca: "pem" });
+  saveConfig(path, { current: "lab", contexts: { lab: named("lab"), site: named("site") } });
+  const env = { FAIRLEAD_CONFIG: path, FAIRLEAD_TOKEN: `${secret}env` };
+  const tokenOf = async (from: Record<string, string>) =>
+    (await resolveTarget({ flags, env: from, timeoutMs: 100, nowMs: () => 0 })).token;
+  expect(await tokenOf(env)).toBe(`${secret}${who}`);
+  const without = { ...env, FAIRLEAD_TOKEN: "" };
+  expect(await tokenOf(without)).toBe(
+    who === "flag" ? `${secret}flag` : "server" in flags ? undefined : `${secret}context`,
+  );
+});
+
+it("takes the environment's token without renewing a sign-in that is over", async () => {
+  const login = { issuer: "https://issuer:1", clientId: "cli", tokenUse: "access_token", expiresAtMs: 1 } as const;
+  saveConfig(path, { current: "lab", contexts: { lab: { server: "https://lab:1", token: secret, ca: "pem", login } } });
+  const tokenOf = async (token: string) => {
+    const env = { FAIRLEAD_CONFIG: path, FAIRLEAD_TOKEN: token };
+    return (await resolveTarget({ flags: {}, env, timeoutMs: 100, nowMs: () => 100_000 })).token;
+  };
+  expect(await tokenOf(`${secret}env`)).toBe(`${secret}env`);
+  await expect(tokenOf("")).rejects.toMatchObject({ code: "login_expired" });
+});
+
+it("hands a token of one plane to no other", async () => {
+  const token = (digit: string) => `${secret}.${digit.repeat(64)}`;
+  saveConfig(path, {
+    current: "lab",
+    contexts: { lab: { server: "https://lab:1", token: token("a"), ca: "pem" } },
+  });
+  const env = { FAIRLEAD_CONFIG: path, FAIRLEAD_TOKEN: token("b") };
+  await expect(resolveTarget({ flags: {}, env, timeoutMs: 100, nowMs: () => 0 })).rejects.toMatchObject({
+    code: "fingerprint_mismatch",
+    hint: expect.stringContaining("unset FAIRLEAD_TOKEN"),
+  });
+});
+
 it("does not send a context's token to another server", async () => {
   saveConfig(path, { current: "lab", contexts: { lab: { server: "https://lab:1", token: secret, ca: "pem" } } });
   const target = await resolveTarget({

@@ -62,6 +62,21 @@ function readTokenFile(path: string): string {
   }
 }
 
+/** Whether the token comes from elsewhere than the context. */
+const hasOwnToken = ({ flags, env }: ResolveOptions): boolean =>
+  flags.token !== undefined || flags.tokenFile !== undefined || Boolean(env["FAIRLEAD_TOKEN"]);
+
+/** A token names its plane: one of the environment is not handed to the plane of another token. */
+function requireSamePlane(fromEnv: string, context: Context): void {
+  const [own, known] = [fromEnv, context.token].map((text) =>
+    text === undefined ? null : parseToken(text).fingerprint,
+  );
+  if (own === null || own === undefined || known === null || known === undefined || own === known) return;
+  throw new CliError("fingerprint_mismatch", `FAIRLEAD_TOKEN is of another control plane than ${context.server}`, {
+    hint: "unset FAIRLEAD_TOKEN to use the context's token, or set FAIRLEAD_SERVER too",
+  });
+}
+
 async function findContext(options: ResolveOptions): Promise<Context | null> {
   const path = toConfigPath(options.env);
   const named = options.flags.context;
@@ -72,16 +87,17 @@ async function findContext(options: ResolveOptions): Promise<Context | null> {
   if (name === null) return null;
   const context = config.contexts[name];
   if (context !== undefined)
-    return options.flags.token === undefined
-      ? await refreshContext({ path, name, context, nowMs: options.nowMs() })
-      : context;
+    return hasOwnToken(options) ? context : await refreshContext({ path, name, context, nowMs: options.nowMs() });
   const near = suggestName(name, Object.keys(config.contexts));
   throw new CliError("context_unknown", `there is no context "${name}" in ${path}`, {
     hint: near === null ? "fairlead contexts list shows what there is" : `did you mean "${near}"?`,
   });
 }
 
-/** Flags first, then the named context, then the environment, then the current context. */
+/**
+ * The server: flags first, then the named context, then the environment, then the current context. The token: flags, then the
+ * environment, then the context, be it named or not; whoever exports a token means to be who it says.
+ */
 export async function resolveTarget(options: ResolveOptions): Promise<Target> {
   const { flags, env } = options;
   const context = await findContext(options);
@@ -94,7 +110,11 @@ export async function resolveTarget(options: ResolveOptions): Promise<Target> {
   if (flags.token !== undefined && flags.tokenFile !== undefined)
     throw toUsageError("--token and --token-file are both given", "give one of them");
   const fromFile = flags.tokenFile === undefined ? undefined : readTokenFile(flags.tokenFile);
-  const tokenText = flags.token ?? fromFile ?? context?.token ?? env["FAIRLEAD_TOKEN"];
+  // A variable that is empty is not set.
+  const fromEnv = env["FAIRLEAD_TOKEN"] || undefined;
+  const flagged = flags.token ?? fromFile;
+  if (flagged === undefined && fromEnv !== undefined && context !== null) requireSamePlane(fromEnv, context);
+  const tokenText = flagged ?? fromEnv ?? context?.token;
   const token = tokenText === undefined || tokenText === "" ? null : parseToken(tokenText);
   if (token !== null) requireSafeTransport(parsedServer);
   const ca = flags.ca === undefined ? context?.ca : readCaFile(flags.ca);

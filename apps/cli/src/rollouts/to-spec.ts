@@ -2,6 +2,7 @@ import { rolloutSpecSchema, type RolloutSpec } from "@fairlead/protocol";
 import type * as z from "zod";
 import { CliError, toUsageError } from "../errors.ts";
 import { parseDuration } from "../parse-duration.ts";
+import { parseNumber } from "../parse-option.ts";
 import { suggestName } from "../suggest.ts";
 import { parseGate } from "./parse-gate.ts";
 import { parseStages } from "./parse-stages.ts";
@@ -11,6 +12,8 @@ export interface RolloutFlags {
   readonly version: string;
   readonly slot: string;
   readonly selector: string;
+  /** Whether an empty selector is meant. */
+  readonly wholeFleet?: boolean;
   readonly control?: string;
   readonly stages: string;
   readonly gate: readonly string[];
@@ -32,6 +35,8 @@ export function parseRolloutSpec(value: unknown, where: string): RolloutSpec {
   const more = parsed.error.issues.map((issue: z.core.$ZodIssue) => `  ${issue.path.join(".")}: ${issue.message}`);
   throw new CliError("usage", `${where} is not a valid rollout:`, { more });
 }
+
+const ratio = { what: "a share from 0 to 1, such as 0.95", fits: (value: number) => value >= 0 && value <= 1 };
 
 function parseMaxFailures(text: string): { count: number | null; ratio: number | null } {
   const match = /^(?<number>\d+(?:\.\d+)?)(?<percent>%)?$/u.exec(text)?.groups;
@@ -75,7 +80,9 @@ export function toRolloutSpec(flags: RolloutFlags): RolloutSpec {
     ...(flags.soak === undefined ? {} : { soakMs: parseDuration(flags.soak) }),
     ...(flags.stageTimeout === undefined ? {} : { timeoutMs: parseDuration(flags.stageTimeout) }),
     ...(flags.maxFailures === undefined ? {} : { maxFailures: parseMaxFailures(flags.maxFailures) }),
-    ...(flags.successRatio === undefined ? {} : { successRatio: Number(flags.successRatio) }),
+    ...(flags.successRatio === undefined
+      ? {}
+      : { successRatio: parseNumber("--success-ratio", flags.successRatio, ratio) }),
     ...(flags.manual === true ? { approval: "manual" } : {}),
   };
   const value = {
@@ -83,6 +90,7 @@ export function toRolloutSpec(flags: RolloutFlags): RolloutSpec {
     model: flags.model,
     version: flags.version,
     selector: flags.selector,
+    wholeFleet: flags.wholeFleet ?? false,
     control: flags.control ?? null,
     stages: stages.map((stage) => ({
       ...stage,

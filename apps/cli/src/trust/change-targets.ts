@@ -115,6 +115,14 @@ export async function pruneReleases(
   return left;
 }
 
+/**
+ * Whether the publisher's keys are here and open, asked before anything is done. A folder that has no targets yet gets them
+ * from the plane before it signs.
+ */
+export async function tryToSign(workplace: Workplace, role: string): Promise<void> {
+  if (workplace.folder.has("targets")) await openSigners(workplace, toSigning(requirePublisher(workplace, role)));
+}
+
 /** The publisher's word for one release. */
 export async function signReleaseAs(workplace: Workplace, role: string, release: Release): Promise<void> {
   const { folder, nowMs } = workplace;

@@ -1,6 +1,7 @@
 import { ClientError, type Client } from "@fairlead/client";
 import { releaseSchema, toId, type Audience, type ModelVersion, type Release } from "@fairlead/protocol";
 import { randomBytes } from "node:crypto";
+import { findVersion } from "../models/find-version.ts";
 import { signReleaseAs } from "./change-targets.ts";
 import { pullFolder, publishFolder } from "./exchange.ts";
 import type { Workplace } from "./workplace.ts";
@@ -31,7 +32,7 @@ export async function signRelease(
   const { model, version, publisher, expiresAtMs, notBeforeMs, audience, tenant } = options;
   const { nowMs, folder } = workplace;
   const client = options.content === null || options.publish ? await open() : null;
-  const content = options.content ?? (await client?.models.getVersion(model, version))?.content;
+  const content = options.content ?? (client === null ? null : (await findVersion(client, model, version)).content);
   // Others may have published meanwhile: the next version of a document follows the newest one.
   if (client !== null && Object.keys((await client.trust.state()).roles).length > 0)
     await pullFolder(client, folder, { nowMs: () => nowMs });

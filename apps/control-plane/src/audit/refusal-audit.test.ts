@@ -104,6 +104,48 @@ describe("refusals in the audit log", () => {
     expect((await readAll()).at(-1)).toMatchObject({ details: { count: 998, byReason: { rate_limited: 998 } } });
   });
 
+  it("A58 of one caller and kind are one entry in ten minutes, and the others are counted by caller and kind", async () => {
+    const asked = { actor: "viewer:adm-1", subject: "GET /api/v1/devices/x", reason: "not_found", kind: "GET device" };
+    await noteMany(1_000, (index) => refusal({ ...asked, subject: `GET /api/v1/devices/${index}` }));
+    await noteMany(50, () => refusal({ ...asked, actor: "anonymous", kind: "no route" }));
+    await refusals.condense();
+    const entries = await readAll();
+    expect(entries.map(({ subject, actor }) => `${actor} ${subject}`)).toEqual([
+      "viewer:adm-1 GET /api/v1/devices/0",
+      "anonymous GET /api/v1/devices/x",
+      "plane:audit refusals",
+    ]);
+    const byCaller = { "viewer:adm-1: GET device": 999, "anonymous 192.0.2.1: no route": 49 };
+    expect(entries[2]?.details).toMatchObject({ count: 1_048, byReason: { not_found: 1_048 }, byCaller });
+    elapsedMs += 9 * minuteMs;
+    await refusals.note(refusal(asked));
+    expect(await countOf("request.refuse")).toBe(2);
+    elapsedMs += minuteMs;
+    await refusals.note(refusal(asked));
+    expect(await countOf("request.refuse")).toBe(3);
+  });
+
+  it("A58 of many kinds and callers take no entry from what weighs more, and name whoever is known", async () => {
+    await store.transaction(async (tx) => {
+      const more = { reason: "not_found", kind: "no route" };
+      for (let index = 0; index < 300; index += 1) await refusals.append(tx, refusal({ from: `a${index}`, ...more }));
+      for (let index = 0; index < 150; index += 1)
+        await refusals.append(tx, refusal({ ...more, actor: "viewer:adm-1", kind: `kind ${index}` }));
+      // A share for each kind of caller, and the larger one untouched by both.
+      expect(await tx.audit.listFrom(0, 1_000)).toHaveLength(200);
+      for (let index = 0; index < 60; index += 1) {
+        await refusals.append(tx, refusal({ actor: "viewer:adm-1", reason: "forbidden" }));
+        await refusals.append(tx, refusal());
+      }
+      expect(await tx.audit.listFrom(0, 1_000)).toHaveLength(320);
+    });
+    await refusals.condense();
+    const { byCaller, count } = (await readAll()).at(-1)?.details ?? {};
+    expect(count).toBe(250);
+    expect(Object.keys(byCaller as object)).toHaveLength(66);
+    expect(byCaller).toMatchObject({ "viewer:adm-1: kind 100": 1, "other person": 18, "other anonymous": 168 });
+  });
+
   it("are counted for the next entry while the log cannot be written, and told at the end of the plane", async () => {
     const full = createRefusalAudit({
       audit: { append: () => Promise.reject(new Error("the disk is full")) },

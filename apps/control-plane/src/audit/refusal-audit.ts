@@ -1,11 +1,17 @@
 import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import type { Store, Transaction } from "@fairlead/store";
 import type { AuditLog, AuditRecord } from "../context.ts";
+import { CondensedRefusals } from "./condensed-refusals.ts";
 import { createRefusalShares } from "./refusal-share.ts";
 import { toOwnDecision } from "./own-decision.ts";
 
 export interface Refusal extends Omit<AuditRecord, "change"> {
   readonly isLockOut?: boolean;
+  /**
+   * For what says little alone and much in numbers, such as questions about what is not there: one entry stands for many of
+   * one caller and kind, and the others are counted under both names.
+   */
+  readonly kind?: string | undefined;
 }
 
 /** Audit entries for what was refused, whatever the way in. */
@@ -25,15 +31,6 @@ export interface RefusalAuditOptions {
 }
 
 const condenseEveryMs = 60_000;
-const maxReasons = 16;
-const maxAddresses = 1_000;
-
-interface Condensed {
-  readonly sinceMs: number;
-  count: number;
-  readonly byReason: Map<string, number>;
-  readonly addresses: Set<string>;
-}
 
 /**
  * Nobody fills the log by asking for what is refused: see `refusal-share.ts`. What goes beyond is counted and told by one
@@ -41,22 +38,17 @@ interface Condensed {
  */
 export function createRefusalAudit({ audit, store, clock, logger }: RefusalAuditOptions): RefusalAudit {
   const takeShare = createRefusalShares(clock);
-  let condensed: Condensed | null = null;
+  let condensed: CondensedRefusals | null = null;
   let timer: NodeJS.Timeout | undefined;
 
-  const count = ({ reason, from }: Refusal): void => {
-    condensed ??= { sinceMs: clock.nowMs(), count: 0, byReason: new Map(), addresses: new Set() };
-    const { byReason, addresses } = condensed;
-    const shown = reason.slice(0, 64);
-    const key = byReason.has(shown) || byReason.size < maxReasons ? shown : "other";
-    condensed.count += 1;
-    byReason.set(key, (byReason.get(key) ?? 0) + 1);
-    if (addresses.size < maxAddresses) addresses.add(from);
+  const count = ({ actor, from, reason, kind }: Refusal): void => {
+    condensed ??= new CondensedRefusals(clock.nowMs());
+    condensed.add({ actor, from, reason, kind });
   };
-  const write = (tx: Transaction, { isLockOut: _lockOut, ...refusal }: Refusal): Promise<void> =>
+  const write = (tx: Transaction, { isLockOut: _lockOut, kind: _kind, ...refusal }: Refusal): Promise<void> =>
     audit.append(tx, { ...refusal, subject: refusal.subject.slice(0, 200), change: null });
   const take = (refusal: Refusal): boolean => {
-    const isTaken = takeShare({ ...refusal, isLockOut: refusal.isLockOut === true });
+    const isTaken = takeShare({ ...refusal, isLockOut: refusal.isLockOut === true, kind: refusal.kind });
     if (!isTaken) count(refusal);
     return isTaken;
   };
@@ -74,16 +66,12 @@ export function createRefusalAudit({ audit, store, clock, logger }: RefusalAudit
     const told = condensed;
     if (told === null) return;
     condensed = null;
-    const { sinceMs, byReason, addresses } = told;
     const isWritten = await tryToStore((tx) =>
       audit.append(tx, {
         ...toOwnDecision("audit"),
         ...{ action: "refusals.condense", subject: "refusals", change: null },
         reason: "more was refused than gets an entry each",
-        details: {
-          ...{ count: told.count, sinceMs, untilMs: clock.nowMs(), byReason: Object.fromEntries(byReason) },
-          addresses: addresses.size,
-        },
+        details: told.toDetails(clock.nowMs()),
       }),
     );
     if (!isWritten) condensed ??= told;

@@ -18,6 +18,8 @@ export interface DeviceLinkOptions {
   readonly tls: () => BrokerOptions["tls"];
   /** Is this certificate of this device in force? */
   readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
+  /** The same of a session that has begun. */
+  readonly isStillInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   /** What the data folder remembers of this plane's starts, the newest first. */
   readonly starts: readonly string[];
   readonly clock: Clock;
@@ -31,6 +33,8 @@ export interface DeviceLinkOptions {
 
 export interface OpenDeviceLink extends DeviceLink, Service {
   disconnect(device: string): void;
+  /** Ends the sessions whose certificate's time is over, and says whose. */
+  disconnectExpired(nowMs: number): readonly string[];
   stats(): BrokerStats | undefined;
   /** For handshakes from now on, with what `tls` gives now; sessions stay. */
   renewTls(): void;
@@ -55,6 +59,8 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
         logger: options.logger,
         authenticate: ({ device, fingerprint, address }) =>
           options.isInForce(device, fingerprint, address ?? unknownAddress),
+        isStillInForce: ({ device, fingerprint, address }) =>
+          options.isStillInForce(device, fingerprint, address ?? unknownAddress),
         onMessage: options.onMessage,
         onRefusal: options.onRefusal,
       });
@@ -76,6 +82,7 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
       await broker?.publish(toTopic(topic), new Uint8Array(), { retain: true });
     },
     disconnect: (device) => void broker?.disconnectDevice(device),
+    disconnectExpired: (nowMs) => broker?.disconnectExpired(nowMs) ?? [],
     stats: () => broker?.stats(),
     renewTls: () => broker?.setTls(options.tls()),
   };

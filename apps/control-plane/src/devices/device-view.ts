@@ -7,6 +7,7 @@ import {
   type TelemetryWindow,
 } from "@fairlead/protocol";
 import type { DesiredSlotRow, Device, DeviceEpoch } from "@fairlead/store";
+import { listChangedConfiguration } from "./changed-configuration.ts";
 
 function toStatus(
   device: Device,
@@ -86,6 +87,7 @@ export function toDeviceDetail(device: Device, facts: DeviceFacts): DeviceDetail
     clockSkewMs: device.clockSkewMs,
     decommission: device.decommission,
     cloned: toCloned(device),
+    changedConfiguration: [...listChangedConfiguration(device)],
     telemetry: {
       epoch: epoch?.epoch ?? null,
       storedUpTo: epoch?.storedUpTo ?? 0,

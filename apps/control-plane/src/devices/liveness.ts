@@ -15,8 +15,8 @@ export interface LivenessOptions {
   readonly hooks: () => readonly DeviceHooks[];
   readonly offlineAfterMs: number;
   readonly keepTelemetryMs: number;
-  /** Ends whatever a device has open here. */
-  readonly endSessions: (device: string) => void;
+  /** Ends what is open with a certificate whose time is over, and says of which devices. */
+  readonly endExpired: (nowMs: number) => readonly string[];
 }
 
 /** Marks silent devices offline and old verdicts stale, ends sessions with expired certificates, and removes telemetry past its time. */
@@ -39,9 +39,8 @@ export function createLiveness(options: LivenessOptions): Service {
       });
     }
     // A handshake judges a certificate once; a session that outlives it was admitted with one that counts no more.
-    for (const { device } of await store.read.devices.listOnlineExpired(nowMs)) {
+    for (const device of options.endExpired(nowMs)) {
       options.logger.warn("the certificate of a connected device expired", { device });
-      options.endSessions(device);
       await options.refusals.note({
         ...{ ...toOwnDecision("liveness"), action: "device.end-session", subject: device },
         reason: "the certificate of a connected device expired",

@@ -1,11 +1,12 @@
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
-import type { Store } from "@fairlead/store";
+import type { Device, Store } from "@fairlead/store";
 import type { Alerts } from "../alerts/alerts.ts";
 import { clonedAlert } from "../alerts/kinds.ts";
 import type { Scope } from "../authority/scope.ts";
 import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
+import { listChangedConfiguration } from "./changed-configuration.ts";
 import { requireDevice } from "./require-device.ts";
 
 export interface ReleaseOptions {
@@ -26,6 +27,14 @@ export interface ReleaseRequest extends Asker {
   readonly scope: Scope;
 }
 
+/** How a quarantine for changed files ends. */
+function toWayOut(device: Device): string {
+  const changed = listChangedConfiguration(device).map(({ name }) => name);
+  const end = "a quarantine for changed files ends by itself when they are right again";
+  if (changed.length === 0) return end;
+  return `${end}; if you changed ${changed.join(", ")}: fairlead devices release ${device.device} --accept-config --reason TEXT`;
+}
+
 /**
  * Ends the quarantine of a device whose identity was used in two places. No copy goes on with it: the certificate ends,
  * and the name waits for another key on a new token, which the operator brings to the right one.
@@ -42,11 +51,7 @@ export function createRelease(options: ReleaseOptions): (device: string, request
       requireMatch(headers, String(device.revision));
       const finding = device.identityWatch?.finding ?? null;
       if (device.lifecycle !== "quarantined" || finding === null)
-        return refuse(
-          "conflict",
-          `${name} is not quarantined for being used twice`,
-          "a quarantine for changed files ends by itself when they are right again",
-        );
+        return refuse("conflict", `${name} is not quarantined for being used twice`, toWayOut(device));
       await tx.devices.update(name, {
         ...{ lifecycle: "pending", online: false, releasedAtMs: clock.nowMs(), revision: device.revision + 1 },
         ...{ certificateFingerprint: null, pendingCertificate: null },

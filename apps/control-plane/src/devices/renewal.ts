@@ -4,6 +4,7 @@ import type { Device, Store } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type Authority } from "../authority/certificates.ts";
 import type { Asker, AuditLog, StreamFeed } from "../context.ts";
 import { isCertificateInForce, isCertificatePending } from "./certificate-in-force.ts";
+import { toSuperseded } from "./superseded-certificate.ts";
 
 export interface RenewalOptions {
   readonly tenant: string;
@@ -32,17 +33,19 @@ export interface Renewals {
 export function createRenewals(options: RenewalOptions): Renewals {
   const { audit, clock, store, stream } = options;
 
-  const replace = (name: string, fingerprint: string, fromAddress: string): Promise<void> =>
+  /** False when it had not to be replaced any more: another was faster, or the device was revoked while this waited. */
+  const replace = (name: string, fingerprint: string, fromAddress: string): Promise<boolean> =>
     store.transaction(async (tx) => {
       const device = await tx.devices.get(name);
       const pending = device?.pendingCertificate ?? null;
-      // Two connections may come with the new certificate at once.
-      if (device === undefined || pending === null || pending.fingerprint !== fingerprint) return;
+      if (device === undefined || pending === null || !isCertificatePending(device, fingerprint, clock.nowMs()))
+        return false;
       await tx.devices.update(name, {
         certificateSerial: pending.serial,
         certificateFingerprint: pending.fingerprint,
         certificateNotAfterMs: pending.notAfterMs,
         pendingCertificate: null,
+        ...toSuperseded(device, clock.nowMs()),
         revision: device.revision + 1,
       });
       await audit.append(tx, {
@@ -56,6 +59,7 @@ export function createRenewals(options: RenewalOptions): Renewals {
         },
       });
       await stream.emit(tx, "device", name);
+      return true;
     });
 
   const require = (device: Device | undefined): Device => {
@@ -66,9 +70,10 @@ export function createRenewals(options: RenewalOptions): Renewals {
   return {
     admit: async (name, fingerprint, fromAddress) => {
       const device = await store.read.devices.get(name);
-      if (isCertificateInForce(device, fingerprint)) return true;
-      if (!isCertificatePending(device, fingerprint)) return false;
-      await replace(name, fingerprint, fromAddress);
+      if (isCertificateInForce(device, fingerprint, clock.nowMs())) return true;
+      if (!isCertificatePending(device, fingerprint, clock.nowMs())) return false;
+      if (!(await replace(name, fingerprint, fromAddress)))
+        return isCertificateInForce(await store.read.devices.get(name), fingerprint, clock.nowMs());
       options.onReplaced(name, fingerprint);
       return true;
     },

@@ -39,8 +39,8 @@ export interface AppOptions {
 }
 interface Environment {
   Bindings: HttpBindings;
-  /** Who calls, once that is known; whether a route took the call. */
-  Variables: { actor: string; isRouted: boolean };
+  /** Who calls, once that is known; the pattern of the route that took the call. */
+  Variables: { actor: string; route: string };
 }
 interface Call {
   readonly raw: Request;
@@ -183,7 +183,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   app.use(plainRequests);
   for (const route of options.routes) {
     app.on(route.method, route.path, (context) => {
-      context.set("isRouted", true);
+      context.set("route", route.path);
       return answerCall(mounting, route, {
         raw: context.req.raw,
         bindings: context.env,
@@ -200,7 +200,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
       from: options.toAddress(context.env.incoming),
       method: context.req.method,
       path: context.req.path,
-      isRouted: context.get("isRouted") === true,
+      route: context.get("route") ?? null,
     });
     const problem = toProblem(error, context.req.path);
     if (problem.status >= 500) {
@@ -217,17 +217,18 @@ export function createApp(options: AppOptions): Hono<Environment> {
     const path = context.req.path;
     const methods = options.routes.filter((route) => toPattern(route.path).test(path)).map((route) => route.method);
     const code: HttpErrorCode = methods.length === 0 ? "not_found" : "method_not_allowed";
-    const error = new CodedError<HttpErrorCode>(code, `${context.req.method} ${path} does not exist`, {
+    throw new CodedError<HttpErrorCode>(code, `${context.req.method} ${path} does not exist`, {
       hint: "GET /api/v1/openapi.json lists everything",
+      details: methods.length === 0 ? {} : { allow: methods.join(", ") },
     });
-    return toProblemResponse(toProblem(error, path), methods.length === 0 ? {} : { allow: methods.join(", ") });
   });
   return app;
 }
 
 function toProblemHeaders(status: number, error: unknown): Readonly<Record<string, string>> {
   if (status === 401) return { "www-authenticate": "Bearer" };
-  const waitS = error instanceof CodedError ? error.details["retryAfterS"] : undefined;
+  const { allow, retryAfterS: waitS } = error instanceof CodedError ? error.details : {};
+  if (status === 405 && typeof allow === "string") return { allow };
   return status === 429 && typeof waitS === "number" ? { "retry-after": String(waitS) } : {};
 }
 

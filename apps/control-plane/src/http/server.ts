@@ -2,7 +2,8 @@ import { constants } from "node:crypto";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
-import { createConnectionLimit } from "./connection-limit.ts";
+import { createConnectionLimit, type RefusedConnection } from "./connection-limit.ts";
+import { unknownAddress } from "../audit/own-decision.ts";
 import { CodedError, hasErrorCode, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 
 /** PEM texts: key and certificate of the plane, and the authority whose client certificates are known. */
@@ -21,6 +22,7 @@ export interface HttpServerOptions {
   readonly onListening: (port: number) => void;
   /** Peers whose connections are not counted per address. */
   readonly isProxy: (address: string) => boolean;
+  readonly onRefusedConnection: (refused: RefusedConnection) => void;
 }
 
 export interface HttpServer extends Service {
@@ -63,7 +65,11 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       created.maxConnections = 10_000;
       // Streams say something every 15 s, and uploads have a least speed: who is silent this long is gone.
       created.setTimeout(120_000);
-      created.on("connection", createConnectionLimit({ maxPerAddress: 512, isExempt: options.isProxy }));
+      const { isProxy: isExempt, onRefusedConnection: onRefused } = options;
+      created.on("connection", createConnectionLimit({ maxPerAddress: 512, isExempt, onRefused }));
+      created.on("drop", (dropped) =>
+        onRefused({ from: dropped?.remoteAddress ?? unknownAddress, why: "too many connections of all together" }),
+      );
       await new Promise<void>((resolve, reject) => {
         created.once("error", reject);
         created.listen(options.port, options.host, resolve);

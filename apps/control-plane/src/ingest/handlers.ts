@@ -1,3 +1,4 @@
+import { namelessInstance } from "@fairlead/integrity";
 import { limits, type TelemetryMessage } from "@fairlead/protocol";
 import { announce, changeDevice, type Batch } from "./batch.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
@@ -47,13 +48,12 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
   }
   const wasSkewed = Math.abs(before?.clockSkewMs ?? 0) > limits.clockSkewMs;
   if (Math.abs(skewMs) > limits.clockSkewMs && !wasSkewed) await noteSkew(batch, received, skewMs);
-  if (body.instance !== undefined) {
-    const { instance, session } = body;
-    await noteSighting(batch, received, {
-      kind: "birth",
-      ...{ instance, session, address: received.address, atMs: receivedMs },
-    });
-  }
+  // Whoever leaves it out is not left out of the count.
+  const { instance = namelessInstance, session } = body;
+  await noteSighting(batch, received, {
+    kind: "birth",
+    ...{ instance, session, address: received.address, atMs: receivedMs },
+  });
   await batch.services.desired.converge(batch.tx, device, body.generation);
   for (const hooks of batch.services.hooks()) await hooks.onBirth?.(batch.tx, device, body);
   await announce(batch, device);

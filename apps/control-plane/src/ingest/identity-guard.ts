@@ -86,8 +86,16 @@ export async function noteSighting(
   }
   // Without the finding, so that the next sign after the rest is judged anew.
   const left = { ...watch, finding: null, ...(brake === null ? {} : { suppressedAtMs: sighting.atMs }) };
+  if (isDeepStrictEqual(left, before)) return;
   await changeDevice(batch, name, { identityWatch: left });
   if (brake !== null) await suppress(batch, name, { finding, from, brake });
+}
+
+/** Which queue of the device speaks: it needs no word of an agent about itself, and nobody can speak without naming one. */
+export async function noteEpoch(batch: Batch, received: Received): Promise<void> {
+  const { address, message, receivedMs } = received;
+  if (message.kind === "dead" || message.kind === "status") return;
+  await noteSighting(batch, received, { kind: "epoch", epoch: message.body.epoch, address, atMs: receivedMs });
 }
 
 /** What a link of the evidence chain says of the identity, against the last one that was accepted. */

@@ -1,7 +1,7 @@
 import type { Transaction } from "@fairlead/store";
 import { announce, changeDevice, type Batch, type HandlerServices } from "./batch.ts";
 import { handlers } from "./handlers.ts";
-import { noteRepeated } from "./identity-guard.ts";
+import { noteEpoch, noteRepeated } from "./identity-guard.ts";
 import type { DeviceMessage, Received } from "./parse-message.ts";
 import { createSequenceTracker, type Position } from "./sequence.ts";
 
@@ -54,6 +54,7 @@ export async function storeBatch(
       batch.devices.set(device, row);
     }
     lastSeen.set(device, receivedMs);
+    await noteEpoch(batch, received);
     const position = toPosition(received);
     if (position !== undefined && !(await sequences.accept(position, receivedMs))) {
       await noteRepeated(batch, received, position);

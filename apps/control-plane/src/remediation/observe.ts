@@ -106,9 +106,9 @@ export async function loadObservations(
     ...(await from.events.list({ kind: "serving-hung", fromMs: about.crashesSinceMs, limit: maxEvents })),
   ];
   const crashes = toCrashes(events);
-  const ids = about.cases
-    .filter(({ endedAtMs }) => endedAtMs === null)
-    .flatMap(({ actions }) => actions.flatMap(({ commandId }) => (commandId === null ? [] : [commandId])));
+  const ids = about.cases.flatMap(({ actions }) =>
+    actions.flatMap(({ commandId, state }) => (commandId === null || state !== "issued" ? [] : [commandId])),
+  );
   const commands = await from.commands.listByIds(ids.slice(-1_000));
   return devices.map((device) =>
     toObservation(device, {

@@ -1,6 +1,7 @@
 import {
   deviceDetailSchema,
   deviceSummarySchema,
+  type AcceptConfigurationRequest,
   type DecommissionRequest,
   type DeviceDetail,
   type DeviceSummary,
@@ -19,6 +20,8 @@ export interface DevicesClient {
   decommission(device: string, request?: DecommissionRequest): Promise<DeviceDetail>;
   /** Ends the quarantine of a device whose identity was used in two places. */
   release(device: string, reason: string): Promise<DeviceDetail>;
+  /** Makes the named files of its configuration, as read in `changedConfiguration`, what is expected of the device. */
+  acceptConfiguration(device: string, request: AcceptConfigurationRequest): Promise<DeviceDetail>;
 }
 
 export function createDevicesClient(transport: Transport): DevicesClient {
@@ -30,6 +33,8 @@ export function createDevicesClient(transport: Transport): DevicesClient {
       transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "decommission"], json }),
     release: (device, reason) =>
       transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "release"], json: { reason } }),
+    acceptConfiguration: (device, json) =>
+      transport.read(deviceDetailSchema, { method: "POST", path: ["devices", device, "accept-configuration"], json }),
     setLabels: (device, labels, etag) =>
       transport.read(deviceDetailSchema, {
         method: "PATCH",

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { deviceIdSchema, labelsSchema, profileNameSchema, timestampMsSchema } from "../ids.ts";
+import { deviceIdSchema, digestSchema, labelsSchema, profileNameSchema, timestampMsSchema } from "../ids.ts";
 import { birthSchema } from "../mqtt/messages.ts";
 import { reportedSchema } from "../mqtt/reported.ts";
 import { telemetryWindowSchema } from "../mqtt/telemetry.ts";
@@ -56,6 +56,13 @@ export const clonedSchema = z.object({
   foundAtMs: timestampMsSchema,
 });
 
+/** A configuration file that is not as accepted; a digest is null where there was or is no such file. */
+export const changedFileSchema = z.object({
+  name: z.string(),
+  before: digestSchema.nullable(),
+  after: digestSchema.nullable(),
+});
+
 export const deviceDetailSchema = deviceSummarySchema.extend({
   enrolledAtMs: timestampMsSchema.nullable(),
   certificateNotAfterMs: timestampMsSchema.nullable(),
@@ -69,6 +76,8 @@ export const deviceDetailSchema = deviceSummarySchema.extend({
   decommission: decommissionSchema.nullable(),
   /** Why this identity is taken to be used in two places; null while nothing says so. */
   cloned: clonedSchema.nullable(),
+  /** What an operator may accept; empty while the configuration is as it was accepted last. */
+  changedConfiguration: z.array(changedFileSchema).default([]),
   telemetry: z.object({ epoch: z.string().nullable(), storedUpTo: z.int(), deadLetters: z.int(), gaps: z.int() }),
 });
 
@@ -81,6 +90,15 @@ export const decommissionRequestSchema = z.strictObject({
 });
 export const releaseDeviceRequestSchema = z.strictObject({ reason: z.string().min(1).max(256) });
 
+/** Accepts what was read as `changedConfiguration`; a device that has other files by now is refused. */
+export const acceptConfigurationRequestSchema = z.strictObject({
+  reason: z.string().min(1).max(256),
+  files: z
+    .array(z.strictObject({ name: z.string().min(1).max(256), digest: digestSchema.nullable() }))
+    .min(1)
+    .max(16),
+});
+
 /** What a device says once everything but its keys is gone, with the certificate that it is about to lose. */
 export const wipedRequestSchema = z.strictObject({ v: z.literal(1) });
 export const wipedResponseSchema = z.object({ ended: z.literal(true) });
@@ -89,6 +107,8 @@ export type DeviceSlot = z.infer<typeof deviceSlotSchema>;
 export type DeviceSummary = z.infer<typeof deviceSummarySchema>;
 export type DeviceDetail = z.infer<typeof deviceDetailSchema>;
 export type Decommission = z.infer<typeof decommissionSchema>;
+export type ChangedFile = z.infer<typeof changedFileSchema>;
+export type AcceptConfigurationRequest = z.input<typeof acceptConfigurationRequestSchema>;
 export type DecommissionRequest = z.input<typeof decommissionRequestSchema>;
 export type DeviceLifecycle = z.infer<typeof deviceLifecycleSchema>;
 export type IntegrityState = z.infer<typeof integrityStateSchema>;

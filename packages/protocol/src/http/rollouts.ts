@@ -71,7 +71,9 @@ export const gateSpecSchema = z.union([
 ]);
 
 export const stageSpecSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u),
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and dashes, no dash first, at most 32 characters"),
   /** Cumulative share of the rollout's devices, or the devices that a selector names within the rollout's. */
   target: z.discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("percent"), percent: z.number().gt(0).max(100) }),
@@ -103,6 +105,8 @@ export const rolloutSpecSchema = z.strictObject({
   model: modelNameSchema,
   version: versionSchema,
   selector: selectorSchema,
+  /** Written out where an empty selector is meant: one that a variable left empty would be the whole fleet by a slip. */
+  wholeFleet: z.boolean().default(false),
   /** Devices that stay on the previous version until every stage before the last has passed. */
   control: selectorSchema.nullable().default(null),
   stages: z.array(stageSpecSchema).min(1).max(32),

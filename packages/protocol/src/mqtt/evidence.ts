@@ -28,6 +28,14 @@ export const evidenceSchema = z.strictObject({
   measurements: z.array(measurementSchema).max(1_024),
 });
 
+/**
+ * A file in which people say what their device does: a change to it may be right, and an operator may accept it. What lies
+ * below `identity/` says whom the device believes; that changes with an enrolment and with nothing else.
+ */
+export function isOperatorFile({ kind, name }: Pick<Measurement, "kind" | "name">): boolean {
+  return kind === "configuration" && !name.startsWith("identity/");
+}
+
 export type Measurement = z.infer<typeof measurementSchema>;
 export type MeasurementKind = z.infer<typeof measurementKindSchema>;
 export type Evidence = z.infer<typeof evidenceSchema>;

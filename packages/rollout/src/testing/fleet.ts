@@ -24,6 +24,7 @@ export function toSpec(changes: Changes = {}): RolloutSpec {
     model: "digit-reader",
     version: "1.1.0",
     selector: "",
+    wholeFleet: true,
     ...changes,
     stages: stages.map((stage) => ({ ...stage, gates: [] })),
   });
@@ -45,6 +46,7 @@ export function toDevice(device: string, changes: Partial<FleetDevice> = {}): Fl
     running: oldRelease,
     desiredShadowId: null,
     shadowingId: null,
+    claimedBy: null,
     wantedShare: 1,
     ...changes,
   };

@@ -22,7 +22,6 @@ export interface DeviceRepository {
   countDeadLetter(device: string): Promise<void>;
   listSilent(beforeMs: number): Promise<Device[]>;
   /** Those who are connected with a certificate that is over. */
-  listOnlineExpired(nowMs: number): Promise<Device[]>;
   listVerifiedBefore(timeMs: number): Promise<Device[]>;
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
@@ -73,11 +72,6 @@ export function createDeviceRepository(db: Database): DeviceRepository {
         .from(devices)
         .where(and(eq(devices.online, true), silent));
     },
-    listOnlineExpired: async (nowMs) =>
-      await db
-        .select()
-        .from(devices)
-        .where(and(eq(devices.online, true), lt(devices.certificateNotAfterMs, nowMs))),
     listVerifiedBefore: async (timeMs) =>
       await db
         .select()

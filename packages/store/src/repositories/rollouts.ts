@@ -1,4 +1,4 @@
-import { desc, eq, inArray, lt } from "drizzle-orm";
+import { and, desc, eq, inArray, lt } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { rollouts, type RolloutRow } from "../schema/controllers.ts";
 import type { PageQuery } from "./page-query.ts";
@@ -14,9 +14,22 @@ export interface RolloutRepository {
    * and selector while nothing newer has taken its place, so that devices which join later are offered the release too.
    */
   listLive(): Promise<RolloutRow[]>;
+  /** Which devices those of one slot select, the newest first. */
+  listLivePlaces(slot: string): Promise<Pick<RolloutRow, "rolloutId" | "slot" | "selector" | "state">[]>;
 }
 
 const open = ["ready", "running", "paused", "rolling_back"] as const;
+
+/** Of the succeeded ones of a slot and selector only the newest looks after devices. */
+function keepNewest<Row extends Pick<RolloutRow, "slot" | "selector" | "state">>(newestFirst: readonly Row[]): Row[] {
+  const taken = new Set<string>();
+  return newestFirst.filter((row) => {
+    const place = `${row.slot} ${row.selector}`;
+    const isNewest = !taken.has(place);
+    taken.add(place);
+    return row.state !== "succeeded" || isNewest;
+  });
+}
 
 export function createRolloutRepository(db: Database): RolloutRepository {
   return {
@@ -41,13 +54,16 @@ export function createRolloutRepository(db: Database): RolloutRepository {
         .from(rollouts)
         .where(inArray(rollouts.state, [...open, "succeeded"]))
         .orderBy(desc(rollouts.rolloutId));
-      const taken = new Set<string>();
-      return rows.filter((row) => {
-        const place = `${row.slot} ${row.selector}`;
-        const isNewest = !taken.has(place);
-        taken.add(place);
-        return row.state !== "succeeded" || isNewest;
-      });
+      return keepNewest(rows);
+    },
+    listLivePlaces: async (slot) => {
+      const { rolloutId, selector, state } = rollouts;
+      const rows = await db
+        .select({ rolloutId, slot: rollouts.slot, selector, state })
+        .from(rollouts)
+        .where(and(eq(rollouts.slot, slot), inArray(state, [...open, "succeeded"])))
+        .orderBy(desc(rolloutId));
+      return keepNewest(rows);
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Command } from "../../command.ts";
 import { firstArgument } from "../../input.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 
 export const resolveAlert: Command = {
   noun: "alerts",
@@ -9,8 +10,14 @@ export const resolveAlert: Command = {
   options: [{ flags: "--reason <text>", description: "for the audit log", required: true }],
   async run({ client, out, confirm }, input) {
     const id = firstArgument(input);
-    await confirm(`say that ${id} is over?`);
-    const alert = await (await client()).observations.resolveAlert(id, input.required("reason"));
+    const { observations } = await client();
+    const alert = await findOrSuggest(kinds.alert, id, {
+      find: async () => {
+        await confirm(`say that ${id} is over?`);
+        return await observations.resolveAlert(id, input.required("reason"));
+      },
+      listNames: async () => (await observations.listAlerts()).map(({ alertId }) => alertId),
+    });
     if (out.isStructured) return out.value(alert);
     out.message(`${alert.alertId} (${alert.kind}) is resolved`);
   },

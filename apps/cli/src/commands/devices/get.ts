@@ -2,17 +2,16 @@ import type { Client } from "@fairlead/client";
 import type { DeviceDetail } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { firstArgument } from "../../input.ts";
-import { findOrSuggest } from "../../not-found.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 import { describeDevice, toDeviceView } from "./view.ts";
 
 export const deviceArgument = { syntax: "<device>", description: "the device's name" };
 
 export function findDevice(client: Client, name: string): Promise<DeviceDetail> {
-  return findOrSuggest(
-    name,
-    () => client.devices.get(name),
-    async () => (await client.devices.list()).map((device) => device.device),
-  );
+  return findOrSuggest(kinds.device, name, {
+    find: () => client.devices.get(name),
+    listNames: async () => (await client.devices.list()).map((device) => device.device),
+  });
 }
 
 export const getDevice: Command = {

@@ -1,15 +1,25 @@
 import type { Command } from "../../command.ts";
 import { firstArgument } from "../../input.ts";
+import { acceptConfiguration } from "./accept-configuration.ts";
 import { deviceArgument, findDevice } from "./get.ts";
 import { toDeviceView } from "./view.ts";
 
 export const releaseDevice: Command = {
   noun: "devices",
   verb: "release",
-  summary: "End the quarantine of a device whose identity was used in two places: no copy goes on with it",
+  summary: "End the quarantine of a device that was used in two places (no copy goes on), or accept its configuration",
   arguments: [deviceArgument],
-  options: [{ flags: "--reason <text>", description: "for the audit log", required: true }],
-  async run({ client, out, confirm }, input) {
+  options: [
+    { flags: "--reason <text>", description: "for the audit log", required: true },
+    {
+      flags: "--accept-config",
+      description:
+        "instead: accept the changed configuration that the device measured, and end its quarantine for that",
+    },
+  ],
+  async run(context, input) {
+    if (input.flag("acceptConfig") === true) return await acceptConfiguration(context, input);
+    const { client, out, confirm } = context;
     const api = await client();
     const { device, cloned } = await findDevice(api, firstArgument(input));
     const seen = cloned === null ? "" : ` (${cloned.reason}: ${cloned.evidence.join("; ")})`;

@@ -1,5 +1,6 @@
 import type {
   Birth,
+  ChangedFile,
   DeviceDetail,
   DeviceSummary,
   ExponentialHistogramData,
@@ -78,6 +79,11 @@ export function toFreshnessText(inventory: Birth["inventory"] | undefined): stri
   return `serves on for ${toDurationText(limitMs)} after the last statement of what is newest has ended, then ${then}`;
 }
 
+/** A configuration file, what it was and what it is. */
+export function toChangeText({ name, before, after }: ChangedFile): string {
+  return `${name}, ${before ?? "which was not there"} → ${after ?? "gone"}`;
+}
+
 export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   const lines = [
     `device       ${detail.device}`,
@@ -95,7 +101,7 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
     `inference    ${detail.reported?.inferenceEndpoint ?? "no endpoint reported"}`,
     `telemetry    stored up to ${detail.telemetry.storedUpTo}, ${detail.telemetry.gaps} gaps, ${detail.telemetry.deadLetters} dead letters`,
   ];
-  lines.push(...describeClone(detail), ...describeEnd(detail));
+  lines.push(...describeChanges(detail), ...describeClone(detail), ...describeEnd(detail));
   for (const slot of detail.slots) {
     const desired = slot.desired === null ? "nothing" : `${slot.desired.model} ${slot.desired.version}`;
     const running = slot.running === null ? "nothing" : `${slot.running.model} ${slot.running.version}`;
@@ -114,6 +120,15 @@ export function describeDevice(detail: DeviceDetail, out: Output): string[] {
   }
   for (const { slot, choice } of detail.reported?.slots ?? []) if (choice) lines.push(...describeChoice(slot, choice));
   return lines;
+}
+
+/** What of the configuration is not as it was accepted last. */
+function describeChanges({ device, changedConfiguration }: DeviceDetail): string[] {
+  if (changedConfiguration.length === 0) return [];
+  return [
+    ...changedConfiguration.map((file) => `changed      ${toChangeText(file)}`),
+    `             if you changed it: fairlead devices release ${device} --accept-config --reason TEXT`,
+  ];
 }
 
 /** What speaks for two devices with this identity. */

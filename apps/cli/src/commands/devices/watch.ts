@@ -1,5 +1,6 @@
 import type { DeviceSummary } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
+import { readSelector } from "../../parse-selector.ts";
 import { selectorOption } from "./list.ts";
 
 const toLine = (device: DeviceSummary): string => {
@@ -16,11 +17,11 @@ export const watchDevices: Command = {
   summary: "Print a line whenever a device changes, until interrupted or --timeout",
   options: [selectorOption],
   async run({ client, out, signal, timeoutMs, nowMs }, input) {
+    const selection = readSelector(input);
     const api = await client();
-    const selector = input.text("selector");
     const seen = new Map<string, string>();
     const look = async (): Promise<void> => {
-      for (const device of await api.devices.list(selector === undefined ? {} : { selector })) {
+      for (const device of await api.devices.list(selection)) {
         const line = toLine(device);
         if (seen.get(device.device) === line) continue;
         seen.set(device.device, line);

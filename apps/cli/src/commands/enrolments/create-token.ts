@@ -3,6 +3,12 @@ import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { parseDuration } from "../../parse-duration.ts";
 import { parseLabels } from "../../parse-labels.ts";
+import { parseNumber } from "../../parse-option.ts";
+
+const devices = {
+  what: "how many devices may use it, a whole number from 1 to 100000",
+  fits: (count: number) => Number.isInteger(count) && count >= 1 && count <= 100_000,
+};
 
 export const createToken: Command = {
   noun: "enrolments",
@@ -25,7 +31,7 @@ export const createToken: Command = {
       description: input.required("description"),
       labels: input.many("label").length === 0 ? {} : parseLabels(input.many("label")),
       profile: input.text("profile") ?? null,
-      uses: Number(input.required("uses")),
+      uses: parseNumber("--uses", input.required("uses"), devices),
       ttlMs: parseDuration(input.required("ttl")),
       autoApprove: input.flag("autoApprove") === true,
     });

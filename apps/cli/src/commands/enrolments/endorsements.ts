@@ -3,6 +3,7 @@ import { allowEndorsementRequestSchema } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { firstArgument } from "../../input.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 import { parseLabels } from "../../parse-labels.ts";
 import { toLabelText } from "../devices/view.ts";
 import { readEndorsementFile } from "./endorsement-file.ts";
@@ -74,8 +75,14 @@ export const removeEndorsement: Command = {
   arguments: [{ syntax: "<fingerprint>", description: "as fairlead enrolments list-eks shows it" }],
   async run({ client, out, confirm }, input) {
     const fingerprint = firstArgument(input);
-    await confirm(`remove the endorsement key ${fingerprint}?`);
-    await (await client()).enrolments.removeEndorsement(fingerprint);
+    const { enrolments } = await client();
+    await findOrSuggest(kinds.endorsement, fingerprint, {
+      find: async () => {
+        await confirm(`remove the endorsement key ${fingerprint}?`);
+        await enrolments.removeEndorsement(fingerprint);
+      },
+      listNames: async () => (await enrolments.listEndorsements()).map((endorsement) => endorsement.fingerprint),
+    });
     out.message(`${fingerprint} may not enrol any more`);
   },
 };

@@ -1,6 +1,7 @@
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
-import { findOrSuggest } from "../../not-found.ts";
+import { findVersion } from "../../models/find-version.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 import { describeVersion } from "./view.ts";
 
 export const listModels: Command = {
@@ -35,17 +36,15 @@ export const describeModel: Command = {
   ],
   async run({ client, out }, input) {
     const [model = "", given] = input.args;
-    const { models } = await client();
-    const listNames = async () => (await models.list()).map((entry) => entry.model);
-    const { versions } = await findOrSuggest(model, () => models.get(model), listNames);
+    const api = await client();
+    const { versions } = await findOrSuggest(kinds.model, model, {
+      find: () => api.models.get(model),
+      listNames: async () => (await api.models.list()).map((entry) => entry.model),
+    });
     const newest = versions.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0]?.version;
     const version = given ?? newest;
     if (version === undefined) throw toUsageError(`${model} has no version yet`);
-    const detail = await findOrSuggest(
-      version,
-      () => models.getVersion(model, version),
-      async () => versions.map((entry) => entry.version),
-    );
+    const detail = await findVersion(api, model, version);
     out.one(detail, { name: () => `${model}/${detail.content.version}`, describe: describeVersion });
   },
 };

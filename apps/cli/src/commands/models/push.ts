@@ -1,3 +1,4 @@
+import { modelNameSchema, versionSchema } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { inferClassification, parseClassification } from "../../models/classification.ts";
@@ -5,7 +6,13 @@ import { parseChoicePolicy } from "../../models/choice-policy.ts";
 import { parseTarget } from "../../models/parse-target.ts";
 import { pushVersion } from "../../models/push.ts";
 import { describeSharedTargets } from "../../models/shared-targets.ts";
+import { parseNumber, parseOption } from "../../parse-option.ts";
 import { describeVersion } from "./view.ts";
+
+const milliseconds = {
+  what: "a number of milliseconds above 0, such as 40",
+  fits: (value: number) => value > 0 && value <= 600_000,
+};
 
 export const pushModel: Command = {
   noun: "models",
@@ -39,13 +46,15 @@ export const pushModel: Command = {
     { flags: "--description <text>", description: "what this version is", default: "" },
   ],
   async run({ client, out, streams, signal }, input) {
-    const [model, version] = [input.required("model"), input.required("version")];
+    const model = parseOption(modelNameSchema, "--model", input.required("model"));
+    const version = parseOption(versionSchema, "--version", input.required("version"));
     const targets = input.many("target").map(parseTarget);
     if (targets.length > input.args.length) throw toUsageError("there are more --target than files");
     const [classification, labels] = [input.text("classification"), input.text("labels")];
     if (classification !== undefined && labels !== undefined)
       throw toUsageError("--labels and --classification exclude each other");
     const latency = input.text("latencyP95Ms");
+    const latencyP95Ms = latency === undefined ? null : parseNumber("--latency-p95-ms", latency, milliseconds);
     const api = await client();
     const result = await pushVersion(
       api,
@@ -61,7 +70,7 @@ export const pushModel: Command = {
               ? null
               : await inferClassification(labels, input.args[0] ?? "")
             : parseClassification(classification),
-        latencyP95Ms: latency === undefined ? null : Number(latency),
+        latencyP95Ms,
         choice: parseChoicePolicy(input.text("objective"), input.text("accuracyFloor")),
       },
       { streams, quiet: out.quiet, signal, say: (text) => out.message(text) },

@@ -1,7 +1,7 @@
 import type { Remediation } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { firstArgument } from "../../input.ts";
-import { findOrSuggest } from "../../not-found.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 
 const toTime = (tsMs: number): string => new Date(tsMs).toISOString();
 
@@ -49,11 +49,10 @@ export const describeRemediation: Command = {
   async run({ client, out }, input) {
     const { observations } = await client();
     const id = firstArgument(input);
-    const item = await findOrSuggest(
-      id,
-      () => observations.getRemediation(id),
-      async () => (await observations.listRemediations()).map((entry) => entry.remediationId),
-    );
+    const item = await findOrSuggest(kinds.remediation, id, {
+      find: () => observations.getRemediation(id),
+      listNames: async () => (await observations.listRemediations()).map((entry) => entry.remediationId),
+    });
     out.one(item, { name: (entry) => entry.remediationId, describe });
   },
 };

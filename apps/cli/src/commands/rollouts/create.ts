@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
-import type { RolloutSpec } from "@fairlead/protocol";
+import { ClientError, type Client } from "@fairlead/client";
+import type { RolloutSpec, RolloutStatus } from "@fairlead/protocol";
 import { parse } from "yaml";
 import type { Command, Input } from "../../command.ts";
 import { CliError, toUsageError } from "../../errors.ts";
+import { toReleaseMissing } from "../../models/find-version.ts";
 import { parseRolloutSpec, toRolloutSpec } from "../../rollouts/to-spec.ts";
 import { watchRollout } from "./status.ts";
 import { rolloutView } from "./view.ts";
@@ -37,7 +39,7 @@ function toSpec(input: Input): RolloutSpec {
     model: input.required("model"),
     version: input.required("version"),
     slot: input.required("slot"),
-    selector: input.required("selector"),
+    ...toDevices(input),
     stages: input.required("stages"),
     gate: input.many("gate"),
     shadow: input.many("shadow"),
@@ -52,6 +54,22 @@ function toSpec(input: Input): RolloutSpec {
   });
 }
 
+function toDevices(input: Input): Pick<RolloutSpec, "selector" | "wholeFleet"> {
+  if (input.flag("allDevices") !== true) return { selector: input.required("selector"), wholeFleet: false };
+  if (input.text("selector") !== undefined) throw toUsageError("--all-devices takes the place of --selector");
+  return { selector: "", wholeFleet: true };
+}
+
+/** A version that nobody signed is often one that was mistyped. */
+async function createOrSuggest(client: Client, spec: RolloutSpec): Promise<RolloutStatus> {
+  try {
+    return await client.rollouts.create(spec);
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== "release_missing") throw error;
+    throw await toReleaseMissing(client, spec.model, spec.version).catch(() => error);
+  }
+}
+
 export const createRollout: Command = {
   noun: "rollouts",
   verb: "create",
@@ -62,6 +80,7 @@ export const createRollout: Command = {
     { flags: "--version <version>", description: "signed version" },
     { flags: "--slot <slot>", description: "slot that shall run it" },
     { flags: "-l, --selector <selector>", description: "devices that take part" },
+    { flags: "--all-devices", description: "every device of the fleet, in place of a selector" },
     { flags: "--stages <stages>", description: "canary=10%,half=50%,all=100% or NAME={selector}" },
     { flags: "--gate <gate>", description: "a question each stage must answer (repeatable)", repeatable: true },
     {
@@ -87,7 +106,7 @@ export const createRollout: Command = {
   async run(context, input) {
     const { out } = context;
     const spec = toSpec(input);
-    const created = await (await context.client()).rollouts.create(spec);
+    const created = await createOrSuggest(await context.client(), spec);
     if (input.flag("watch") === true) return watchRollout(context, created.rolloutId);
     if (out.isStructured) out.value(created);
     else out.list([created], rolloutView(out));

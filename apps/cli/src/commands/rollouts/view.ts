@@ -1,7 +1,7 @@
 import type { Client } from "@fairlead/client";
 import type { RolloutStatus } from "@fairlead/protocol";
 import type { ListView, Output } from "../../output/output.ts";
-import { findOrSuggest } from "../../not-found.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 
 const toStage = (rollout: RolloutStatus): string => {
   const current = rollout.stages.find((stage) => stage.endedAtMs === null && stage.startedAtMs !== null);
@@ -29,9 +29,8 @@ export function rolloutView(out: Output): ListView<RolloutStatus> {
 export const rolloutArgument = { syntax: "<rollout>", description: "its id" };
 
 export function findRollout(client: Client, id: string): Promise<RolloutStatus> {
-  return findOrSuggest(
-    id,
-    () => client.rollouts.get(id),
-    async () => (await client.rollouts.list()).map((rollout) => rollout.rolloutId),
-  );
+  return findOrSuggest(kinds.rollout, id, {
+    find: () => client.rollouts.get(id),
+    listNames: async () => (await client.rollouts.list()).map((rollout) => rollout.rolloutId),
+  });
 }

@@ -1,6 +1,7 @@
 import { createApiTokenRequestSchema, roleSchema } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 import { parseDuration } from "../../parse-duration.ts";
 
 export const createApiToken: Command = {
@@ -76,8 +77,14 @@ export const revokeApiToken: Command = {
   arguments: [{ syntax: "<token-id>", description: "as fairlead tokens list shows it" }],
   async run({ client, out, confirm }, input) {
     const [tokenId = ""] = input.args;
-    await confirm(`revoke ${tokenId}?`);
-    await (await client()).tokens.revoke(tokenId);
+    const { tokens } = await client();
+    await findOrSuggest(kinds.token, tokenId, {
+      find: async () => {
+        await confirm(`revoke ${tokenId}?`);
+        await tokens.revoke(tokenId);
+      },
+      listNames: async () => (await tokens.list()).map((token) => token.tokenId),
+    });
     out.message(`${tokenId} is revoked`);
   },
 };

@@ -1,11 +1,19 @@
+import type { Client } from "@fairlead/client";
 import { createWebhookRequestSchema, webhookEventSchema, type WebhookDetail } from "@fairlead/protocol";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
 import { firstArgument } from "../../input.ts";
-import { findOrSuggest } from "../../not-found.ts";
+import { findOrSuggest, kinds } from "../../not-found.ts";
 
 const toTime = (tsMs: number | null): string => (tsMs === null ? "-" : new Date(tsMs).toISOString());
 const theWebhook = [{ syntax: "<webhook>", description: "as fairlead webhooks list shows it" }];
+
+/** Does something to a webhook that may not exist. */
+const withWebhook = <Found>({ webhooks }: Client, id: string, find: () => Promise<Found>): Promise<Found> =>
+  findOrSuggest(kinds.webhook, id, {
+    find,
+    listNames: async () => (await webhooks.list()).map(({ webhookId }) => webhookId),
+  });
 
 export const createWebhook: Command = {
   noun: "webhooks",
@@ -87,13 +95,9 @@ export const describeWebhook: Command = {
   summary: "Show one webhook and what came of its deliveries",
   arguments: theWebhook,
   async run({ client, out }, input) {
-    const { webhooks } = await client();
+    const api = await client();
     const id = firstArgument(input);
-    const found = await findOrSuggest(
-      id,
-      () => webhooks.get(id),
-      async () => (await webhooks.list()).map(({ webhookId }) => webhookId),
-    );
+    const found = await withWebhook(api, id, () => api.webhooks.get(id));
     out.one(found, { name: ({ webhook }) => webhook.webhookId, describe });
   },
 };
@@ -105,8 +109,11 @@ export const deleteWebhook: Command = {
   arguments: theWebhook,
   async run({ client, out, confirm }, input) {
     const id = firstArgument(input);
-    await confirm(`delete ${id}?`);
-    await (await client()).webhooks.remove(id);
+    const api = await client();
+    await withWebhook(api, id, async () => {
+      await confirm(`delete ${id}?`);
+      await api.webhooks.remove(id);
+    });
     out.message(`${id} is deleted`);
   },
 };
@@ -118,7 +125,8 @@ export const testWebhook: Command = {
   arguments: theWebhook,
   async run({ client, out }, input) {
     const id = firstArgument(input);
-    const delivery = await (await client()).webhooks.test(id);
+    const api = await client();
+    const delivery = await withWebhook(api, id, () => api.webhooks.test(id));
     if (out.isStructured) return out.value(delivery);
     out.message(`${delivery.deliveryId} is on its way; see: fairlead webhooks describe ${id}`);
   },
