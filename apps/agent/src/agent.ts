@@ -331,7 +331,8 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     onWindow: (window) => heat.onWindow(window),
   });
   desired.restore();
-  const source = { address: () => serving.address, random, logger };
+  const serves = (slot: string) => slots.get(slot)?.view.served ?? null;
+  const source = { address: () => serving.address, serves, random, logger };
   const jobs: Service[] = [
     ...config.batch.map((job) => new FolderJob({ ...job, ...source })),
     ...config.pipelines.map((pipeline) => new TopicJob({ ...pipeline, ...source })),

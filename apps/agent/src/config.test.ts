@@ -37,9 +37,23 @@ describe("the agent's configuration", () => {
     ["a socket that is a folder", "inference: { socket: run/ }\n"],
     ["a domain of operators that nobody knows", "models: { allowDomains: [org.evil] }\n"],
     ["an operator that is no name", "models: { denyOperators: ['a b'] }\n"],
+    ["a batch job that asks nobody", "batch: [{ name: a, folder: /a }]\n"],
+    ["a batch job that asks a model and a slot", "batch: [{ name: a, model: m, slot: s, folder: /a }]\n"],
+    ["a pipeline that asks nobody", 'pipelines: [{ name: a, broker: "mqtt://127.0.0.1", input: a, output: b }]\n'],
   ])("refuses %s", async (_what, text) => {
     write(text);
     await expect(loadConfig(root, {})).rejects.toMatchObject({ code: "config_invalid" });
+  });
+
+  it("lets batch jobs and pipelines ask a model by its name or whatever a slot serves", async () => {
+    write(
+      "batch: [{ name: a, model: m, folder: /a }]\n" +
+        'pipelines: [{ name: a, slot: s, broker: "mqtt://127.0.0.1", input: a, output: b }]\n',
+    );
+    expect(await loadConfig(root, {})).toMatchObject({
+      batch: [{ model: "m", slot: null }],
+      pipelines: [{ model: null, slot: "s" }],
+    });
   });
 
   it("says what to do about an endpoint that is no loopback address, or a socket whose path no system takes", async () => {

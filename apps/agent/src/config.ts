@@ -27,6 +27,12 @@ const socketSchema = z
     error: "is no plain path: neither . nor .. in it, no / at its end",
   });
 
+/** Whom a batch job or a pipeline asks: a model by its name, or whatever a slot serves. */
+const askedSchema = { model: modelNameSchema.nullable().default(null), slot: slotNameSchema.nullable().default(null) };
+const isOneAsked = ({ model, slot }: { readonly model: string | null; readonly slot: string | null }): boolean =>
+  (model === null) !== (slot === null);
+const oneAskedHint = "either a model or a slot";
+
 /** Everything that may be set. The file is `config.yaml` in the data folder; what is absent has its default. */
 export const agentConfigSchema = z.strictObject({
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
@@ -99,12 +105,14 @@ export const agentConfigSchema = z.strictObject({
   /** Inference over folders of files, in the idle gaps of the device; see sources/folder-job.ts. */
   batch: z
     .array(
-      z.strictObject({
-        name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and hyphens"),
-        model: modelNameSchema,
-        folder: z.string().max(4_096).refine(isAbsolute, "not an absolute path"),
-        parallel: z.int().min(1).max(16).default(1),
-      }),
+      z
+        .strictObject({
+          name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and hyphens"),
+          ...askedSchema,
+          folder: z.string().max(4_096).refine(isAbsolute, "not an absolute path"),
+          parallel: z.int().min(1).max(16).default(1),
+        })
+        .refine(isOneAsked, oneAskedHint),
     )
     .max(16)
     .default([]),
@@ -141,7 +149,7 @@ export const agentConfigSchema = z.strictObject({
       z
         .strictObject({
           name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/u, "lower-case letters, digits and hyphens"),
-          model: modelNameSchema,
+          ...askedSchema,
           broker: z.string().max(256).refine(isLocalBroker, "not mqtt:// on this device"),
           input: z.string().min(1).max(256),
           output: z
@@ -151,7 +159,8 @@ export const agentConfigSchema = z.strictObject({
             .regex(/^[^+#]+$/u, "no wildcards"),
           priority: z.enum(["realtime", "normal", "batch"]).default("normal"),
         })
-        .refine(({ input, output }) => input !== output, "input and output are one topic"),
+        .refine(({ input, output }) => input !== output, "input and output are one topic")
+        .refine(isOneAsked, oneAskedHint),
     )
     .max(16)
     .default([]),

@@ -123,6 +123,8 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 keepMemoryOutOfCoreFiles(writeFileSync);
+// A reader that went away (`| head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 const args = process.argv.slice(2);
 // Arguments may hold a token: in the process list this stands in their place.
 if (args.includes("enrol")) process.title = "fairlead-agent enrol";

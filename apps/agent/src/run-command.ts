@@ -13,6 +13,8 @@ import { toTpmOfKey } from "./tpm/tpm-config.ts";
 
 function openLog(config: AgentConfig, device: string): Logger {
   const write = (line: string) => void process.stderr.write(line);
+  // Whoever reads the log may go away: models are served all the same.
+  process.stderr.on("error", () => undefined);
   const pretty = process.stderr.isTTY;
   return createLogger({ level: config.logLevel, write, pretty, nowMs: () => Date.now() }, { device });
 }

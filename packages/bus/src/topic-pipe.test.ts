@@ -41,6 +41,29 @@ it("answers each message once in order, and the one that was not answered again 
   server.close();
 });
 
+it("says on the topic of the answers that a message was too large, and goes on with the next", async () => {
+  const aedes = await Aedes.createBroker();
+  const server = createServer((socket) => void aedes.handle(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const observer = await connectAsync(url);
+  const heard: string[] = [];
+  observer.on("message", (_topic, payload) => void heard.push(payload.toString()));
+  await observer.subscribeAsync("camera/out", { qos: 1 });
+  const subscribed = once(aedes, "subscribe");
+  const pipe = openTopicPipe({
+    ...{ url, clientId: "pipe", input: "camera/in", output: "camera/out", logger: silentLogger, maxPayloadBytes: 4 },
+    answer: async (payload) => payload,
+  });
+  await subscribed;
+  for (const text of ["12345", "1234"]) await observer.publishAsync("camera/in", text, { qos: 1 });
+  await expect.poll(() => heard).toEqual([JSON.stringify({ error: "the message has 5 bytes, more than 4" }), "1234"]);
+  await pipe.close();
+  await observer.endAsync();
+  await new Promise<void>((resolve) => aedes.close(() => resolve()));
+  server.close();
+});
+
 it("takes no broker beyond the device, no secret in an address and no topic that answers itself", () => {
   for (const url of ["mqtt://127.0.0.1:1883", "mqtt://localhost", "mqtt://[::1]:99"])
     expect(isLocalBroker(url)).toBe(true);

@@ -9,7 +9,7 @@ export interface TopicPipeOptions {
   readonly clientId: string;
   readonly input: string;
   readonly output: string;
-  /** Largest message that is taken; others are acknowledged and left out. Default 16 MiB. */
+  /** Largest message that is taken; others are answered with `{"error": …}`. Default 16 MiB. */
   readonly maxPayloadBytes?: number;
   /** Rejects only when the pipe is to end: until then it waits as long as it takes. */
   readonly answer: (payload: Uint8Array) => Promise<Uint8Array>;
@@ -48,9 +48,14 @@ export function openTopicPipe(options: TopicPipeOptions): TopicPipe {
   client.on("error", log);
   publisher.on("error", log);
   client.on("connect", () => void client.subscribeAsync(input, { qos: 1 }).catch(log));
+  const refuse = (sizeBytes: number): Uint8Array => {
+    const reason = `the message has ${sizeBytes} bytes, more than ${maxPayloadBytes}`;
+    log(reason);
+    return Buffer.from(JSON.stringify({ error: reason }));
+  };
   const work = async (payload: Buffer): Promise<void> => {
-    if (payload.length > maxPayloadBytes) return log(`a message of ${payload.length} bytes is left out`);
-    const answer = await options.answer(payload);
+    const isTooLarge = payload.length > maxPayloadBytes;
+    const answer = isTooLarge ? refuse(payload.length) : await options.answer(payload);
     await publisher.publishAsync(output, Buffer.from(answer), { qos: 1 });
   };
   // The client takes the next packet, and acknowledges this one, when it is called back.

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkRows, toSharedRows } from "./check-inputs.ts";
+import { checkBatch, checkRows, toSharedRows } from "./check-inputs.ts";
 import type { Tensor } from "./tensor.ts";
 
 const toTensor = (name: string, shape: readonly number[]): Tensor => ({
@@ -53,6 +53,20 @@ describe("rows that inputs share", () => {
         const check = () => checkRows("m", toSharedRows(stated), tensors);
         if (differs) expect(check).toThrow(/batch size does not match other inputs/u);
         else expect(check).not.toThrow();
+      }),
+    );
+  });
+});
+
+describe("the rows of a request", () => {
+  it("are at most those that the model's configuration announces, and free where it has no batch dimension", () => {
+    const rows = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(rows, fc.constantFrom(0, 2, 8), (sizes, maxBatchSize) => {
+        const tensors = sizes.map((size, at) => toTensor(`x${at}`, [size, 2]));
+        const check = () => checkBatch("m", maxBatchSize, tensors);
+        if (maxBatchSize === 0 || Math.max(...sizes) <= maxBatchSize) expect(check).not.toThrow();
+        else expect(check).toThrow(`inference request batch-size must be <= ${maxBatchSize} for 'm'`);
       }),
     );
   });

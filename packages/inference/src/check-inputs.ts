@@ -53,6 +53,15 @@ export function checkRows(modelName: string, shared: SharedRows, inputs: readonl
   }
 }
 
+/**
+ * Throws `input_invalid` in Triton's words when a request has more rows than the model's configuration announces.
+ * @param maxBatchSize 0 where the first dimension is no batch: then any size will do
+ */
+export function checkBatch(modelName: string, maxBatchSize: number, inputs: readonly Tensor[]): void {
+  if (maxBatchSize === 0 || inputs.every(({ shape }) => (shape[0] ?? 0) <= maxBatchSize)) return;
+  throw invalid(`inference request batch-size must be <= ${maxBatchSize} for '${modelName}'`);
+}
+
 function checkTensor(modelName: string, spec: TensorSpec, input: Tensor): void {
   if (input.datatype !== spec.datatype) {
     throw invalid(

@@ -7,7 +7,7 @@ describe("a thread that was opened before the runtime", () => {
   it("takes the first session, and only that one", async () => {
     const thread = openThread();
     const posted: string[] = [];
-    const { post } = thread;
+    const post = thread.post.bind(thread);
     thread.post = (request, transfer) => (posted.push(request.kind), post(request, transfer));
     const runtime = createOnnxRuntime({ firstThread: thread });
     const models = [await runtime.load(doublingModel()), await runtime.load(doublingModel())];

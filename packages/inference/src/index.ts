@@ -1,4 +1,4 @@
-export { checkInputs, checkRows, toSharedRows, type SharedRows } from "./check-inputs.ts";
+export { checkBatch, checkInputs, checkRows, toSharedRows, type SharedRows } from "./check-inputs.ts";
 export { checkOutputs } from "./check-outputs.ts";
 export { maxInlineModelBytes } from "./inline/inline-lane.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";
@@ -52,7 +52,13 @@ export {
   type ScheduledResult,
 } from "./scheduler/device-scheduler.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./scheduler/scheduler-error.ts";
-export { defaultSettings, isJoinable, type ModelSettings, type Priority } from "./scheduler/settings.ts";
+export {
+  defaultSettings,
+  isJoinable,
+  toMaxBatchSize,
+  type ModelSettings,
+  type Priority,
+} from "./scheduler/settings.ts";
 export {
   createTensorData,
   isDatatype,

@@ -25,7 +25,7 @@ it("hears each request once, leaves those of a busy slot, and clears away what n
   requestMeasurement(folder, "spare");
   writeFileSync(join(folder, "No Slot!"), "");
   mkdirSync(join(folder, "folder", "in", "it"), { recursive: true });
-  expect(() => requestMeasurement(folder, "../../out")).toThrow(/must match pattern/u);
+  expect(() => requestMeasurement(folder, "../../out")).toThrow(/lower-case letters/u);
   requests.take();
   expect(heard.toSorted()).toEqual(["folder", "spare"]);
   expect(readdirSync(folder)).toEqual(["reader"]);

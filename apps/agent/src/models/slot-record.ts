@@ -15,6 +15,7 @@ import {
   type ModelVersion,
 } from "@fairlead/protocol";
 import * as z from "zod";
+import type { ExpectedModel } from "../serve/ipc.ts";
 
 /*
  * What one slot remembers on disk. One file per slot, replaced in one step, so the pointer, the candidate and the job
@@ -131,6 +132,12 @@ export function toServingTarget(record: SlotRecord): InstalledBuild | null {
   if (record.candidate?.phase === "trial" && trusted(record.candidate.build)) return record.candidate.build;
   if (trusted(record.active)) return record.active;
   return trusted(record.previous) ? record.previous : null;
+}
+
+/** What clients of a serving process that has nothing in memory yet may wait for. */
+export function toExpectedModels(record: SlotRecord): readonly ExpectedModel[] {
+  const target = toServingTarget(record);
+  return target === null ? [] : [{ slot: record.slot, model: target.model, version: target.version }];
 }
 
 /** What the slot would go back to: from a build on trial to the confirmed one, from that to the one before it. */

@@ -14,9 +14,9 @@ import { SlotEngine } from "./slot-engine.ts";
 import type { Wish } from "./plan.ts";
 import type { TrialCounts } from "./trial-health.ts";
 import type { SlotPorts, SlotView } from "./slot-ports.ts";
-import type { LoadScheduling } from "../serve/ipc.ts";
+import type { ExpectedModel, LoadScheduling } from "../serve/ipc.ts";
 import type { ServingEvent } from "../serve/serving-event.ts";
-import { slotRecordSchema, toKeptDigests } from "./slot-record.ts";
+import { slotRecordSchema, toExpectedModels, toKeptDigests } from "./slot-record.ts";
 
 export interface SlotsOptions {
   readonly folder: string;
@@ -105,6 +105,11 @@ export class Slots implements Service {
 
   get views(): readonly SlotView[] {
     return this.all.map((engine) => ({ ...engine.view, choice: this.#options.chooser.view(engine.record.slot) }));
+  }
+
+  /** What a serving process that starts now will be given to serve. */
+  get expected(): readonly ExpectedModel[] {
+    return this.#options.held() === null ? this.all.flatMap(({ record }) => toExpectedModels(record)) : [];
   }
 
   setWishes(state: DesiredState): void {

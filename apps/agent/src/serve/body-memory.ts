@@ -32,3 +32,11 @@ export function createBodyMemory(maxBytes: number): BodyMemory {
     },
   };
 }
+
+/**
+ * Gives up memory that nothing uses any more, now: as garbage that lies outside of the heap it waits for a collection, which
+ * comes after a hundred megabytes of it. Leaves alone what is a part of other memory.
+ */
+export function freeNow({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
+}

@@ -6,7 +6,9 @@ import { json, ServingHarness, type HttpAnswer } from "./testing/serving-harness
 /** Some milliseconds for one row, so that what requests cost beside their runs leaves no gaps between these. */
 const heavy = mlpModel({ widths: [8, 2_048, 2_048, 1_024, 4], softmax: false });
 const data = Array.from({ length: 8 }, (_, index) => index);
-const body = JSON.stringify({ inputs: [{ name: "x", datatype: "FP32", shape: [1, 8], data }] });
+const inputs = [{ name: "x", datatype: "FP32", shape: [1, 8], data }];
+const body = JSON.stringify({ inputs });
+const urgentBody = JSON.stringify({ parameters: { priority: 1 }, inputs });
 const clientShares = { a: 0.7, b: 0.3 };
 
 async function open(scheduling: LoadScheduling): Promise<ServingHarness> {
@@ -19,13 +21,14 @@ async function open(scheduling: LoadScheduling): Promise<ServingHarness> {
 /** Keeps `outstanding` requests in flight until `isOver`; the answers in the order in which they came. */
 async function keepAsking(
   harness: ServingHarness,
-  { client, outstanding }: { readonly client: string; readonly outstanding: number },
+  parts: { readonly client: string; readonly outstanding: number; readonly body?: string },
   isOver: () => boolean,
 ): Promise<HttpAnswer[]> {
   const answers: HttpAnswer[] = [];
-  const headers = { "x-fairlead-client": client };
+  const { client, outstanding } = parts;
+  const call = { path: "/v2/models/m/infer", body: parts.body ?? body, headers: { "x-fairlead-client": client } };
   const loop = async () => {
-    while (!isOver()) answers.push(await harness.http({ path: "/v2/models/m/infer", body, headers }));
+    while (!isOver()) answers.push(await harness.http(call));
   };
   await Promise.all(Array.from({ length: outstanding }, loop));
   return answers;
@@ -69,5 +72,22 @@ describe("two clients of one model that fight for the device", { timeout: 40_000
     // It is not locked out: what is within its share is answered.
     expect(count(refused, 200)).toBeGreaterThan(0);
     expect(count(refused, 200) + count(refused, 429) + count(refused, 503)).toBe(refused.length);
+  });
+
+  it("leave the one with a share of 0.7 that share beside eight names without one that call all they ask urgent", async () => {
+    await using harness = await open({ clientShares: { a: 0.7 }, queueLimit: 200 });
+    let answered = 0;
+    const isEnough = () => {
+      answered += 1;
+      return answered >= 400;
+    };
+    const names = Array.from({ length: 8 }, (_, index) => `other-${index}`);
+    const [a, ...others] = await Promise.all([
+      keepAsking(harness, { client: "a", outstanding: 24 }, isEnough),
+      ...names.map((client) => keepAsking(harness, { client, outstanding: 3, body: urgentBody }, isEnough)),
+    ]);
+    const total = a.length + others.reduce((sum, answers) => sum + answers.length, 0);
+    expect(count([a, ...others].flat(), 200)).toBe(total);
+    expect(a.length / total).toBeGreaterThan(0.65);
   });
 });

@@ -3,10 +3,20 @@ import { isAbsolute } from "node:path";
 import type { OperatorPolicy } from "@fairlead/inference/inspect";
 import type { ServingAddress, ServingConfig } from "./ipc.ts";
 import { isLoopback } from "./loopback.ts";
+import { parseExpectedModels } from "./expected-models.ts";
 import { ServeError } from "./serving-error.ts";
 import { parseSidecars } from "./sidecars.ts";
 
-export type ResolvedServingConfig = Required<ServingConfig>;
+export interface BodyLimits {
+  /** One body, as sent and decompressed, in bytes. */
+  readonly each: number;
+  /** All bodies that are in memory at the same time, from their first byte to their answer. */
+  readonly together: number;
+}
+
+export type ResolvedServingConfig = Omit<Required<ServingConfig>, "maxBodyBytes" | "maxBodiesBytes"> & {
+  readonly bodyLimits: BodyLimits;
+};
 
 /** Reads the process's only argument. Without zod on purpose: it would be the largest thing in this process after ONNX Runtime. */
 export function parseServingConfig(argument: string | undefined): ResolvedServingConfig {
@@ -16,7 +26,7 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
   return {
     address: parseAddress(value["address"]),
     inflightPath,
-    maxBodyBytes: parseCount(value, "maxBodyBytes", 67_108_864),
+    bodyLimits: parseBodyLimits(value),
     maxQueue: parseCount(value, "maxQueue", 64),
     maxSockets: parseCount(value, "maxSockets", 2_048),
     runtimes: parseSidecars(value["runtimes"]),
@@ -32,7 +42,20 @@ export function parseServingConfig(argument: string | undefined): ResolvedServin
     models: parseOperatorPolicy(value["models"]),
     inline: value["inline"] !== false,
     profileFolder: parseFolder(value["profileFolder"]),
+    expected: parseExpectedModels(value["expected"]),
   };
+}
+
+/**
+ * A quarter of the memory limit: what is read takes half as much again in chunks and what the allocator keeps, and beyond the
+ * limit the process ends and names a model that may have done nothing.
+ */
+function parseBodyLimits(value: Readonly<Record<string, unknown>>): BodyLimits {
+  const given = parseCount(value, "maxBodiesBytes", 268_435_456);
+  const limit = value["memoryLimitBytes"] ?? null;
+  const share = limit === null ? given : Math.ceil(parseCount(value, "memoryLimitBytes", 1) / 4);
+  const together = Math.min(given, share);
+  return { each: Math.min(parseCount(value, "maxBodyBytes", 67_108_864), together), together };
 }
 
 function parseRetry(value: unknown): ResolvedServingConfig["acceleratorRetry"] {

@@ -1,10 +1,19 @@
 import type { IncomingMessage } from "node:http";
-import { promisify } from "node:util";
-import { gunzip, inflate } from "node:zlib";
-import type { BodyMemory } from "./body-memory.ts";
+import type { Transform } from "node:stream";
+import { createGunzip, createInflate } from "node:zlib";
+import { freeNow, type BodyMemory } from "./body-memory.ts";
+import type { BodyBudget, BodyHold } from "./http-body-budget.ts";
+import { BodySink } from "./http-body-sink.ts";
 import { ServeError } from "./serving-error.ts";
 
-const decoders = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
+/** Bytes per step of decompression, and what a decoder holds beside them. */
+const decoderChunkBytes = 32_768;
+const decoderBytes = 98_304;
+const decoders = { gzip: createGunzip, "x-gzip": createGunzip, deflate: createInflate } as const;
+type Coding = keyof typeof decoders;
+
+/** Documents that manage something: a few names. */
+const maxDocumentBytes = 65_536;
 
 export interface BodyOptions {
   /** Applies to the bytes on the wire and to what they decode to. */
@@ -12,75 +21,119 @@ export interface BodyOptions {
   /** Length of the JSON part; the first tensor begins behind it and is put on a multiple of 8. */
   readonly jsonBytes: number | null;
   readonly memory: BodyMemory;
+  /** Counts what is read; to be released once it is no longer needed. */
+  readonly hold: BodyHold;
 }
 
 /**
  * The body in memory of its own, so that it can move to the runtime's thread, with the first binary tensor aligned for
  * every datatype: then no tensor is copied again.
+ * @throws ServeError `body_too_large` · `body_encoding` · `overloaded` · `client_gone`
  */
 export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Uint8Array> {
-  const encoding = request.headers["content-encoding"] ?? "identity";
+  const coding = parseCoding(request.headers["content-encoding"]);
   const declared = request.headers["content-length"];
   const lengthBytes = declared === undefined ? null : Number(declared);
   if (lengthBytes !== null && lengthBytes > options.maxBytes) throw tooLarge(options.maxBytes);
-  if (encoding === "identity") {
-    return lengthBytes === null
-      ? align(await collect(request, options.maxBytes), options)
-      : await fill(request, allocate(lengthBytes, options));
-  }
-  if (encoding !== "gzip" && encoding !== "deflate") {
-    throw new ServeError("body_encoding", `content encoding '${encoding.slice(0, 64)}' is not supported`);
-  }
-  const packed = await collect(request, options.maxBytes);
+  if (coding === null) return await pour(request, new BodySink(options, lengthBytes));
+  options.hold.add(decoderBytes);
+  return await decode(request, { ...options, coding });
+}
+
+export interface DocumentContext {
+  readonly memory: BodyMemory;
+  readonly bodies: BodyBudget;
+}
+
+/** A body that is read at once and then forgotten. */
+export async function readSmallBody(
+  request: IncomingMessage,
+  { memory, bodies }: DocumentContext,
+): Promise<Uint8Array> {
+  const hold = bodies.open();
   try {
-    return align(await decoders[encoding](packed, { maxOutputLength: options.maxBytes }), options);
-  } catch (error) {
-    if (error instanceof RangeError) throw tooLarge(options.maxBytes);
-    throw new ServeError("body_encoding", `the body is no ${encoding}`, error);
+    return await readBody(request, { maxBytes: maxDocumentBytes, jsonBytes: null, memory, hold });
+  } finally {
+    hold.release();
   }
+}
+
+/** Codings are names without case, in a list (RFC 9110, section 8.4); two of them after one another are nobody's. */
+function parseCoding(header: string | undefined): Coding | null {
+  if (header === undefined) return null;
+  const names = header.split(",").map((name) => name.trim().toLowerCase());
+  const [name, second] = names.filter((one) => one !== "" && one !== "identity");
+  if (name === undefined) return null;
+  if (second === undefined && isCoding(name)) return name;
+  throw new ServeError("body_encoding", `content encoding '${header.slice(0, 64)}' is not supported`);
+}
+
+function isCoding(name: string): name is Coding {
+  return Object.hasOwn(decoders, name);
 }
 
 function tooLarge(maxBytes: number): ServeError {
   return new ServeError("body_too_large", `the body is larger than ${maxBytes} bytes`);
 }
 
-function allocate(lengthBytes: number, { jsonBytes, memory }: BodyOptions): Buffer {
-  const shift = (8 - ((jsonBytes ?? 0) % 8)) % 8;
-  return Buffer.from(memory.take(shift + lengthBytes), shift, lengthBytes);
-}
-
-function align(bytes: Buffer, options: BodyOptions): Buffer {
-  const aligned = allocate(bytes.length, options);
-  aligned.set(bytes);
-  return aligned;
-}
-
-function fill(request: IncomingMessage, target: Buffer): Promise<Buffer> {
+function pour(request: IncomingMessage, sink: BodySink): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    let length = 0;
+    let refused = false;
     request.on("data", (chunk: Buffer) => {
-      target.set(chunk, length); // Node holds the body to its Content-Length
-      length += chunk.length;
+      if (refused) return;
+      try {
+        sink.push(chunk);
+        if (sink.isLarge) freeNow(chunk);
+      } catch (error) {
+        refused = true;
+        sink.abandon();
+        reject(error as ServeError);
+      }
     });
-    request.on("end", () => resolve(target.subarray(0, length)));
-    request.on("error", (error) => reject(new ServeError("client_gone", "the client went away", error)));
+    request.on("end", () => resolve(sink.finish()));
+    request.on("error", (error) => {
+      refused = true;
+      sink.abandon();
+      reject(new ServeError("client_gone", "the client went away", error));
+    });
   });
 }
 
-function collect(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** Step by step, so that a small body that decodes to a large one takes no more memory than the budget has. */
+function decode(
+  request: IncomingMessage,
+  { coding, ...options }: BodyOptions & { readonly coding: Coding },
+): Promise<Buffer> {
+  const decoder: Transform = decoders[coding]({ chunkSize: decoderChunkBytes });
+  const sink = new BodySink(options, null);
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
+    let wireBytes = 0;
+    const refuse = (error: unknown): void => {
+      request.unpipe(decoder);
+      decoder.destroy();
+      sink.abandon();
+      reject(error as ServeError);
+    };
     request.on("data", (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= maxBytes) chunks.push(chunk);
-      else {
-        chunks.length = 0;
-        request.pause();
-        reject(tooLarge(maxBytes));
+      wireBytes += chunk.length;
+      if (wireBytes > options.maxBytes) refuse(tooLarge(options.maxBytes));
+    });
+    request.on("error", (error) => refuse(new ServeError("client_gone", "the client went away", error)));
+    decoder.on("data", (chunk: Buffer) => {
+      try {
+        sink.push(chunk);
+      } catch (error) {
+        refuse(error);
       }
     });
-    request.on("end", () => resolve(Buffer.concat(chunks)));
-    request.on("error", (error) => reject(new ServeError("client_gone", "the client went away", error)));
+    decoder.on("error", (error) => refuse(new ServeError("body_encoding", `the body is no ${coding}`, error)));
+    decoder.on("end", () => {
+      // What follows the end of the data is read over.
+      request.unpipe(decoder);
+      request.resume();
+      if (request.readableEnded) resolve(sink.finish());
+      else request.on("end", () => resolve(sink.finish()));
+    });
+    request.pipe(decoder);
   });
 }

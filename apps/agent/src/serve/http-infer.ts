@@ -1,10 +1,12 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import {
+  checkBatch,
   checkInputs,
   checkRows,
   checkOutputs,
   parseInferRequest,
   toInferResponse,
+  toMaxBatchSize,
   type InferRequest,
   type InferResponse,
   type RequestBody,
@@ -13,7 +15,10 @@ import {
   type Tensor,
 } from "@fairlead/inference";
 import type { BodyMemory } from "./body-memory.ts";
+import type { BodyLimits } from "./config.ts";
+import { toCountedMemory, type BodyBudget, type BodyHold } from "./http-body-budget.ts";
 import { readBody } from "./http-body.ts";
+import type { Exchange } from "./http-exchange.ts";
 import type { Load } from "./load.ts";
 import type { Loads } from "./loads.ts";
 import type { LoneClient } from "./lone-client.ts";
@@ -29,22 +34,38 @@ export interface InferTarget {
 
 export interface InferContext {
   readonly loads: Loads;
-  readonly maxBodyBytes: number;
+  readonly bodyLimits: BodyLimits;
   readonly memory: BodyMemory;
+  /** Of all bodies that are in memory. */
+  readonly bodies: BodyBudget;
   readonly shared: SharedRegions;
   readonly lone: LoneClient;
   nowMs(): number;
 }
 
-/** The hot path: body, model, tensors, run, answer. The model is looked up after the body, so that a switch drops nobody. */
-export async function handleInfer(
-  context: InferContext,
-  target: InferTarget,
-  exchange: { readonly request: IncomingMessage; readonly response: ServerResponse },
-): Promise<void> {
+/**
+ * The hot path: body, model, tensors, run, answer. The model is looked up after the body, so that a switch drops nobody; a
+ * name that nothing answers to is refused before, since its body would be read for nothing.
+ */
+export async function handleInfer(context: InferContext, target: InferTarget, exchange: Exchange): Promise<void> {
   const jsonBytes = parseJsonLength(exchange.request.headers["inference-header-content-length"]);
   const client = parseClient(exchange.request.headers["x-fairlead-client"]);
-  const bytes = await readBody(exchange.request, { maxBytes: context.maxBodyBytes, jsonBytes, memory: context.memory });
+  context.loads.find(target.model, null);
+  const hold = context.bodies.open();
+  try {
+    const options = { maxBytes: context.bodyLimits.each, jsonBytes, memory: context.memory, hold };
+    const bytes = await readBody(exchange.request, options);
+    await answer(context, { target, exchange }, { bytes, jsonBytes, client, hold });
+  } finally {
+    hold.release();
+  }
+}
+
+async function answer(
+  context: InferContext,
+  { target, exchange }: { readonly target: InferTarget; readonly exchange: Exchange },
+  body: Omit<InferBody, "alone">,
+): Promise<void> {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
   try {
@@ -52,7 +73,7 @@ export async function handleInfer(
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
     const alone = context.lone.isAlone(exchange.request.socket);
-    const { answer, record } = await infer(context, load, { bytes, jsonBytes, client, alone });
+    const { answer, record } = await infer(context, load, { ...body, alone });
     send(exchange.response, answer);
     record();
   } catch (error) {
@@ -61,12 +82,26 @@ export async function handleInfer(
   }
 }
 
-function read(context: InferContext, load: Load, body: RequestBody): InferRequest {
-  const readShared = context.shared.createReader(context.memory, context.maxBodyBytes);
+interface InferBody {
+  readonly bytes: Uint8Array;
+  readonly jsonBytes: number | null;
+  readonly client: string | null;
+  readonly alone: boolean;
+  readonly hold: BodyHold;
+}
+
+function read(
+  context: InferContext,
+  load: Load,
+  { hold, ...body }: RequestBody & Pick<InferBody, "hold">,
+): InferRequest {
+  const memory = toCountedMemory(context.memory, hold);
+  const readShared = context.shared.createReader(memory, context.bodyLimits.each);
   const checkShared = (ranges: readonly SharedRange[]) => context.shared.checkWritable(ranges);
   const request = parseInferRequest(load.target, { ...body, readShared, checkShared });
   checkInputs(load.target.name, load.target.inputs, request.inputs);
   checkRows(load.target.name, load.instances.sharedRows, request.inputs);
+  checkBatch(load.target.name, toMaxBatchSize(load.target, load.settings), request.inputs);
   load.requestMemo.keep(body, request);
   return request;
 }
@@ -88,19 +123,9 @@ interface Inferred {
   readonly record: () => void;
 }
 
-async function infer(
-  context: InferContext,
-  load: Load,
-  body: {
-    readonly bytes: Uint8Array;
-    readonly jsonBytes: number | null;
-    readonly client: string | null;
-    readonly alone: boolean;
-  },
-): Promise<Inferred> {
+async function infer(context: InferContext, load: Load, body: InferBody): Promise<Inferred> {
   const startedMs = performance.now();
   const request = load.requestMemo.recall(body) ?? read(context, load, body);
-  const rows = request.inputs[0]?.shape[0] ?? 1;
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();
   const { priority, timeoutMs } = request;
@@ -132,12 +157,14 @@ async function infer(
   const record = () => {
     recordRun();
     load.accumulator.recordSuccess((endedMs - startedMs) * 1_000);
-    load.statistics.recordSuccess(context.nowMs(), rows, {
+    // Without a batch dimension a request is one inference, whatever its shape: `max_batch_size` is 0 there.
+    const batches = toMaxBatchSize(load.target, load.settings) > 0;
+    load.statistics.recordSuccess(context.nowMs(), batches ? (request.inputs[0]?.shape[0] ?? 1) : 1, {
       input: (parsedMs - startedMs) * 1_000,
       queue: queueUs,
       infer: runUs,
       output: (endedMs - ranMs) * 1_000,
-      batchRows,
+      batchRows: batches ? batchRows : 1,
       leads,
     });
     const { classificationOutput } = load;

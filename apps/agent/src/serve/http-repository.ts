@@ -1,13 +1,11 @@
-import type { BodyMemory } from "./body-memory.ts";
-import { readBody } from "./http-body.ts";
+import { readSmallBody, type DocumentContext } from "./http-body.ts";
 import { checkMethod, sendJson, unknownRoute, type Exchange } from "./http-exchange.ts";
 import type { Loads } from "./loads.ts";
 import type { RepositoryAsks } from "./repository-asks.ts";
 import { ServeError } from "./serving-error.ts";
 
-export interface RepositoryContext {
+export interface RepositoryContext extends DocumentContext {
   readonly loads: Loads;
-  readonly memory: BodyMemory;
   readonly repository: RepositoryAsks;
 }
 
@@ -16,12 +14,13 @@ export interface RepositoryContext {
  * signed desired state assigned and nothing else, so a configuration or a file in the request is refused.
  */
 export async function handleRepository(
-  { loads, memory, repository }: RepositoryContext,
+  context: RepositoryContext,
   exchange: Exchange,
   path: readonly string[],
 ): Promise<void> {
   checkMethod(exchange, "POST");
-  const bytes = await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null, memory });
+  const { loads, repository } = context;
+  const bytes = await readSmallBody(exchange.request, context);
   const [area, model = "", ask] = path;
   if (area === "models" && path.length === 3 && (ask === "load" || ask === "unload")) {
     refuseParameters(bytes);

@@ -1,20 +1,19 @@
-import type { BodyMemory } from "./body-memory.ts";
-import { readBody } from "./http-body.ts";
+import { readSmallBody, type DocumentContext } from "./http-body.ts";
 import { checkMethod, sendJson, unknownRoute, type Exchange } from "./http-exchange.ts";
 import { ServeError } from "./serving-error.ts";
 import type { SharedRegions } from "./shared-regions.ts";
 
-export interface SharedMemoryContext {
+export interface SharedMemoryContext extends DocumentContext {
   readonly shared: SharedRegions;
-  readonly memory: BodyMemory;
 }
 
 /** Triton's system shared memory extension: what lies below /v2/systemsharedmemory. */
 export async function handleSharedMemory(
-  { shared, memory }: SharedMemoryContext,
+  context: SharedMemoryContext,
   exchange: Exchange,
   path: readonly string[],
 ): Promise<void> {
+  const { shared } = context;
   const [area, region] = path;
   const name = area === "region" ? (region ?? null) : null;
   const known = area === "region" ? path.length === 3 : path.length === 1;
@@ -26,12 +25,12 @@ export async function handleSharedMemory(
       return sendJson(exchange.response, 200, shared.list(name));
     case "register": {
       checkMethod(exchange, "POST");
-      shared.register(name ?? "", await readDocument(exchange, memory));
+      shared.register(name ?? "", await readDocument(exchange, context));
       return sendJson(exchange.response, 200, {});
     }
     case "unregister": {
       checkMethod(exchange, "POST");
-      await readBody(exchange.request, { maxBytes: 65_536, jsonBytes: null, memory });
+      await readSmallBody(exchange.request, context);
       shared.unregister(name);
       return sendJson(exchange.response, 200, {});
     }
@@ -40,8 +39,8 @@ export async function handleSharedMemory(
   }
 }
 
-async function readDocument({ request }: Exchange, memory: BodyMemory): Promise<unknown> {
-  const bytes = await readBody(request, { maxBytes: 65_536, jsonBytes: null, memory });
+async function readDocument({ request }: Exchange, context: DocumentContext): Promise<unknown> {
+  const bytes = await readSmallBody(request, context);
   try {
     return JSON.parse(Buffer.from(bytes).toString("utf8"));
   } catch (error) {

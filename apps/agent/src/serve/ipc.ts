@@ -29,6 +29,13 @@ export interface SidecarConfig {
   readonly memoryLimitBytes: number | null;
 }
 
+/** A model that the supervisor is about to load into a slot. */
+export interface ExpectedModel {
+  readonly slot: string;
+  readonly model: string;
+  readonly version: string;
+}
+
 /** First command-line argument of the process, as JSON. Port 0 asks the system for a free port. */
 export interface ServingConfig {
   readonly address: ServingAddress;
@@ -36,6 +43,8 @@ export interface ServingConfig {
   readonly inflightPath: string;
   /** Default 67,108,864. Applies to the body as sent and to the body after decompression. */
   readonly maxBodyBytes?: number;
+  /** Of all bodies that are in memory together. Default 268,435,456, and never more than a quarter of `memoryLimitBytes`. */
+  readonly maxBodiesBytes?: number;
   /** Requests that may wait or run on one load before others are refused with 503. Default 64. */
   readonly maxQueue?: number;
   /** Default 2,048. */
@@ -66,6 +75,8 @@ export interface ServingConfig {
   readonly inline?: boolean;
   /** Absolute folder for profiles of warm-up runs, emptied at start; null (the default) for the system's own. */
   readonly profileFolder?: string | null;
+  /** What will be loaded first: until then clients that ask for it are told so, with 503. Default none. */
+  readonly expected?: readonly ExpectedModel[];
 }
 
 export interface TensorDescription {

@@ -1,6 +1,7 @@
 import { decideAdmission, estimateLoadBytes, type DeviceScheduler, type ReturnPolicy } from "@fairlead/inference";
 import { hasErrorCode } from "@fairlead/kernel";
 import { AcceleratorKeeper } from "./accelerator-keeper.ts";
+import type { ExpectedModels } from "./expected-models.ts";
 import type { InflightFile, InflightMark } from "./inflight.ts";
 import type { ActivateResult, LoadRequest, LoadResult, LoadStatistics, ShadowRequest } from "./ipc.ts";
 import type { ServingEvent } from "./serving-event.ts";
@@ -17,6 +18,8 @@ export interface LoadsOptions extends ModelGate {
   readonly memory: MemoryLimits;
   /** How soon a failed accelerator is tried again. */
   readonly acceleratorRetry: ReturnPolicy;
+  /** What the supervisor is about to load. */
+  readonly expected: ExpectedModels;
   /** Whether lone requests may run on the thread that reads them. */
   readonly inline: boolean;
   emit(event: ServingEvent): void;
@@ -208,6 +211,7 @@ export class Loads {
     this.#endShadow(load);
     this.#slots.delete(slot);
     this.#slots.set(slot, { load, stoppedReason: null });
+    this.#options.expected.settle(slot);
     return { previousLoadId: previous };
   }
 
@@ -236,6 +240,7 @@ export class Loads {
   }
 
   stop(slot: string, reason: string): void {
+    this.#options.expected.settle(slot);
     const current = this.#slots.get(slot);
     if (current !== undefined) this.#slots.set(slot, { load: current.load, stoppedReason: reason.slice(0, 500) });
   }
@@ -257,7 +262,7 @@ export class Loads {
     this.#options.scheduler.setThrottled(throttled);
   }
 
-  /** What answers for a model name, newest slot first; throws `model_unknown` in Triton's words. */
+  /** What answers for a model name, newest slot first. @throws ServeError `model_loading` · `model_unknown`, in Triton's words */
   find(model: string, version: string | null): Slot {
     let found: Slot | undefined;
     for (const slot of this.#slots.values()) {
@@ -265,6 +270,8 @@ export class Loads {
     }
     if (found !== undefined) return found;
     const which = version === null ? `'${model}'` : `'${model}' version ${version}`;
+    if (this.#options.expected.has(model, version, performance.now()))
+      throw new ServeError("model_loading", `Request for model ${which} came early: it is being loaded`);
     throw new ServeError("model_unknown", `Request for unknown model: ${which} is not found`);
   }
 

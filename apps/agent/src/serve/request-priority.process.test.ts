@@ -5,9 +5,13 @@ import { json, ServingHarness, type HttpAnswer } from "./testing/serving-harness
 const light = mlpModel({ widths: [8, 4], softmax: false });
 const data = Array.from({ length: 8 }, (_, index) => index);
 
-function ask(harness: ServingHarness, parameters: Readonly<Record<string, unknown>>): Promise<HttpAnswer> {
+function ask(
+  harness: ServingHarness,
+  parameters: Readonly<Record<string, unknown>>,
+  model = "light",
+): Promise<HttpAnswer> {
   const inputs = [{ name: "x", datatype: "FP32", shape: [1, 8], data }];
-  return harness.http({ path: "/v2/models/light/infer", body: JSON.stringify({ parameters, inputs }) });
+  return harness.http({ path: `/v2/models/${model}/infer`, body: JSON.stringify({ parameters, inputs }) });
 }
 
 /** As many rounds of a loop as the request says: a run of any length. */
@@ -90,5 +94,25 @@ describe("what a request says of itself over HTTP", { timeout: 40_000 }, () => {
     });
     await Promise.all([slow, ...asked]);
     expect(order).toEqual(["realtime", "normal", "batch"]);
+  });
+
+  it("lets a realtime request pass no other slot: there the operator's word counts, and a client may only stand back", async () => {
+    const { harness, rounds } = await open();
+    await using _owned = harness;
+    const scheduling = { priority: "realtime" } as const;
+    await harness.serve(harness.toLoad("urgent", light, { slot: "urgent", model: "urgent", scheduling }));
+    const slow = askRounds(harness, rounds);
+    await isRunning(harness);
+    const order: string[] = [];
+    const asked = [
+      { model: "light", priority: "realtime" },
+      { model: "urgent", priority: "batch" },
+      { model: "urgent", priority: "normal" },
+    ].map(async ({ model, priority }) => {
+      expect((await ask(harness, { priority }, model)).status).toBe(200);
+      order.push(`${model} ${priority}`);
+    });
+    await Promise.all([slow, ...asked]);
+    expect(order).toEqual(["urgent normal", "light realtime", "urgent batch"]);
   });
 });

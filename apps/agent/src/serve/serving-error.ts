@@ -20,6 +20,7 @@ export type ServeErrorCode =
   | "too_many_loads"
   | "memory_insufficient"
   | "model_unknown"
+  | "model_loading"
   | "model_stopped"
   | "overloaded"
   | "quota_exceeded"
@@ -53,6 +54,7 @@ const hints: Record<ServeErrorCode, string> = {
   too_many_loads: "Unload builds that nobody uses.",
   memory_insufficient: "Unload builds that nobody uses, raise the memory budget, or choose a smaller build.",
   model_unknown: "POST /v2/repository/index lists the models.",
+  model_loading: "Ask again in a moment: GET /v2/models/MODEL/ready says when it is there.",
   model_stopped: "Wait until the device activates a model in this slot again.",
   overloaded: "Send fewer requests at once, or retry later.",
   quota_exceeded: "Send fewer requests at once, or ask for a larger share of the device in its configuration.",

@@ -228,7 +228,7 @@ describe("the serving process", { timeout: 20_000 }, () => {
     });
     expect(await get("/v2/models/digit-reader/config")).toMatchObject({ max_batch_size: 0 });
     expect(await get("/v2/models/digit-reader/versions/1.0.0/stats")).toMatchObject({
-      model_stats: [{ inference_count: 3, execution_count: 1, inference_stats: { success: { count: 1 } } }],
+      model_stats: [{ inference_count: 1, execution_count: 1, inference_stats: { success: { count: 1 } } }],
     });
     const index = await harness.http({ path: "/v2/repository/index", body: "{}" });
     expect(json(index.bytes)).toEqual([{ name: "digit-reader", version: "1.0.0", state: "READY", reason: "" }]);

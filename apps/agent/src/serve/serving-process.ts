@@ -2,6 +2,7 @@ import { createOnnxRuntime, createRuntimes, DeviceScheduler, type Runtimes } fro
 import type { SessionHome } from "@fairlead/inference/thread";
 import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
+import { ExpectedModels } from "./expected-models.ts";
 import { openHttpServer } from "./http-server.ts";
 import { openInflightFile } from "./inflight.ts";
 import { createIpcHandler } from "./ipc-handler.ts";
@@ -74,6 +75,7 @@ export async function runServingProcess(firstThread: SessionHome): Promise<void>
     },
     acceleratorRetry: config.acceleratorRetry,
     inline: config.inline,
+    expected: new ExpectedModels(config.expected, performance.now()),
     emit: (event) => send({ event }),
     random: () => Math.random(),
   });
@@ -101,7 +103,7 @@ export async function runServingProcess(firstThread: SessionHome): Promise<void>
       onRequest: () => memoryWatch?.wake(),
       context: {
         loads,
-        maxBodyBytes: config.maxBodyBytes,
+        bodyLimits: config.bodyLimits,
         memory: createBodyMemory(8 * 1_048_576),
         repository,
         shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),

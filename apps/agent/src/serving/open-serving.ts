@@ -57,6 +57,7 @@ export function openServing(options: OpenServingOptions): ServingHost {
       profileFolder: join(paths.run, "profiles"),
     },
     readInflight: () => readInflightLoads(inflightPath).map(({ loadId }) => loadId),
+    expected: () => slots().expected,
     ...{ clock, logger, random, onTrouble },
     onReady: (address) => {
       noteEndpoint(paths, address, logger);

@@ -1,6 +1,7 @@
 import { CodedError, toBackoffDelayMs, type Clock, type Logger, type Service } from "@fairlead/kernel";
 import { fork, type ChildProcess } from "node:child_process";
 import type {
+  ExpectedModel,
   ServingAddress,
   ServingConfig,
   ServingError,
@@ -32,6 +33,8 @@ export interface ServingHostOptions {
   readonly entry: URL;
   readonly config: ServingConfig;
   readonly readInflight: () => readonly string[];
+  /** Asked at each start: what will be loaded into the process first. */
+  readonly expected?: () => readonly ExpectedModel[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly random: () => number;
@@ -174,8 +177,9 @@ export class ServingHost implements Service {
     const { entry, config, logger, clock } = this.#options;
     // A client keeps the address that it was told, so a restart takes the port that the first start was given.
     const address = this.#address ?? config.address;
+    const expected = this.#options.expected?.() ?? [];
     const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => passedOn.test(key)));
-    const child = fork(entry, [JSON.stringify({ ...config, address })], {
+    const child = fork(entry, [JSON.stringify({ ...config, address, expected })], {
       serialization: "advanced",
       execArgv: [...servingFlags],
       env,

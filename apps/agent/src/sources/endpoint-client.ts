@@ -15,10 +15,25 @@ export interface EndpointCall {
   readonly signal: AbortSignal;
 }
 
+/**
+ * Why there is no answer. `unreachable`: nobody took the connection; `broken`: it ended afterwards; `slow`: nothing came
+ * for two minutes; `too-large`: more came than is taken.
+ */
+export type EndpointFailure = "unreachable" | "broken" | "slow" | "too-large";
+
+export class EndpointError extends Error {
+  readonly failure: EndpointFailure;
+
+  constructor(failure: EndpointFailure, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.failure = failure;
+  }
+}
+
 const timeoutMs = 120_000;
 const maxAnswerBytes = 64 * 1_048_576;
 
-/** One request to this device's own endpoint. @throws when it cannot be reached, takes too long or answers too much */
+/** One request to this device's own endpoint. @throws EndpointError · what the signal gives as its reason */
 export function callEndpoint(address: ServingAddress, call: EndpointCall): Promise<EndpointAnswer> {
   const { path, client, request, signal } = call;
   const at = address.kind === "unix" ? { socketPath: address.socketPath } : { host: address.host, port: address.port };
@@ -34,19 +49,29 @@ export function callEndpoint(address: ServingAddress, call: EndpointCall): Promi
   };
   return new Promise((resolve, reject) => {
     const method = request === undefined ? "GET" : "POST";
+    let isConnected = false;
+    const fail = (error: Error) => {
+      if (signal.aborted || error instanceof EndpointError) reject(error);
+      else reject(new EndpointError(isConnected ? "broken" : "unreachable", error.message, error));
+    };
     const outgoing = httpRequest({ ...at, path, method, headers, timeout: timeoutMs, signal }, (response) => {
       const chunks: Buffer[] = [];
       let length = 0;
       response.on("data", (chunk: Buffer) => {
         length += chunk.length;
-        if (length > maxAnswerBytes) outgoing.destroy(new Error(`the answer is larger than ${maxAnswerBytes} bytes`));
+        if (length > maxAnswerBytes)
+          response.destroy(new EndpointError("too-large", `the answer is larger than ${maxAnswerBytes} bytes`));
         else chunks.push(chunk);
       });
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
-      response.on("error", reject);
+      response.on("error", fail);
     });
-    outgoing.on("timeout", () => outgoing.destroy(new Error("the endpoint does not answer")));
-    outgoing.on("error", reject);
+    outgoing.on("socket", (socket) => {
+      if (socket.connecting) socket.once("connect", () => (isConnected = true));
+      else isConnected = true;
+    });
+    outgoing.on("timeout", () => outgoing.destroy(new EndpointError("slow", "the endpoint does not answer")));
+    outgoing.on("error", fail);
     outgoing.end(request?.body);
   });
 }

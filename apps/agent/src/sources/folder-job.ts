@@ -1,16 +1,16 @@
-import { constants } from "node:fs";
-import { access, mkdir, open, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { mkdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
-import { installFile } from "../state/install-file.ts";
-import { ModelAsker, PoisonedError } from "./model-asker.ts";
-import type { ModelDocument } from "./source-request.ts";
+import { toGivenUpReason } from "./attempts.ts";
+import { isThere, listInputs, putAside, readInput, toAnswerPath, writeAnswer } from "./folder-files.ts";
+import { BrokenError, ModelAsker, PoisonedError, UnservedError } from "./model-asker.ts";
+import type { FoundModel, SourceModel } from "./model-asker.ts";
+import { TroubledFiles } from "./troubled-files.ts";
 
-export interface FolderJobOptions {
+export interface FolderJobOptions extends SourceModel {
   readonly name: string;
-  readonly model: string;
   /** Has `in`, `out` and `failed` below it, all on one file system. */
   readonly folder: string;
   /** Files that are asked about at once. */
@@ -22,32 +22,39 @@ export interface FolderJobOptions {
 }
 
 const pollMs = 500;
-const maxFileBytes = 64 * 1_048_576;
 /** Files of one look, so that a folder with a million files is worked on from its first. */
 const maxFiles = 1_000;
+
 /**
  * Inference over the files of a folder, in the idle gaps of the device: each file of `in` gets one answer
  * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, and a
- * file that has an answer is not asked about again, so a kill at any moment loses nothing and answers nothing anew.
- * Put files in place by renaming; names that begin with a dot or end with `.part` are left alone.
+ * file that has an answer is not asked about again, so a kill at any moment loses nothing and answers nothing anew. No
+ * file stands in the way of others: one that could not be answered comes after them, and one that ended its run or the
+ * process comes alone, and is given up when it does so again and again (`attempts.ts`).
  */
 export class FolderJob implements Service {
   readonly name: string;
   readonly #options: FolderJobOptions;
   readonly #asker: ModelAsker;
+  readonly #troubled: TroubledFiles;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: FolderJobOptions) {
+    const { folder, name, random, logger } = options;
     this.#options = options;
-    this.name = `batch ${options.name}`;
-    const { model, address } = options;
-    const client = `batch-${options.name}`;
-    this.#asker = new ModelAsker({ model, address, client, priority: "batch", signal: this.#stop.signal });
+    this.name = `batch ${name}`;
+    this.#asker = new ModelAsker({
+      ...options,
+      ...{ client: `batch-${name}`, priority: "batch", signal: this.#stop.signal },
+    });
+    const statePath = join(folder, ".attempts.json");
+    this.#troubled = new TroubledFiles({ folder: join(folder, "in"), statePath, random, logger });
   }
 
   async start(): Promise<void> {
     for (const part of ["in", "out", "failed"]) await mkdir(join(this.#options.folder, part), { recursive: true });
+    this.#troubled.load();
     this.#done = this.#work();
   }
 
@@ -77,56 +84,63 @@ export class FolderJob implements Service {
 
   /** One look into the folder; how many files were dealt with. */
   async #workOnce(): Promise<number> {
-    const { folder, parallel } = this.#options;
-    const names = (await readdir(join(folder, "in"), { withFileTypes: true }))
-      .filter((entry) => entry.isFile() && !entry.name.startsWith(".") && !entry.name.endsWith(".part"))
-      .map((entry) => entry.name)
-      .toSorted()
-      .slice(0, maxFiles);
-    if (names.length === 0) return 0;
-    const model = await this.#asker.readModel();
-    const queue = names.values();
-    const work = async (): Promise<void> => {
-      for (const name of queue) {
-        if (this.#stop.signal.aborted) return;
-        await this.#workOn(name, model);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(parallel, names.length) }, work));
-    return names.length;
+    this.#troubled.look();
+    const names = (await listInputs(join(this.#options.folder, "in"))).filter((name) => this.#troubled.isDue(name));
+    const suspects = names.filter((name) => this.#troubled.isSuspect(name)).slice(0, maxFiles);
+    const others = names.filter((name) => !this.#troubled.isSuspect(name)).slice(0, maxFiles);
+    if (others.length > 0) await this.#workOnAll(others, await this.#asker.readModel());
+    // Alone, and right after the process has answered: should it end now, it is this file that ends it.
+    for (const name of suspects) await this.#workOn(name, await this.#asker.readModel());
+    return others.length + suspects.length;
   }
 
-  async #workOn(name: string, model: ModelDocument): Promise<void> {
-    const { folder } = this.#options;
-    const [source, answer] = [join(folder, "in", name), join(folder, "out", `${name}.json`)];
+  async #workOnAll(names: readonly string[], model: FoundModel): Promise<void> {
+    const queue = names.values();
+    const errors: unknown[] = [];
+    const work = async (): Promise<void> => {
+      for (const name of queue) {
+        if (this.#stop.signal.aborted || errors.length > 0) return;
+        await this.#workOn(name, model).catch((error: unknown) => errors.push(error));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(this.#options.parallel, names.length) }, work));
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** @throws whatever left the file unanswered, once it is noted */
+  async #workOn(name: string, model: FoundModel): Promise<void> {
     try {
-      const known = await access(answer, constants.F_OK).then(
-        () => true,
-        () => false,
-      );
-      if (!known) {
+      await this.#answer(name, model);
+      this.#troubled.forget(name);
+    } catch (error) {
+      if (this.#stop.signal.aborted || error instanceof UnservedError) throw error;
+      const next = this.#troubled.note(name, error instanceof BrokenError ? "broken" : "later");
+      if (next.kind === "give-up") await this.#giveUp(name, toGivenUpReason(toErrorMessage(error)));
+      throw error;
+    }
+  }
+
+  async #answer(name: string, model: FoundModel): Promise<void> {
+    const { folder } = this.#options;
+    const source = join(folder, "in", name);
+    try {
+      const answer = toAnswerPath(join(folder, "out"), name);
+      if (!(await isThere(answer))) {
+        const bytes = await readInput(source);
+        if (bytes === null) return;
         const form = name.endsWith(".json") ? "json" : "bytes";
-        const body = await this.#asker.ask({ form, bytes: await readBounded(source) }, model);
-        await writeFile(`${answer}.part`, body);
-        await installFile(`${answer}.part`, answer);
+        await writeAnswer(answer, await this.#asker.ask({ form, bytes }, model));
       }
       await unlink(source);
     } catch (error) {
       if (!(error instanceof PoisonedError)) throw error;
-      await writeFile(join(folder, "failed", `${name}.reason.txt`), `${error.message}\n`);
-      await rename(source, join(folder, "failed", name));
-      this.#options.logger.warn("a file of a batch failed", { job: this.name, file: name, reason: error.message });
+      await this.#giveUp(name, error.message);
     }
   }
-}
 
-async function readBounded(path: string): Promise<Buffer> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const { size } = await file.stat();
-    if (size > maxFileBytes) throw new PoisonedError(`the file is larger than ${maxFileBytes} bytes`);
-    return await file.readFile();
-  } finally {
-    await file.close();
+  async #giveUp(name: string, reason: string): Promise<void> {
+    await putAside(this.#options.folder, name, reason);
+    this.#troubled.forget(name);
+    this.#options.logger.warn("a file of a batch failed", { job: this.name, file: name, reason });
   }
 }

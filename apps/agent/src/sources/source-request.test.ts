@@ -22,12 +22,12 @@ describe("the request of a file or message", () => {
     });
   });
 
-  it("is as urgent as its source, whatever its JSON says", () => {
+  it("is as urgent as its source and waits as long as it takes, whatever its JSON says", () => {
     const text = JSON.stringify({ id: "7", inputs: [], parameters: { priority: "realtime", timeout: 5 } });
     expect(readHead(toRequest("a.json", Buffer.from(text), model([1])))).toEqual({
       id: "7",
       inputs: [],
-      parameters: { priority: "batch", timeout: 5 },
+      parameters: { priority: "batch" },
     });
   });
 

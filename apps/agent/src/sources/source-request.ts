@@ -35,7 +35,7 @@ export type SourceRequestResult =
   | { readonly kind: "unusable"; readonly reason: string };
 
 const unusable = (reason: string): SourceRequestResult => ({ kind: "unusable", reason });
-/** It travels as it is, except that it is as urgent as its source. */
+/** It travels as it is, except that it is as urgent as its source, which waits as long as it takes. */
 function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult {
   let value: unknown;
   try {
@@ -45,7 +45,8 @@ function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult 
   }
   const parsed = z.looseObject({ parameters: z.looseObject({}).optional() }).safeParse(value);
   if (!parsed.success) return unusable("it is no inference request");
-  const request = { ...parsed.data, parameters: { ...parsed.data.parameters, priority } };
+  const { timeout: _timeout, ...parameters } = parsed.data.parameters ?? {};
+  const request = { ...parsed.data, parameters: { ...parameters, priority } };
   return { kind: "request", request: { body: Buffer.from(JSON.stringify(request)), jsonBytes: null } };
 }
 

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { openTopicPipe, type TopicPipe } from "@fairlead/bus";
-import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
+import type { Logger, Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
-import { ModelAsker, PoisonedError } from "./model-asker.ts";
+import { answerMessage } from "./message-answer.ts";
+import { ModelAsker, type SourceModel } from "./model-asker.ts";
 import type { SourcePriority } from "./source-request.ts";
 
-export interface TopicJobOptions {
+export interface TopicJobOptions extends SourceModel {
   readonly name: string;
-  readonly model: string;
   /** `mqtt://` on this device. */
   readonly broker: string;
   readonly input: string;
@@ -31,37 +31,32 @@ export class TopicJob implements Service {
   #pipe: TopicPipe | undefined;
 
   constructor(options: TopicJobOptions) {
-    const { name, model, priority, address } = options;
     this.#options = options;
-    this.name = `pipeline ${name}`;
-    this.#asker = new ModelAsker({ model, priority, address, client: `pipeline-${name}`, signal: this.#stop.signal });
+    this.name = `pipeline ${options.name}`;
+    this.#asker = new ModelAsker({ ...options, client: `pipeline-${options.name}`, signal: this.#stop.signal });
   }
 
   async start(): Promise<void> {
-    const { name, broker, input, output, logger } = this.#options;
-    const answer = (payload: Uint8Array) => this.#answer(payload);
+    const { name, broker, input, output, random, logger } = this.#options;
+    const answer = (payload: Uint8Array) =>
+      answerMessage(
+        {
+          asker: this.#asker,
+          random,
+          wait: async (waitMs) => {
+            // A call that the end of the source broke off is no failure of the message.
+            this.#stop.signal.throwIfAborted();
+            await delay(waitMs, undefined, { signal: this.#stop.signal });
+          },
+          onWait: (reason) => logger.info("a pipeline waits", { job: this.name, reason }),
+        },
+        payload,
+      );
     this.#pipe = openTopicPipe({ url: broker, clientId: `fairlead-${name}`, input, output, answer, logger });
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#pipe?.close();
-  }
-
-  async #answer(payload: Uint8Array): Promise<Uint8Array> {
-    const bytes = Buffer.from(payload);
-    const form = bytes[0] === "{".charCodeAt(0) ? "json" : "bytes";
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return await this.#asker.ask({ form, bytes }, await this.#asker.readModel());
-      } catch (error) {
-        if (error instanceof PoisonedError) return Buffer.from(JSON.stringify({ error: error.message }));
-        this.#stop.signal.throwIfAborted();
-        if (failures === 0)
-          this.#options.logger.info("a pipeline waits", { job: this.name, reason: toErrorMessage(error) });
-        const waitMs = toBackoffDelayMs({ baseMs: 50, maxMs: 5_000 }, failures, this.#options.random());
-        await delay(waitMs, undefined, { signal: this.#stop.signal });
-      }
-    }
   }
 }

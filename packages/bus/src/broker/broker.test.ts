@@ -278,7 +278,7 @@ describe("the embedded broker", () => {
     const { broker } = await open();
     await expect(open({ port: broker.port })).rejects.toMatchObject({
       code: "port_taken",
-      hint: expect.stringContaining("port"),
+      hint: expect.stringContaining("--mqtt-port"),
     });
   });
 });

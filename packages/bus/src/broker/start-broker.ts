@@ -104,7 +104,7 @@ function toOpenError(error: unknown, { host, port }: ListenOptions): CodedError 
   if (toErrorCode(error) === "EADDRINUSE") {
     return new CodedError("port_taken", `port ${port} on ${host} is in use`, {
       cause: error,
-      hint: "stop the other program or choose another MQTT port in the configuration",
+      hint: "stop the other program or choose another one with --mqtt-port",
     });
   }
   return new CodedError("broker_open_failed", toErrorMessage(error), {

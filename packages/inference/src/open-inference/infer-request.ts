@@ -9,7 +9,8 @@ import {
 } from "../tensor.ts";
 import type { Priority } from "../scheduler/settings.ts";
 import { countStrings, decodeStrings } from "../string-data.ts";
-import { restoreLongIntegers } from "./exact-json.ts";
+import { createLongIntegerReader } from "./exact-json.ts";
+import { checkJsonBounds, checkJsonElements } from "./json-bounds.ts";
 import { checkTexts, parseJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import {
@@ -113,6 +114,7 @@ function parseRawText(model: TargetModel, spec: TensorSpec, bytes: Uint8Array): 
 }
 
 function parseObject(bytes: Uint8Array): JsonObject {
+  checkJsonBounds(bytes);
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8"));
@@ -137,6 +139,7 @@ function parseInputs(
   if (!Array.isArray(value) || value.length > 256) throw malformed("'inputs' is no array of at most 256 tensors");
   const binary = bytes.subarray(jsonBytes);
   const inputs: Tensor[] = [];
+  const readExact = createLongIntegerReader(bytes.subarray(0, jsonBytes));
   let offset = 0;
   for (const item of value) {
     if (!isObject(item)) throw malformed("an input is no JSON object");
@@ -152,7 +155,8 @@ function parseInputs(
     }
     if (size === undefined) {
       const { data } = item;
-      const restore = () => restoreLongIntegers(data, bytes.subarray(0, jsonBytes), ["inputs", inputs.length]);
+      checkJsonElements(head.name, toElementCount(head.shape));
+      const restore = () => readExact(data, ["inputs", inputs.length]);
       inputs.push({ ...head, data: parseJsonData(head, data, restore) });
       continue;
     }
@@ -161,9 +165,7 @@ function parseInputs(
     // Only the tensor's own parameter says how long strings are together.
     const expected = head.datatype === "BYTES" ? toByteCount(head.name, size) : fixed;
     if (size !== expected) {
-      throw malformed(
-        `unexpected total byte size ${JSON.stringify(size).slice(0, 32)} for input '${head.name}', expecting ${expected}`,
-      );
+      throw malformed(`unexpected total byte size ${describe(size)} for input '${head.name}', expecting ${expected}`);
     }
     if (offset + expected > binary.length) throw malformed(`the body ends inside the data of input '${head.name}'`);
     const data = viewTensorData(head.datatype, binary.subarray(offset, offset + expected));
@@ -173,6 +175,12 @@ function parseInputs(
   }
   if (offset !== binary.length) throw malformed(`unexpected ${binary.length - offset} bytes after the last input`);
   return inputs;
+}
+
+/** For errors: what is no number may be as large as the request. */
+function describe(size: unknown): string {
+  if (typeof size === "string") return JSON.stringify(size.slice(0, 30));
+  return typeof size === "object" && size !== null ? "of another kind" : String(size);
 }
 
 function toByteCount(name: string, size: unknown): number {
@@ -199,8 +207,7 @@ function parseSharedRange(head: Omit<Tensor, "data">, item: JsonObject, paramete
     throw malformed(`input '${head.name}' has data beside its shared memory`);
   const byteSize = toElementCount(head.shape) * toElementBytes(head.datatype);
   if (size !== byteSize) {
-    const given = String(JSON.stringify(size)).slice(0, 32);
-    throw malformed(`unexpected shared memory size ${given} for input '${head.name}', expecting ${byteSize}`);
+    throw malformed(`unexpected shared memory size ${describe(size)} for input '${head.name}', expecting ${byteSize}`);
   }
   return { ...place, byteSize };
 }

@@ -22,6 +22,8 @@ interface Sink {
   readonly name: string;
   readonly datatype: Datatype;
   readonly target: TensorData;
+  /** The target's bits as what they mean; null for other datatypes. */
+  readonly halves: Float16Array | null;
   position: number;
 }
 
@@ -44,7 +46,9 @@ export function parseJsonData(
     const target = new Float32Array(count);
     if (fillFlat(data, target) === count) return target;
   }
-  const sink: Sink = { name, datatype, target: createTensorData(datatype, count), position: 0 };
+  const target = createTensorData(datatype, count);
+  const halves = datatype === "FP16" ? new Float16Array(target.buffer as ArrayBuffer, target.byteOffset, count) : null;
+  const sink: Sink = { name, datatype, target, halves, position: 0 };
   walk(sink, data, 0);
   if (sink.position !== count) throw malformed(countMessage(name, sink.position, count));
   return sink.target;
@@ -94,7 +98,7 @@ function put(sink: Sink, value: unknown): void {
   if (position >= target.length) throw malformed(countMessage(sink.name, `more than ${position}`, target.length));
   if (target instanceof BigInt64Array || target instanceof BigUint64Array) target[position] = toBigInt(sink, value);
   else if (datatype === "BOOL") target[position] = toBoolean(sink, value);
-  else if (datatype === "FP16") target[position] = toHalf(sink, toFinite(sink, value));
+  else if (sink.halves !== null) sink.halves[position] = toHalf(sink, toFinite(sink, value));
   else if (datatype === "BF16") throw malformed(`input '${sink.name}': BF16 travels as binary data only`);
   else target[position] = toNumber(sink, value);
   sink.position = position + 1;
@@ -138,9 +142,7 @@ function toBoolean(sink: Sink, value: unknown): number {
 
 function toHalf(sink: Sink, value: number): number {
   if (!Number.isFinite(Math.f16round(value))) throw toOutOfRange(sink, value);
-  const bits = new Uint16Array(1);
-  new DataView(bits.buffer).setFloat16(0, value, true);
-  return bits[0] ?? 0;
+  return value;
 }
 
 function countMessage(name: string, got: number | string, expected: number): string {

@@ -4,7 +4,8 @@ export type ProtocolErrorCode = "request_malformed" | "request_too_large" | "not
 
 const hints: Record<ProtocolErrorCode, string> = {
   request_malformed: "See the Open Inference Protocol, inference request; compare with the model's metadata.",
-  request_too_large: "Send fewer rows per request, or ask for binary outputs: parameters.binary_data_output = true.",
+  request_too_large:
+    "Send fewer rows per request, or tensors as binary data, and ask for binary outputs: parameters.binary_data_output = true.",
   not_supported: "The server's metadata lists the extensions that it has.",
   response_not_json: "Ask for binary outputs: parameters.binary_data_output = true.",
 };

@@ -2,7 +2,7 @@ import type { Tensor } from "../tensor.ts";
 import type { Ticket, WaitingLine } from "./waiting-line.ts";
 
 export interface JoinState {
-  /** Requests that wait for this model in the foreground or, for batch work, at its own level. */
+  /** Requests that wait for this model in the foreground or, for batch work, in the background. */
   readonly waiting: number;
   /** Rows of those that would share the run. */
   readonly rows: number;
@@ -35,29 +35,26 @@ export function toJoinKey(inputs: readonly Tensor[]): string | null {
 
 /**
  * Takes the requests of one run, clients in turn of what they have used. Other keys keep their places: the first that
- * does not fit ends the run, so that nobody is overtaken for ever. Lines are given highest level first.
+ * does not fit ends the run, so that nobody is overtaken for ever.
  */
 export function gather<Payload>(
-  lines: readonly WaitingLine<Payload>[],
+  line: WaitingLine<Payload>,
   maxBatchSize: number,
   onTaken: (ticket: Ticket<Payload>) => void,
 ): Ticket<Payload>[] {
   const taken: Ticket<Payload>[] = [];
   let rows = 0;
-  for (const line of lines) {
-    for (;;) {
-      const head = line.head();
-      if (head === undefined) break;
-      const first = taken[0];
-      if (first !== undefined) {
-        if (head.joinKey === null || head.joinKey !== first.joinKey || rows + head.rows > maxBatchSize) return taken;
-      }
-      line.take(head);
-      onTaken(head);
-      taken.push(head);
-      rows += head.rows;
-      if (head.joinKey === null || rows >= maxBatchSize) return taken;
+  for (;;) {
+    const head = line.head();
+    if (head === undefined) return taken;
+    const first = taken[0];
+    if (first !== undefined) {
+      if (head.joinKey === null || head.joinKey !== first.joinKey || rows + head.rows > maxBatchSize) return taken;
     }
+    line.take(head);
+    onTaken(head);
+    taken.push(head);
+    rows += head.rows;
+    if (head.joinKey === null || rows >= maxBatchSize) return taken;
   }
-  return taken;
 }

@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decideAdmission, estimateLoadBytes } from "./admission.ts";
 import { decideJoinWait, toJoinKey } from "./batch-plan.ts";
-import { toClientWeight, toWeights } from "./ledger.ts";
+import { ClientLedger, toParts } from "./client-ledger.ts";
+import { toWeights } from "./ledger.ts";
 import { decidePlace } from "./queue-place.ts";
 import { concatenateRows, splitRows } from "./rows.ts";
-import { isJoinable, toLevel, type Priority } from "./settings.ts";
+import { defaultSettings, isJoinable, toLevel, toMaxBatchSize, type Priority } from "./settings.ts";
 import type { Tensor } from "../tensor.ts";
 
 const bytes = fc.integer({ min: 0, max: 10_000 });
@@ -163,6 +164,10 @@ describe("rows", () => {
   it("may be joined only where the first dimension of every input and output is free", () => {
     const spec = (first: number) => ({ name: "s", datatype: "FP32" as const, shape: [first, 2] });
     expect(isJoinable({ inputs: [spec(-1)], outputs: [spec(-1)] })).toBe(true);
+    const settings = { ...defaultSettings, maxBatchSize: 8 };
+    expect(toMaxBatchSize({ inputs: [spec(-1)], outputs: [spec(-1)] }, settings)).toBe(8);
+    expect(toMaxBatchSize({ inputs: [spec(-1)], outputs: [spec(-1)] }, defaultSettings)).toBe(0);
+    expect(toMaxBatchSize({ inputs: [spec(-1)], outputs: [spec(1)] }, settings)).toBe(0);
     expect(isJoinable({ inputs: [spec(-1)], outputs: [spec(1)] })).toBe(false);
     expect(isJoinable({ inputs: [spec(-1), { ...spec(1), shape: [] }], outputs: [spec(-1)] })).toBe(false);
   });
@@ -182,14 +187,36 @@ describe("weights and levels", () => {
       ["b", 0.25],
       ["c", 0.25],
     ]);
-    expect(toClientWeight({ x: 0.75 }, "x")).toBe(0.75);
-    expect(toClientWeight({ x: 0.75 }, "toString")).toBe(0.25);
   });
 
-  it("hold a slot at batch whatever its requests ask", () => {
-    for (const asked of ["realtime", "normal", "batch"] satisfies Priority[]) expect(toLevel(asked, "batch")).toBe(2);
-    expect(toLevel("normal", "realtime")).toBe(0);
-    expect(toLevel("batch", "realtime")).toBe(2);
-    expect(toLevel("realtime", "normal")).toBe(0);
+  it("divide what listed clients leave among all others together", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 10, max: 90 }), (others, percent) => {
+        const ledger = new ClientLedger(8);
+        const shares = { x: percent / 100 };
+        const listed = ledger.open("x", shares);
+        const rest = Array.from({ length: others }, (_, index) => ledger.open(`toString-${index}`, shares));
+        for (const client of [listed, ...rest]) ledger.enter(client);
+        expect(ledger.busy).toBe(others + 1);
+        const toPart = toParts(new Set([listed, ...rest]));
+        expect(toPart(listed)).toBeCloseTo(percent / 100, 9);
+        for (const client of rest) expect(toPart(client)).toBeCloseTo((1 - percent / 100) / others, 9);
+        for (const client of [listed, ...rest]) ledger.leave(client);
+        expect(ledger.busy).toBe(0);
+      }),
+    );
+    // An inherited name is nobody's share.
+    expect(new ClientLedger(8).open("toString", { x: 0.75 }).over?.weight).toBe(0.25);
+  });
+
+  it("let a request wait as batch work, and never raise it above its slot's class", () => {
+    const priority = fc.constantFrom<Priority>("realtime", "normal", "batch");
+    fc.assert(
+      fc.property(priority, priority, (asked, slot) => {
+        const own = toLevel(slot, slot);
+        expect(toLevel(asked, slot)).toBe(asked === "batch" ? 2 : own);
+        expect(toLevel(asked, slot)).toBeGreaterThanOrEqual(own);
+      }),
+    );
   });
 });

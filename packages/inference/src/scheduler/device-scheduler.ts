@@ -6,7 +6,7 @@ import { concatenateRows, splitRows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
 import type { Refusal, Run } from "./schedule-state.ts";
 import { SchedulerError } from "./scheduler-error.ts";
-import { isJoinable, toLevel, type ModelSettings, type Priority } from "./settings.ts";
+import { toMaxBatchSize, type ModelSettings, type Priority } from "./settings.ts";
 
 export interface DeviceSchedulerOptions {
   /** Runs that may execute at the same time: the cores given to it, or 1 for one accelerator. */
@@ -104,7 +104,7 @@ export class DeviceScheduler {
 
   open(options: ScheduledModelOptions): ScheduledModel {
     const { id, slot, settings, instances } = options;
-    const joins = settings.maxBatchSize > 1 && isJoinable(instances[0]);
+    const joins = toMaxBatchSize(instances[0], settings) > 0;
     const effective = joins ? settings : { ...settings, maxBatchSize: 1 };
     this.#schedule.add(id, slot, { settings: effective, instances: instances.length });
     const entry: Entry = { options, instances, joins, runs: 0, closing: false, onIdle: null };
@@ -131,7 +131,7 @@ export class DeviceScheduler {
 
   #ask(entry: Entry, inputs: readonly Tensor[], ask: ScheduledAsk): Promise<ScheduledResult> {
     return new Promise((resolve, reject) => {
-      const { id, name, settings } = entry.options;
+      const { id, name } = entry.options;
       if (entry.closing) throw new SchedulerError("model_closed", `model '${name}' is closed`);
       const askedMs = this.#nowMs();
       const { onReleased, alone } = ask;
@@ -140,7 +140,7 @@ export class DeviceScheduler {
         {
           modelId: id,
           payload: job,
-          level: toLevel(ask.priority, settings.priority),
+          priority: ask.priority,
           client: ask.client ?? "",
           rows: Math.max(1, inputs[0]?.shape[0] ?? 1),
           joinKey: entry.joins ? toJoinKey(inputs) : null,

@@ -5,6 +5,8 @@ export interface Account {
   virtualUs: number;
   /** Requests that wait or run. */
   pending: number;
+  /** The account of which this one is a part, and which pays as well; null for one that stands alone. */
+  readonly over: Account | null;
 }
 
 /**
@@ -26,12 +28,12 @@ export class Ledger {
     return this.#busy;
   }
 
-  /** The account of this key, opened when there is none; `weight` is looked at only then. */
-  open(key: string, weight: () => number): Account {
+  /** The account of this key, opened when there is none; the rest is looked at only then. */
+  open(key: string, weight: () => number, over: Account | null = null): Account {
     const known = this.#accounts.get(key);
     if (known !== undefined) return known;
     if (this.#accounts.size >= this.#maxAccounts) this.#forgetIdle();
-    const account: Account = { key, weight: weight(), virtualUs: this.#virtualUs, pending: 0 };
+    const account: Account = { key, weight: weight(), virtualUs: this.#virtualUs, pending: 0, over };
     this.#accounts.set(key, account);
     return account;
   }
@@ -77,7 +79,7 @@ export class Ledger {
   }
 }
 
-const minWeight = 0.01;
+export const minWeight = 0.01;
 
 /** Weights of named shares: a share as it is, and for those without one an equal part of what the others leave. */
 export function toWeights(shares: ReadonlyMap<string, number | null>): Map<string, number> {
@@ -89,11 +91,4 @@ export function toWeights(shares: ReadonlyMap<string, number | null>): Map<strin
   }
   const rest = Math.max(minWeight, (1 - taken) / Math.max(1, without));
   return new Map([...shares].map(([key, share]) => [key, Math.max(minWeight, share ?? rest)]));
-}
-
-/** Weight of one client beside those that have a share: all clients without one weigh the same. */
-export function toClientWeight(shares: Readonly<Record<string, number>>, client: string): number {
-  if (Object.hasOwn(shares, client)) return Math.max(minWeight, shares[client] ?? 0);
-  const taken = Object.values(shares).reduce((sum, share) => sum + share, 0);
-  return Math.max(minWeight, 1 - taken);
 }

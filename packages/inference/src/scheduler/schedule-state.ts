@@ -1,6 +1,7 @@
+import type { ClientLedger } from "./client-ledger.ts";
 import type { Account, Ledger } from "./ledger.ts";
 import type { RunEstimate } from "./run-estimate.ts";
-import { batchLevel, type Level, type ModelSettings } from "./settings.ts";
+import { batchLevel, type Level, type ModelSettings, type Priority } from "./settings.ts";
 import type { Ticket, WaitingLine } from "./waiting-line.ts";
 
 export interface Run<Payload> {
@@ -16,7 +17,8 @@ export interface Run<Payload> {
 export interface Ask<Payload> {
   readonly modelId: string;
   readonly payload: Payload;
-  readonly level: Level;
+  /** What the request says of itself. */
+  readonly priority: Priority;
   /** "" for those that give no name. */
   readonly client: string;
   readonly rows: number;
@@ -48,15 +50,18 @@ export interface Instance {
   quantumUs: number;
 }
 
-export interface Ledgers {
-  readonly foreground: Ledger;
-  readonly batch: Ledger;
+/** Work that lanes are shared for, and work for the idle gaps. */
+export interface Sides<Part> {
+  readonly foreground: Part;
+  readonly batch: Part;
 }
+
+export type Ledgers = Sides<Ledger>;
 
 export interface Slot {
   readonly name: string;
-  readonly accounts: { readonly foreground: Account; readonly batch: Account };
-  readonly clients: Ledgers;
+  readonly accounts: Sides<Account>;
+  readonly clients: Sides<ClientLedger>;
   readonly models: Set<string>;
   share: number | null;
 }
@@ -66,7 +71,9 @@ export interface Model<Payload> {
   readonly slot: Slot;
   readonly settings: ModelSettings;
   readonly instances: readonly Instance[];
-  readonly lines: readonly [WaitingLine<Payload>, WaitingLine<Payload>, WaitingLine<Payload>];
+  /** Of its slot's foreground work. */
+  readonly level: Level;
+  readonly lines: Sides<WaitingLine<Payload>>;
   readonly estimate: RunEstimate;
   pending: number;
   seenAtOnce: number;
@@ -76,6 +83,6 @@ export function toInstance(index: number): Instance {
   return { index, foregroundRuns: 0, batchRuns: 0, outstandingUs: 0, quantumUs: 0 };
 }
 
-export function toSide(level: Level): keyof Ledgers {
+export function toSide(level: Level): keyof Sides<unknown> {
   return level === batchLevel ? "batch" : "foreground";
 }

@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Schedule } from "./schedule.ts";
 import type { Run } from "./schedule-state.ts";
-import { batchLevel, defaultSettings, type Level, type ModelSettings } from "./settings.ts";
+import { batchLevel, defaultSettings, toLevel, type ModelSettings, type Priority } from "./settings.ts";
 
 interface Request {
   readonly id: number;
   readonly model: string;
   readonly atMs: number;
-  readonly level: Level;
+  readonly priority: Priority;
   readonly client: string;
   readonly rows: number;
   readonly key: string | null;
@@ -33,7 +33,7 @@ const modelNames = ["a", "b", "c"];
 const request = fc.record({
   model: fc.constantFrom(...modelNames),
   atMs: fc.integer({ min: 0, max: 60 }),
-  level: fc.constantFrom<Level>(0, 1, 2),
+  priority: fc.constantFrom<Priority>("realtime", "normal", "batch"),
   client: fc.constantFrom("", "x", "y"),
   rows: fc.integer({ min: 1, max: 6 }),
   key: fc.constantFrom("k", "l", null),
@@ -48,6 +48,7 @@ const device: fc.Arbitrary<Device> = fc.record({
         maxQueueDelayMs: fc.constantFrom(0, 2),
         queueLimit: fc.constantFrom(3, 64),
         quotaShare: fc.constantFrom(null, 0.2, 0.5),
+        priority: fc.constantFrom<Priority>("realtime", "normal", "batch"),
       }),
       instances: fc.integer({ min: 1, max: 2 }),
     }),
@@ -59,8 +60,13 @@ const device: fc.Arbitrary<Device> = fc.record({
   throttled: fc.boolean(),
 });
 
+const slotPriority = (parts: Device, model: string): Priority =>
+  parts.models[modelNames.indexOf(model)]!.settings.priority ?? "normal";
+const levelOf = (parts: Device, { model, priority }: Request) => toLevel(priority, slotPriority(parts, model));
+
 /** Plays arrivals against the schedule on a virtual clock; a run of one row takes 1 ms and each more row 0.1 ms. */
-function play({ lanes, models, requests, throttled }: Device) {
+function play(parts: Device) {
+  const { lanes, models, requests, throttled } = parts;
   const schedule = new Schedule<Request>({ lanes });
   schedule.setThrottled(throttled);
   for (const [index, { settings, instances }] of models.entries()) {
@@ -78,8 +84,8 @@ function play({ lanes, models, requests, throttled }: Device) {
   for (let step = 0; step < 5_000; step += 1) {
     while (arrivals[0] !== undefined && arrivals[0].atMs <= nowMs) {
       const one = arrivals.shift()!;
-      const { model, level, client, rows, key, timeoutMs } = one;
-      const ask = { modelId: model, payload: one, level, client, rows, joinKey: key };
+      const { model, priority, client, rows, key, timeoutMs } = one;
+      const ask = { modelId: model, payload: one, priority, client, rows, joinKey: key };
       const answer = schedule.enqueue({ ...ask, expiresMs: nowMs + timeoutMs }, nowMs);
       if (answer.kind === "refused") end(one.id, answer.code);
       else waiting.set(one.id, one);
@@ -108,7 +114,7 @@ function play({ lanes, models, requests, throttled }: Device) {
       begun.push({
         run,
         nowMs,
-        foregroundWaiting: [...waiting.values()].filter(({ level }) => level !== batchLevel),
+        foregroundWaiting: [...waiting.values()].filter((one) => levelOf(parts, one) !== batchLevel),
         foregroundRunning: [...running.keys()].filter(({ level }) => level !== batchLevel),
       });
       const place = `${run.modelId}/${run.instance}`;
@@ -136,9 +142,9 @@ describe("the schedule", () => {
     fc.assert(
       fc.property(device, (parts) => {
         const { ends, waiting, schedule } = play(parts);
-        for (const { id, level } of parts.requests) {
-          if (parts.throttled && level === batchLevel && waiting.has(id)) continue;
-          expect(ends.get(id)).toHaveLength(1);
+        for (const one of parts.requests) {
+          if (parts.throttled && levelOf(parts, one) === batchLevel && waiting.has(one.id)) continue;
+          expect(ends.get(one.id)).toHaveLength(1);
         }
         if (waiting.size === 0) for (const name of modelNames) expect(schedule.pending(name)).toBe(0);
       }),
@@ -188,13 +194,13 @@ describe("the schedule", () => {
     );
   });
 
-  it("serves the requests of one client, level and model in the order in which they came", () => {
+  it("serves the requests of one client, priority and model in the order in which they came", () => {
     fc.assert(
       fc.property(device, (parts) => {
         const last = new Map<string, number>();
         for (const { run } of play(parts).begun) {
           for (const { payload } of run.tickets) {
-            const line = `${payload.model} ${payload.level} ${payload.client}`;
+            const line = `${payload.model} ${payload.priority} ${payload.client}`;
             expect(payload.id).toBeGreaterThan(last.get(line) ?? -1);
             last.set(line, payload.id);
           }
@@ -203,12 +209,35 @@ describe("the schedule", () => {
     );
   });
 
-  it("begins realtime work of a model before its normal work", () => {
+  it("begins a client's more urgent work of a model before its less urgent work", () => {
+    const order: readonly Priority[] = ["realtime", "normal", "batch"];
     fc.assert(
       fc.property(device, (parts) => {
         for (const { run, foregroundWaiting } of play(parts).begun) {
-          if (run.level !== 1) continue;
-          expect(foregroundWaiting.filter(({ level, model }) => level === 0 && model === run.modelId)).toEqual([]);
+          if (run.level === batchLevel) continue;
+          for (const { payload } of run.tickets) {
+            const passed = foregroundWaiting.filter(
+              ({ model, client, priority }) =>
+                model === payload.model &&
+                client === payload.client &&
+                order.indexOf(priority) < order.indexOf(payload.priority),
+            );
+            expect(passed).toEqual([]);
+          }
+        }
+      }),
+    );
+  });
+
+  it("never lets what requests say of themselves pass a slot of a higher class that could run", () => {
+    fc.assert(
+      fc.property(device, (given) => {
+        const parts = { ...given, lanes: 1 };
+        for (const { run, foregroundWaiting, foregroundRunning } of play(parts).begun) {
+          // A slot's instance that is busy may hold the lane: what is handed over to it stands in nobody's way.
+          if (foregroundRunning.length > 0) continue;
+          const higher = foregroundWaiting.filter((one) => levelOf(parts, one) < run.level);
+          expect(higher).toEqual([]);
         }
       }),
     );
@@ -233,7 +262,12 @@ describe("quota", () => {
     const ask = (name: "x" | "y") =>
       schedule.enqueue(
         {
-          ...{ modelId: by === "slot" ? name : "m", payload: name, level: 1, client: by === "slot" ? "" : name },
+          ...{
+            modelId: by === "slot" ? name : "m",
+            payload: name,
+            priority: "normal",
+            client: by === "slot" ? "" : name,
+          },
           ...{ rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY },
         },
         0,
@@ -270,5 +304,80 @@ describe("quota", () => {
         expect(Math.abs(share({ ...parts, runMs }, "client") - parts.first)).toBeLessThan(0.05);
       }),
     );
+  });
+
+  interface Crowd {
+    readonly share: number;
+    readonly others: number;
+    readonly isFresh: boolean;
+    readonly priorities: readonly Priority[];
+    readonly slotPriority: Priority;
+  }
+  const priority = fc.constantFrom<Priority>("realtime", "normal");
+  const crowd: fc.Arbitrary<Crowd> = fc.record({
+    share: fc.integer({ min: 5, max: 95 }).map((percent) => percent / 100),
+    others: fc.integer({ min: 1, max: 40 }),
+    isFresh: fc.boolean(),
+    priorities: fc.array(priority, { minLength: 1, maxLength: 5 }),
+    slotPriority: priority,
+  });
+
+  /** Part of 2,000 runs of one length that a listed client has beside a crowd of names, each of which always asks. */
+  function playCrowd({ share: listed, others, isFresh, priorities, slotPriority: slot }: Crowd): number {
+    const schedule = new Schedule<string>({ lanes: 1 });
+    const settings = { ...defaultSettings, queueLimit: 1_000, clientShares: { listed }, priority: slot };
+    schedule.add("m", "s", { settings, instances: 1 });
+    let asked = 0;
+    const ask = (client: string) => {
+      const own = client === "listed" ? "normal" : priorities[(asked += 1) % priorities.length]!;
+      const rest = { rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY };
+      schedule.enqueue({ modelId: "m", payload: client, priority: own, client, ...rest }, 0);
+    };
+    for (let index = 0; index < 16; index += 1) ask("listed");
+    for (let index = 0; index < others; index += 1) for (let times = 0; times < 8; times += 1) ask(`other-${index}`);
+    let had = 0;
+    const line: Run<string>[] = [];
+    for (let run = 0; run < 2_000; run += 1) {
+      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+      const ended = line.shift()!;
+      schedule.finish(ended, 1_000);
+      const client = ended.tickets[0]!.payload;
+      if (client === "listed") had += 1;
+      ask(client === "listed" || !isFresh ? client : `fresh-${run}`);
+    }
+    return had / 2_000;
+  }
+
+  it("gives a listed client that always asks its share, however many other names ask and whatever they claim", () => {
+    fc.assert(
+      fc.property(crowd, (parts) => {
+        expect(playCrowd(parts)).toBeGreaterThan(parts.share - 0.02);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("holds between two slots of one class when all requests of one say that they are realtime", () => {
+    const schedule = new Schedule<string>({ lanes: 1 });
+    const add = (id: string, quotaShare: number) =>
+      schedule.add(id, id, { settings: { ...defaultSettings, quotaShare, queueLimit: 1_000 }, instances: 1 });
+    add("large", 0.9);
+    add("small", 0.1);
+    const ask = (modelId: string) => {
+      const own = modelId === "small" ? "realtime" : "normal";
+      const rest = { rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY, client: "" };
+      schedule.enqueue({ modelId, payload: modelId, priority: own, ...rest }, 0);
+    };
+    for (let index = 0; index < 16; index += 1) for (const id of ["large", "small"]) ask(id);
+    const runs = { large: 0, small: 0 };
+    const line: Run<string>[] = [];
+    for (let run = 0; run < 1_000; run += 1) {
+      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+      const ended = line.shift()!;
+      schedule.finish(ended, 1_000);
+      runs[ended.modelId as keyof typeof runs] += 1;
+      ask(ended.modelId);
+    }
+    expect(runs.large / 1_000).toBeGreaterThan(0.85);
   });
 });

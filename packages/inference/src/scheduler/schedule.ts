@@ -1,5 +1,6 @@
 import { decideJoinWait, gather } from "./batch-plan.ts";
-import { Ledger, toClientWeight, toWeights, type Account } from "./ledger.ts";
+import { ClientLedger, toParts } from "./client-ledger.ts";
+import { Ledger, toWeights, type Account } from "./ledger.ts";
 import { decidePlace } from "./queue-place.ts";
 import { RunEstimate } from "./run-estimate.ts";
 import {
@@ -14,7 +15,7 @@ import {
   type Run,
   type Slot,
 } from "./schedule-state.ts";
-import { batchLevel, type Level, type ModelSettings } from "./settings.ts";
+import { batchLevel, toLevel, toRank, type Level, type ModelSettings, type Rank } from "./settings.ts";
 import { WaitingLine, type Ticket } from "./waiting-line.ts";
 
 export interface ScheduleOptions {
@@ -24,7 +25,9 @@ export interface ScheduleOptions {
   readonly aheadUs?: number;
 }
 
-const maxClients = 256;
+const maxSlots = 256;
+/** Names of clients come from clients: what is remembered of them is bounded. */
+const maxOthers = 256;
 const defaultAheadUs = 2_000;
 /** What is handed over cannot be given to another client any more. */
 const sharedAheadUs = 500;
@@ -34,14 +37,15 @@ const forEver = { kind: "wait", untilMs: Number.POSITIVE_INFINITY } as const;
 /**
  * Which request runs next on a device that several models share. A state machine without clock, timers or tensors.
  * Invariants: at most `lanes` instances work in the foreground; batch work begins only while nothing else waits or runs,
- * one run an instance; nothing whose time is over ever begins; time is shared by weight between slots, then clients.
+ * one run an instance; nothing whose time is over ever begins; time is shared by weight between slots of one class, then
+ * between clients of a slot; only the requests of one client pass each other by what they say of themselves.
  */
 export class Schedule<Payload> {
   readonly #lanes: number;
   readonly #aheadUs: number;
   readonly #models = new Map<string, Model<Payload>>();
   readonly #slots = new Map<string, Slot>();
-  readonly #ledgers: Ledgers = { foreground: new Ledger(maxClients), batch: new Ledger(maxClients) };
+  readonly #ledgers: Ledgers = { foreground: new Ledger(maxSlots), batch: new Ledger(maxSlots) };
   #foregroundWaiting = 0;
   #batchWaiting = 0;
   #lanesTaken = 0;
@@ -64,13 +68,13 @@ export class Schedule<Payload> {
     slot.share = model.settings.quotaShare;
     slot.models.add(id);
     this.#weigh();
-    const line = () => new WaitingLine<Payload>();
     this.#models.set(id, {
       id,
       slot,
       settings: model.settings,
       instances: Array.from({ length: model.instances }, (_, index) => toInstance(index)),
-      lines: [line(), line(), line()],
+      level: toLevel("normal", model.settings.priority),
+      lines: { foreground: new WaitingLine(), batch: new WaitingLine() },
       estimate: new RunEstimate(),
       pending: 0,
       seenAtOnce: 0,
@@ -97,17 +101,18 @@ export class Schedule<Payload> {
 
   enqueue(ask: Ask<Payload>, nowMs: number): Enqueued<Payload> {
     const model = this.#model(ask.modelId);
-    const side = toSide(ask.level);
-    const { clientShares, queueLimit } = model.settings;
-    const client = model.slot.clients[side].open(ask.client, () => toClientWeight(clientShares, ask.client));
-    const line = model.lines[ask.level];
+    const { clientShares, queueLimit, priority } = model.settings;
+    const level = toLevel(ask.priority, priority);
+    const rank = toRank(ask.priority);
+    const side = toSide(level);
+    const client = model.slot.clients[side].open(ask.client, clientShares);
     let enqueued: Enqueued<Payload> = queued;
     if (model.pending >= queueLimit) {
-      enqueued = this.#makePlace(model, ask.level, client);
+      enqueued = this.#makePlace(model, { side, rank, client });
       if (enqueued.kind === "refused") return enqueued;
     }
-    const { payload, level, rows, joinKey, expiresMs } = ask;
-    line.push({ payload, level, client, rows, joinKey, askedMs: nowMs, expiresMs });
+    const { payload, rows, joinKey, expiresMs } = ask;
+    model.lines[side].push({ payload, level, rank, client, rows, joinKey, askedMs: nowMs, expiresMs });
     model.slot.clients[side].enter(client);
     this.#ledgers[side].enter(model.slot.accounts[side]);
     model.pending += 1;
@@ -150,7 +155,7 @@ export class Schedule<Payload> {
     const model = this.#release(run);
     for (const ticket of run.tickets.toReversed()) {
       ticket.joinKey = null;
-      model.lines[ticket.level].unshift(ticket);
+      model.lines[toSide(ticket.level)].unshift(ticket);
       this.#countWaiting(ticket.level, 1);
       if (ticket.expiresMs < this.#nextExpiryMs) this.#nextExpiryMs = ticket.expiresMs;
     }
@@ -161,7 +166,7 @@ export class Schedule<Payload> {
     for (const level of [0, 1] as const) {
       let best: { model: Model<Payload>; instance: Instance } | undefined;
       for (const model of this.#models.values()) {
-        if (model.lines[level].size === 0) continue;
+        if (model.level !== level || model.lines.foreground.size === 0) continue;
         if (
           best !== undefined &&
           best.model.slot.accounts.foreground.virtualUs <= model.slot.accounts.foreground.virtualUs
@@ -169,7 +174,7 @@ export class Schedule<Payload> {
           continue;
         const instance = this.#findInstance(model);
         if (instance === undefined) continue;
-        const joinMs = level === 0 ? null : this.#toJoinWait(model, [level], nowMs);
+        const joinMs = level === 0 ? null : this.#toJoinWait(model, model.lines.foreground, nowMs);
         if (joinMs === null) best = { model, instance };
         else if (joinMs < untilMs) untilMs = joinMs;
       }
@@ -182,12 +187,12 @@ export class Schedule<Payload> {
     let untilMs = this.#nextExpiryMs;
     let best: { model: Model<Payload>; instance: Instance } | undefined;
     for (const model of this.#models.values()) {
-      if (model.lines[batchLevel].size === 0 || this.#batchInstances >= this.#lanes) continue;
+      if (model.lines.batch.size === 0 || this.#batchInstances >= this.#lanes) continue;
       if (best !== undefined && best.model.slot.accounts.batch.virtualUs <= model.slot.accounts.batch.virtualUs)
         continue;
       const instance = model.instances.find((one) => one.foregroundRuns + one.batchRuns === 0);
       if (instance === undefined) continue;
-      const joinMs = this.#toJoinWait(model, [batchLevel], nowMs);
+      const joinMs = this.#toJoinWait(model, model.lines.batch, nowMs);
       if (joinMs === null) best = { model, instance };
       else if (joinMs < untilMs) untilMs = joinMs;
     }
@@ -199,9 +204,9 @@ export class Schedule<Payload> {
   #findInstance(model: Model<Payload>): Instance | undefined {
     const laneFree = this.#lanesTaken < this.#lanes;
     // Others need a lane: who holds one gives it back after its quantum.
-    const contended = !laneFree && this.#foregroundWaiting > model.lines[0].size + model.lines[1].size;
+    const contended = !laneFree && this.#foregroundWaiting > model.lines.foreground.size;
     const joins = model.settings.maxBatchSize > 1;
-    const ready = model.lines[0].size + model.lines[1].size;
+    const ready = model.lines.foreground.size;
     const aheadUs = model.slot.clients.foreground.busy > 1 ? Math.min(sharedAheadUs, this.#aheadUs) : this.#aheadUs;
     let best: Instance | undefined;
     for (const instance of model.instances) {
@@ -214,19 +219,17 @@ export class Schedule<Payload> {
     return best;
   }
 
-  #toJoinWait(model: Model<Payload>, levels: readonly Level[], nowMs: number): number | null {
+  #toJoinWait(model: Model<Payload>, line: WaitingLine<Payload>, nowMs: number): number | null {
     const { maxBatchSize, maxQueueDelayMs } = model.settings;
     if (maxBatchSize === 1 || maxQueueDelayMs === 0) return null;
     let rows = 0;
     let oldestMs = Number.POSITIVE_INFINITY;
     let waiting = 0;
-    for (const level of levels) {
-      for (const ticket of model.lines[level].all()) {
-        if (ticket.joinKey === null) return null;
-        rows += ticket.rows;
-        waiting += 1;
-        if (ticket.askedMs < oldestMs) oldestMs = ticket.askedMs;
-      }
+    for (const ticket of line.all()) {
+      if (ticket.joinKey === null || ticket.rank === 0) return null;
+      rows += ticket.rows;
+      waiting += 1;
+      if (ticket.askedMs < oldestMs) oldestMs = ticket.askedMs;
     }
     const { seenAtOnce } = model;
     return decideJoinWait({ waiting, rows, maxBatchSize, seenAtOnce, oldestMs, maxQueueDelayMs, nowMs });
@@ -237,9 +240,8 @@ export class Schedule<Payload> {
     const clients = model.slot.clients[side];
     const { maxBatchSize } = model.settings;
     const estimateRowUs = () => model.estimate.toUs(1) ?? this.#aheadUs;
-    const lines = level === batchLevel ? [model.lines[batchLevel]] : model.lines.slice(level, batchLevel);
     const paid: number[] = [];
-    const tickets = gather(lines, maxBatchSize, (ticket) => {
+    const tickets = gather(model.lines[side], maxBatchSize, (ticket) => {
       const chargeUs = estimateRowUs() * ticket.rows;
       paid.push(chargeUs);
       clients.serve(ticket.client, chargeUs);
@@ -281,20 +283,23 @@ export class Schedule<Payload> {
     return model;
   }
 
-  #makePlace(model: Model<Payload>, level: Level, client: Account): Enqueued<Payload> {
-    const line = model.lines[level];
-    const lower = model.lines.findLast((other, index) => index > level && other.size > 0);
+  #makePlace(
+    model: Model<Payload>,
+    { side, rank, client }: { readonly side: keyof Ledgers; readonly rank: Rank; readonly client: Account },
+  ): Enqueued<Payload> {
+    const line = model.lines[side];
+    const background = side === "foreground" ? model.lines.batch : null;
+    const takeLower = () => background?.takeNewestOfGreediest() ?? line.takeNewestBelow(client, rank);
     const greediest = line.greediest();
-    const here = new Set([client, ...[...line.all()].map((ticket) => ticket.client)]);
-    const weights = [...here].reduce((sum, one) => sum + one.weight, 0);
-    const toRatios = (one: Account) => ({ heldRatio: one.pending / model.pending, shareRatio: one.weight / weights });
+    const toPart = toParts(new Set([client, ...line.clients]));
+    const toRatios = (one: Account) => ({ heldRatio: one.pending / model.pending, shareRatio: toPart(one) });
     const place = decidePlace({
       ...toRatios(client),
       greediest: greediest === undefined || greediest === client ? null : toRatios(greediest),
-      lowerWaits: lower !== undefined,
+      lowerWaits: (background?.size ?? 0) > 0 || line.hasBelow(client, rank),
     });
     if (place.kind === "refuse") return { kind: "refused", code: place.code };
-    const ticket = (place.whom === "lower" ? lower : line)?.takeNewestOfGreediest();
+    const ticket = place.whom === "lower" ? takeLower() : line.takeNewestOfGreediest();
     if (ticket === undefined) return { kind: "refused", code: "overloaded" };
     this.#countWaiting(ticket.level, -1);
     this.#leave(model, ticket);
@@ -305,7 +310,7 @@ export class Schedule<Payload> {
     const expired: Ticket<Payload>[] = [];
     this.#nextExpiryMs = Number.POSITIVE_INFINITY;
     for (const model of this.#models.values()) {
-      for (const line of model.lines) {
+      for (const line of [model.lines.foreground, model.lines.batch]) {
         for (const ticket of line.takeExpired(nowMs)) {
           this.#countWaiting(ticket.level, -1);
           this.#leave(model, ticket);
@@ -336,7 +341,7 @@ export class Schedule<Payload> {
     const slot: Slot = {
       name,
       accounts: { foreground: foreground.open(name, () => 1), batch: batch.open(name, () => 1) },
-      clients: { foreground: new Ledger(maxClients), batch: new Ledger(maxClients) },
+      clients: { foreground: new ClientLedger(maxOthers), batch: new ClientLedger(maxOthers) },
       models: new Set(),
       share: null,
     };

@@ -3,7 +3,11 @@ import type { TensorSpec } from "../tensor.ts";
 /** Realtime goes before normal; batch runs only while nothing else waits or runs. */
 export type Priority = "realtime" | "normal" | "batch";
 
+/** A class of work; a lower one is served first, whatever quotas say. */
 export type Level = 0 | 1 | 2;
+
+/** Place among the requests of one client in one queue, the lowest first. */
+export type Rank = 0 | 1 | 2;
 
 const levels: Readonly<Record<Priority, Level>> = { realtime: 0, normal: 1, batch: 2 };
 
@@ -21,7 +25,7 @@ export interface ModelSettings {
   readonly quotaShare: number | null;
   /** Shares of the slot's time by client name. */
   readonly clientShares: Readonly<Record<string, number>>;
-  /** What "normal" means for this model; "batch" holds all of its requests there. */
+  /** The slot's class among others, and what a request has that says nothing. */
   readonly priority: Priority;
 }
 
@@ -35,10 +39,18 @@ export const defaultSettings: ModelSettings = {
   priority: "normal",
 };
 
-/** A slot held at batch stays there whatever a request says of itself: its work must never outrank that of others. */
+/** The slot's, which its operator chose. A request may wait as batch; nothing that it says lets it pass other slots. */
 export function toLevel(asked: Priority, slot: Priority): Level {
-  if (slot === "batch") return batchLevel;
-  return levels[asked === "normal" ? slot : asked];
+  return asked === "batch" ? batchLevel : levels[slot];
+}
+
+export function toRank(asked: Priority): Rank {
+  return levels[asked];
+}
+
+/** `max_batch_size` as Triton means it: rows of one request and of one run; 0 where the first dimension is no batch. */
+export function toMaxBatchSize(model: Parameters<typeof isJoinable>[0], settings: ModelSettings): number {
+  return settings.maxBatchSize > 1 && isJoinable(model) ? settings.maxBatchSize : 0;
 }
 
 /** Only rows that the model itself calls free may be joined: the first dimension of every input and output. */

@@ -1,10 +1,12 @@
+import { compareUse, toParts } from "./client-ledger.ts";
 import type { Account } from "./ledger.ts";
-import type { Level } from "./settings.ts";
+import type { Level, Rank } from "./settings.ts";
 
 /** One request on its way through the scheduler. `payload` is the executor's. */
 export interface Ticket<Payload> {
   readonly payload: Payload;
   readonly level: Level;
+  readonly rank: Rank;
   readonly client: Account;
   readonly rows: number;
   /** Requests with the same key may share a run; null for one that must run alone. */
@@ -14,7 +16,7 @@ export interface Ticket<Payload> {
   readonly expiresMs: number;
 }
 
-/** The requests of one level that wait for one model, first come first served within each client. */
+/** The requests that wait for one model, in the foreground or as batch work; each client's by rank, then as they came. */
 export class WaitingLine<Payload> {
   readonly #queues = new Map<Account, Ticket<Payload>[]>();
   #size = 0;
@@ -23,26 +25,42 @@ export class WaitingLine<Payload> {
     return this.#size;
   }
 
+  /** Clients with a request here. */
+  get clients(): Iterable<Account> {
+    return this.#queues.keys();
+  }
+
   push(ticket: Ticket<Payload>): void {
-    const queue = this.#queues.get(ticket.client);
-    if (queue === undefined) this.#queues.set(ticket.client, [ticket]);
-    else queue.push(ticket);
+    const queue = this.#toQueue(ticket.client);
+    if ((queue.at(-1)?.rank ?? 0) <= ticket.rank) queue.push(ticket);
+    else queue.splice(queue.findLastIndex(({ rank }) => rank <= ticket.rank) + 1, 0, ticket);
     this.#size += 1;
   }
 
-  /** Back to the front, for a request that was taken and did not run. */
+  /** Back to the front of its rank, for a request that was taken and did not run. */
   unshift(ticket: Ticket<Payload>): void {
-    const queue = this.#queues.get(ticket.client);
-    if (queue === undefined) this.#queues.set(ticket.client, [ticket]);
-    else queue.unshift(ticket);
+    const queue = this.#toQueue(ticket.client);
+    const place = queue.findIndex(({ rank }) => rank >= ticket.rank);
+    queue.splice(place === -1 ? queue.length : place, 0, ticket);
     this.#size += 1;
   }
 
-  /** The first request of the client that has used least of its share. */
+  #toQueue(client: Account): Ticket<Payload>[] {
+    const known = this.#queues.get(client);
+    if (known !== undefined) return known;
+    const queue: Ticket<Payload>[] = [];
+    this.#queues.set(client, queue);
+    return queue;
+  }
+
+  /** The first request of the client that has used least of its share; of equal clients the more urgent one. */
   head(): Ticket<Payload> | undefined {
     let best: Ticket<Payload> | undefined;
-    for (const [account, queue] of this.#queues) {
-      if (best === undefined || account.virtualUs < best.client.virtualUs) best = queue[0];
+    for (const queue of this.#queues.values()) {
+      const first = queue[0];
+      if (first === undefined) continue;
+      const difference = best === undefined ? -1 : compareUse(first.client, best.client);
+      if (difference < 0 || (difference === 0 && first.rank < (best?.rank ?? 0))) best = first;
     }
     return best;
   }
@@ -51,12 +69,18 @@ export class WaitingLine<Payload> {
     this.#remove(ticket.client, 0);
   }
 
-  /** Waiting requests of one client. */
-  countOf(client: Account): number {
-    return this.#queues.get(client)?.length ?? 0;
+  hasBelow(client: Account, rank: Rank): boolean {
+    const last = this.#queues.get(client)?.at(-1);
+    return last !== undefined && last.rank > rank;
   }
 
-  /** The newest request of the client that holds most for its weight: who is displaced when a place is needed. */
+  /** The newest of this client's least urgent requests, if they are less urgent than this. */
+  takeNewestBelow(client: Account, rank: Rank): Ticket<Payload> | undefined {
+    const queue = this.#queues.get(client);
+    return queue === undefined || !this.hasBelow(client, rank) ? undefined : this.#remove(client, queue.length - 1);
+  }
+
+  /** The newest request of the client that holds most for its part: who is displaced when a place is needed. */
   takeNewestOfGreediest(): Ticket<Payload> | undefined {
     const greediest = this.greediest();
     const queue = greediest === undefined ? undefined : this.#queues.get(greediest);
@@ -67,8 +91,9 @@ export class WaitingLine<Payload> {
   greediest(): Account | undefined {
     let best: Account | undefined;
     let most = 0;
+    const toPart = toParts(new Set(this.#queues.keys()));
     for (const [account, queue] of this.#queues) {
-      const held = queue.length / account.weight;
+      const held = queue.length / toPart(account);
       if (held > most) [best, most] = [account, held];
     }
     return best;
