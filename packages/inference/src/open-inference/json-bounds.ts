@@ -89,9 +89,14 @@ export function checkJsonBounds(bytes: Uint8Array): void {
     throw new ProtocolError("request_malformed", `the request's JSON is nested deeper than ${maxDepth} levels`);
 }
 
-/** A tensor whose data are JSON has no more elements than the JSON has values, whatever its shape says. */
+/**
+ * No memory is taken for a shape whose elements no JSON that was read can hold.
+ * @throws ProtocolError `request_malformed`
+ */
 export function checkJsonElements(name: string, count: number): void {
-  if (count > maxValues) throw tooLarge(`${count} elements of input '${name}'`, maxValues);
+  if (count <= maxValues) return;
+  const message = `unexpected number of elements for input '${name}', expecting ${count}: JSON has at most ${maxValues}`;
+  throw new ProtocolError("request_malformed", message);
 }
 
 function tooLarge(found: string, most: string | number): ProtocolError {
