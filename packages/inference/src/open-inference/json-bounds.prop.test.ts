@@ -99,7 +99,11 @@ describe("the bounds of a request's JSON", () => {
     ["levels", Buffer.from(`{"inputs":${"[".repeat(3_000)}${"]".repeat(3_000)}}`), /^request_malformed: .*64 levels/u],
     ["strings", toTensor(140_000, Buffer.alloc(3 * 140_000 - 1, '"",')), /^request_too_large: .* 14\d{4} strings/u],
     ["arrays", toTensor(140_000, `${"[1],".repeat(140_000)}[1]`), /^request_too_large: .*140004 arrays/u],
-    ["elements of a shape", toTensor(2_147_483_647, "1"), /^request_malformed: unexpected number of elements .* 2147483647/u],
+    [
+      "elements of a shape",
+      toTensor(2_147_483_647, "1"),
+      /^request_malformed: unexpected number of elements .* 2147483647/u,
+    ],
   ])("refuse too many %s", (_name, bytes, expected) => {
     expect(toCode(bytes)).toMatch(expected);
   });
