@@ -6,7 +6,7 @@ const graceMs = 250;
 
 /** Which sockets devices have spoken over, so that a certificate that ends takes its open requests along. */
 export interface DeviceConnections {
-  /** The socket has shown this certificate, whether it is in force or not. */
+  /** The socket has shown this certificate of the plane's authority, whether it is in force or not. */
   note(identity: Certificate, socket: Socket): void;
   /** Closes what the device has open, but for what was begun with the named certificate. */
   end(device: string, exceptFingerprint?: string): void;

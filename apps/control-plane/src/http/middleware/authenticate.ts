@@ -64,14 +64,12 @@ async function authenticateDevice(
   const identity = parsePeerIdentity(certificate);
   if (identity === undefined) return undefined;
   const { device, tenant, fingerprint } = identity;
-  // Before the question, so that a revocation that comes while it is asked ends this connection too.
-  options.connections.note(identity, socket);
-  if (
-    socket.authorized &&
-    tenant === options.tenant &&
-    (await options.isInForce(device, fingerprint, socket.remoteAddress ?? unknownAddress))
-  )
-    return { kind: "device", device };
+  if (socket.authorized && tenant === options.tenant) {
+    // Before the question, so that a revocation that comes while it is asked ends this connection too.
+    options.connections.note(identity, socket);
+    if (await options.isInForce(device, fingerprint, socket.remoteAddress ?? unknownAddress))
+      return { kind: "device", device };
+  }
   return refuse("unauthenticated", "the device certificate is not in force", "enrol the device again");
 }
 
