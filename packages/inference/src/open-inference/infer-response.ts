@@ -1,6 +1,7 @@
 import { toElementCount, type Tensor } from "../tensor.ts";
 import { maxClassifiedValues, toClasses } from "./classes.ts";
 import type { InferRequest } from "./infer-request.ts";
+import { maxJsonValues } from "./json-bounds.ts";
 import { toJsonData } from "./json-data.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { SharedRange } from "./request-json.ts";
@@ -25,12 +26,10 @@ export interface AnsweringModel {
 }
 
 /**
- * Values of one answer as JSON. Text is made on the thread that reads everybody's requests: a million values take it half a
- * second and 20 MB, ten million took it five seconds and most of a gigabyte.
+ * Text is made on the thread that reads everybody's requests: a million values take it half a second and 20 MB, ten million
+ * took it five seconds and most of a gigabyte. An output that is asked for twice counts twice: a request may name each as often
+ * as it likes.
  */
-const maxJsonValues = 1_048_576;
-
-/** An output that is asked for twice counts twice: a request may name each as often as it likes. */
 function requireFewValues(wanted: readonly RequestedOutput[], outputs: readonly Tensor[]): void {
   let values = 0;
   let classified = 0;

@@ -9,8 +9,8 @@ import { ProtocolError } from "./protocol-error.ts";
 const maxJsonBytes = 12_582_912;
 /** Shorter documents are read as they are: nothing that they can hold takes a millisecond. */
 const maxUncountedBytes = 4_096;
-/** As many values as an answer may have. */
-const maxValues = 1_048_576;
+/** Of a request's JSON, and of an answer's. */
+export const maxJsonValues = 1_048_576;
 /** Each is an object on the heap: a million took 1.3 s. Names of members are strings too. */
 const maxStrings = 131_072;
 /** The rows of an image of 224 pixels whose innermost arrays are its channels are 50,401. */
@@ -80,7 +80,7 @@ export function checkJsonBounds(bytes: Uint8Array): void {
   if (bytes.length <= maxUncountedBytes) return;
   if (bytes.length > maxJsonBytes) throw tooLarge(`${bytes.length} bytes`, `${maxJsonBytes} bytes`);
   const { values, strings, arrays, objects, members, depth } = countJson(bytes);
-  if (values > maxValues) throw tooLarge(`${values} values`, maxValues);
+  if (values > maxJsonValues) throw tooLarge(`${values} values`, maxJsonValues);
   if (strings > maxStrings) throw tooLarge(`${strings} strings`, maxStrings);
   if (arrays > maxArrays) throw tooLarge(`${arrays} arrays`, maxArrays);
   if (objects > maxObjects) throw tooLarge(`${objects} objects`, maxObjects);
@@ -94,8 +94,8 @@ export function checkJsonBounds(bytes: Uint8Array): void {
  * @throws ProtocolError `request_malformed`
  */
 export function checkJsonElements(name: string, count: number): void {
-  if (count <= maxValues) return;
-  const message = `unexpected number of elements for input '${name}', expecting ${count}: JSON has at most ${maxValues}`;
+  if (count <= maxJsonValues) return;
+  const message = `unexpected number of elements for input '${name}', expecting ${count}: JSON has at most ${maxJsonValues}`;
   throw new ProtocolError("request_malformed", message);
 }
 
