@@ -53,8 +53,10 @@ export {
 } from "./scheduler/device-scheduler.ts";
 export { SchedulerError, type SchedulerErrorCode } from "./scheduler/scheduler-error.ts";
 export {
+  batchLevel,
   defaultSettings,
   isJoinable,
+  toLevel,
   toMaxBatchSize,
   type ModelSettings,
   type Priority,

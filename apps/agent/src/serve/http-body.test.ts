@@ -9,7 +9,7 @@ const mebibyte = 1_048_576;
 const overloaded = expect.objectContaining({ code: "overloaded" }) as Error;
 
 function openSink(declaredBytes: number | null, { budgetBytes = 64 * mebibyte, jsonBytes = 3 } = {}) {
-  const budget = createBodyBudget(budgetBytes);
+  const budget = createBodyBudget({ maxBytes: budgetBytes, eachBytes: 32 * mebibyte, nowMs: () => 0 });
   const hold = budget.open();
   const options = { maxBytes: 32 * mebibyte, jsonBytes, memory: createBodyMemory(mebibyte), hold };
   return { budget, hold, sink: new BodySink(options, declaredBytes) };
@@ -51,7 +51,7 @@ describe("the memory of a body", () => {
     expect(() => {
       for (let sent = 0; sent < 16; sent += 1) sink.push(Buffer.alloc(mebibyte));
     }).toThrow(overloaded);
-    const budget = createBodyBudget(4 * mebibyte);
+    const budget = createBodyBudget({ maxBytes: 4 * mebibyte, eachBytes: 4 * mebibyte, nowMs: () => 0 });
     expect(budget.open().tryAhead(2 * mebibyte)).toBe(true);
     expect(budget.open().tryAhead(1)).toBe(false);
     budget.open().add(2 * mebibyte);

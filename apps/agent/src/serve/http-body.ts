@@ -35,8 +35,9 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
   const declared = request.headers["content-length"];
   const lengthBytes = declared === undefined ? null : Number(declared);
   if (lengthBytes !== null && lengthBytes > options.maxBytes) throw tooLarge(options.maxBytes);
-  if (coding === null) return await pour(request, new BodySink(options, lengthBytes));
-  options.hold.add(decoderBytes);
+  const { hold } = options;
+  if (coding === null) return await pour(request, { sink: new BodySink(options, lengthBytes), hold });
+  hold.add(decoderBytes);
   return await decode(request, { ...options, coding });
 }
 
@@ -76,26 +77,32 @@ function tooLarge(maxBytes: number): ServeError {
   return new ServeError("body_too_large", `the body is larger than ${maxBytes} bytes`);
 }
 
-function pour(request: IncomingMessage, sink: BodySink): Promise<Buffer> {
+function pour(
+  request: IncomingMessage,
+  { sink, hold }: { readonly sink: BodySink; readonly hold: BodyHold },
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let refused = false;
+    const refuse = (error: unknown): void => {
+      refused = true;
+      sink.abandon();
+      reject(error as ServeError);
+    };
     request.on("data", (chunk: Buffer) => {
       if (refused) return;
       try {
         sink.push(chunk);
         if (sink.isLarge) freeNow(chunk);
       } catch (error) {
-        refused = true;
-        sink.abandon();
-        reject(error as ServeError);
+        refuse(error);
       }
     });
-    request.on("end", () => resolve(sink.finish()));
-    request.on("error", (error) => {
-      refused = true;
-      sink.abandon();
-      reject(new ServeError("client_gone", "the client went away", error));
+    request.on("end", () => {
+      hold.arrived();
+      if (!refused) resolve(sink.finish());
     });
+    request.on("error", (error) => refuse(new ServeError("client_gone", "the client went away", error)));
+    hold.arriving(refuse);
   });
 }
 
@@ -108,7 +115,13 @@ function decode(
   const sink = new BodySink(options, null);
   return new Promise((resolve, reject) => {
     let wireBytes = 0;
+    let refused = false;
+    const finish = (): void => {
+      options.hold.arrived();
+      if (!refused) resolve(sink.finish());
+    };
     const refuse = (error: unknown): void => {
+      refused = true;
       request.unpipe(decoder);
       decoder.destroy();
       sink.abandon();
@@ -131,9 +144,10 @@ function decode(
       // What follows the end of the data is read over.
       request.unpipe(decoder);
       request.resume();
-      if (request.readableEnded) resolve(sink.finish());
-      else request.on("end", () => resolve(sink.finish()));
+      if (request.readableEnded) finish();
+      else request.on("end", finish);
     });
+    options.hold.arriving(refuse);
     request.pipe(decoder);
   });
 }

@@ -5,6 +5,8 @@ import { ServeError } from "./serving-error.ts";
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Called when the client goes before it has its whole answer; also, with nothing left to do, once it has it. */
+  onClose?: (() => void) | undefined;
 }
 
 export function unknownRoute(): ServeError {

@@ -1,11 +1,13 @@
 import type { ServerResponse } from "node:http";
 import {
+  batchLevel,
   checkBatch,
   checkInputs,
   checkRows,
   checkOutputs,
   parseInferRequest,
   toInferResponse,
+  toLevel,
   toMaxBatchSize,
   type InferRequest,
   type InferResponse,
@@ -14,6 +16,7 @@ import {
   type SharedRange,
   type Tensor,
 } from "@fairlead/inference";
+import { hasErrorCode } from "@fairlead/kernel";
 import type { BodyMemory } from "./body-memory.ts";
 import type { BodyLimits } from "./config.ts";
 import { toCountedMemory, type BodyBudget, type BodyHold } from "./http-body-budget.ts";
@@ -52,19 +55,22 @@ export async function handleInfer(context: InferContext, target: InferTarget, ex
   const client = parseClient(exchange.request.headers["x-fairlead-client"]);
   context.loads.find(target.model, null);
   const hold = context.bodies.open();
+  let answered = false;
   try {
     const options = { maxBytes: context.bodyLimits.each, jsonBytes, memory: context.memory, hold };
     const bytes = await readBody(exchange.request, options);
     await answer(context, { target, exchange }, { bytes, jsonBytes, client, hold });
+    answered = true;
   } finally {
-    hold.release();
+    // An answer that was begun is in memory until its client has read it.
+    if (!answered || exchange.onClose === undefined) hold.release();
   }
 }
 
 async function answer(
   context: InferContext,
   { target, exchange }: { readonly target: InferTarget; readonly exchange: Exchange },
-  body: Omit<InferBody, "alone">,
+  body: Omit<InferBody, "alone" | "onQueued">,
 ): Promise<void> {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
@@ -73,13 +79,32 @@ async function answer(
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
     const alone = context.lone.isAlone(exchange.request.socket);
-    const { answer, record } = await infer(context, load, { ...body, alone });
+    const onQueued = (withdraw: () => void) => (exchange.onClose = withdraw);
+    const { answer, record } = await infer(context, load, { ...body, alone, onQueued });
+    exchange.onClose = undefined;
+    holdAnswer(exchange, body.hold, answer.totalBytes);
     send(exchange.response, answer);
     record();
   } catch (error) {
-    load.recordFailure(error, (performance.now() - startedMs) * 1_000);
+    exchange.onClose = undefined;
+    if (!hasErrorCode(error, "client_gone")) load.recordFailure(error, (performance.now() - startedMs) * 1_000);
     throw error;
   }
+}
+
+/** Smaller answers lie in the kernel's buffers, whoever reads them or not. */
+const minHeldBytes = 65_536;
+/** A client that reads nothing for so long gets no more. */
+const stalledMs = 30_000;
+
+/** The body has been consumed; what is held now is the answer, until it is written or its client is gone. */
+function holdAnswer(exchange: Exchange, hold: BodyHold, bytes: number): void {
+  if (bytes < minHeldBytes) return;
+  hold.release();
+  if (exchange.response.destroyed) return;
+  hold.add(bytes);
+  exchange.onClose = () => hold.release();
+  exchange.response.setTimeout(stalledMs, () => exchange.response.destroy());
 }
 
 interface InferBody {
@@ -88,6 +113,8 @@ interface InferBody {
   readonly client: string | null;
   readonly alone: boolean;
   readonly hold: BodyHold;
+  /** Told how to take the request out of the line again. */
+  readonly onQueued: (withdraw: () => void) => void;
 }
 
 function read(
@@ -129,10 +156,13 @@ async function infer(context: InferContext, load: Load, body: InferBody): Promis
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
   const parsedMs = performance.now();
   const { priority, timeoutMs } = request;
-  const ask = { ...{ memory: context.memory, client: body.client, alone: body.alone }, timeoutMs };
+  const { client, alone, onQueued } = body;
+  const ask = { ...{ memory: context.memory, client, alone, onQueued }, timeoutMs };
+  const asked = priority ?? load.settings.priority;
   let result: ScheduledResult;
   try {
-    result = await load.infer(request.inputs, { ...ask, priority: priority ?? load.settings.priority });
+    if (toLevel(asked, load.settings.priority) === batchLevel) body.hold.waitAsBatch();
+    result = await load.infer(request.inputs, { ...ask, priority: asked });
     checkOutputs(load.target.name, load.target.outputs, result.outputs);
   } catch (error) {
     picked?.abandon();

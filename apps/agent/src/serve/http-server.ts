@@ -28,9 +28,14 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   let accepting = true;
   let inflight = 0;
   let onIdle: (() => void) | null = null;
-  const bodies = createBodyBudget(options.context.bodyLimits.together);
+  const { each: eachBytes, together: maxBytes } = options.context.bodyLimits;
+  const bodies = createBodyBudget({ maxBytes, eachBytes, nowMs: () => performance.now() });
   const context: RouteContext = { ...options.context, bodies, accepting: () => accepting };
-  const limits = { keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 };
+  const limits = {
+    ...{ keepAliveTimeout: 75_000, headersTimeout: 10_000, requestTimeout: 60_000, maxHeaderSize: 16_384 },
+    // Node looks every 30 s, which a limit may then be late by.
+    connectionsCheckingInterval: 5_000,
+  };
   /** The last answer that each connection waits for. */
   const answers = new WeakMap<Duplex, ServerResponse>();
   const begin = (request: IncomingMessage, response: ServerResponse): Exchange => {
@@ -40,11 +45,13 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
     context.lone.note(request.socket);
     response.sendDate = false;
     if (!accepting) response.shouldKeepAlive = false;
+    const exchange: Exchange = { request, response };
     response.on("close", () => {
       inflight -= 1;
+      exchange.onClose?.();
       if (inflight === 0) onIdle?.();
     });
-    return { request, response };
+    return exchange;
   };
   const server = createServer({ ...limits, noDelay: true }, (request, response) => {
     const exchange = begin(request, response);

@@ -40,6 +40,8 @@ export interface InferAsk {
   readonly client: string | null;
   /** Whether its client has the endpoint to itself. */
   readonly alone: boolean;
+  /** Told how to take the request out of the line again. */
+  readonly onQueued?: (withdraw: () => void) => void;
 }
 
 /** A build that is in memory: its model, its place in the in-flight file and what was counted about it. */

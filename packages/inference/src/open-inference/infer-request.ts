@@ -8,7 +8,7 @@ import {
   type TensorSpec,
 } from "../tensor.ts";
 import type { Priority } from "../scheduler/settings.ts";
-import { countStrings, decodeStrings } from "../string-data.ts";
+import { countStrings, decodeStrings, maxStrings } from "../string-data.ts";
 import { createLongIntegerReader } from "./exact-json.ts";
 import { checkJsonBounds, checkJsonElements } from "./json-bounds.ts";
 import { checkTexts, parseJsonData } from "./json-data.ts";
@@ -68,7 +68,7 @@ export function parseInferRequest(model: TargetModel, body: RequestBody): InferR
     throw malformed(`Inference-Header-Content-Length is ${jsonBytes}, the body has ${body.bytes.length} bytes`);
   }
   const request = parseObject(body.bytes.subarray(0, jsonBytes));
-  const inputs = parseInputs(request["inputs"], { ...body, jsonBytes });
+  const inputs = parseInputs(model, request["inputs"], { ...body, jsonBytes });
   const parameters = parseParameters(request);
   return {
     id: parseId(request["id"]),
@@ -133,6 +133,7 @@ function parseId(id: unknown): string | null {
 
 /** Takes the binary part of the body from the left, tensor by tensor, in the order of the inputs. */
 function parseInputs(
+  model: TargetModel,
   value: unknown,
   { bytes, jsonBytes, readShared }: RequestBody & { readonly jsonBytes: number },
 ): Tensor[] {
@@ -141,6 +142,7 @@ function parseInputs(
   const inputs: Tensor[] = [];
   const readExact = createLongIntegerReader(bytes.subarray(0, jsonBytes));
   let offset = 0;
+  let strings = 0;
   for (const item of value) {
     if (!isObject(item)) throw malformed("an input is no JSON object");
     const head = parseHead(item);
@@ -169,7 +171,11 @@ function parseInputs(
     }
     if (offset + expected > binary.length) throw malformed(`the body ends inside the data of input '${head.name}'`);
     const data = viewTensorData(head.datatype, binary.subarray(offset, offset + expected));
-    if (head.datatype === "BYTES") checkStrings(head, data as Uint8Array);
+    if (head.datatype === "BYTES") {
+      strings += toElementCount(head.shape);
+      checkWanted(model, head, strings);
+      checkStrings(head, data as Uint8Array);
+    }
     inputs.push({ ...head, data });
     offset += expected;
   }
@@ -186,6 +192,13 @@ function describe(size: unknown): string {
 function toByteCount(name: string, size: unknown): number {
   if (Number.isSafeInteger(size) && Number(size) >= 0) return Number(size);
   throw malformed(`'binary_data_size' of input '${name}' is no count`);
+}
+
+/** Text is looked at string by string: what no input takes, or takes twice, would keep everybody waiting for nothing. */
+function checkWanted(model: TargetModel, { name, datatype }: Omit<Tensor, "data">, strings: number): void {
+  if (!model.inputs.some((spec) => spec.name === name && spec.datatype === datatype))
+    throw malformed(`model '${model.name}' has no input '${name}' of strings`);
+  if (strings > maxStrings) throw malformed(`the inputs have ${strings} strings, at most ${maxStrings} are read`);
 }
 
 function checkStrings(head: Omit<Tensor, "data">, data: Uint8Array): void {

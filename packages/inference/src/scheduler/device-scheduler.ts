@@ -40,6 +40,8 @@ export interface ScheduledAsk {
   readonly onReleased: ((buffer: ArrayBuffer) => void) | null;
   /** See `InferOptions`. */
   readonly alone: boolean;
+  /** Told how to take the request out again, which does nothing once its run has begun. */
+  readonly onQueued?: (withdraw: () => void) => void;
 }
 
 export interface ScheduledResult extends InferResult {
@@ -150,10 +152,17 @@ export class DeviceScheduler {
       );
       if (enqueued.kind === "refused") refuse(job, toRefusal(entry.options, enqueued.code));
       else if (enqueued.kind === "displaced") refuse(enqueued.ticket.payload, toRefusal(entry.options, enqueued.code));
+      if (enqueued.kind !== "refused") ask.onQueued?.(() => this.#withdraw(entry, job));
       // Requests of the same turn of the event loop are joined without waiting for one another.
       if (entry.joins) this.#pumpSoon();
       else this.#pump();
     });
+  }
+
+  #withdraw({ options: { id } }: Entry, job: Job): void {
+    if (!this.#schedule.withdraw(id, job)) return;
+    refuse(job, new SchedulerError("client_gone", "the client went away before its run began"));
+    this.#checkIdle();
   }
 
   #pumpSoon(): void {

@@ -122,6 +122,17 @@ export class Schedule<Payload> {
     return enqueued;
   }
 
+  /** Takes a request out that still waits. @returns whether it did */
+  withdraw(id: string, payload: Payload): boolean {
+    const model = this.#models.get(id);
+    if (model === undefined) return false;
+    const ticket = model.lines.foreground.withdraw(payload) ?? model.lines.batch.withdraw(payload);
+    if (ticket === undefined) return false;
+    this.#countWaiting(ticket.level, -1);
+    this.#leave(model, ticket);
+    return true;
+  }
+
   /** The next thing to do; call until it says `wait`. */
   next(nowMs: number): Next<Payload> {
     if (this.#foregroundWaiting + this.#batchWaiting === 0) {

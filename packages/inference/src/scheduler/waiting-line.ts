@@ -113,6 +113,15 @@ export class WaitingLine<Payload> {
     return expired;
   }
 
+  /** Takes out the request with this payload, if it still waits. */
+  withdraw(payload: Payload): Ticket<Payload> | undefined {
+    for (const [account, queue] of this.#queues) {
+      const index = queue.findIndex((ticket) => ticket.payload === payload);
+      if (index >= 0) return this.#remove(account, index);
+    }
+    return undefined;
+  }
+
   *all(): Generator<Ticket<Payload>> {
     for (const queue of this.#queues.values()) yield* queue;
   }
