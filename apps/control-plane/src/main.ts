@@ -38,7 +38,10 @@ async function run(): Promise<void> {
     createId: (prefix) => createId(prefix, clock.nowMs()),
     nowMs: clock.nowMs(),
     isForced: config.newAdminToken,
-    print: (token) => print(`Administrator token (shown only now; keep it):\n\n  ${token}\n`),
+    print: (token, expiresAtMs) => {
+      const until = new Date(expiresAtMs).toISOString().slice(0, 10);
+      return print(`Administrator token (shown only now; keep it; good until ${until}):\n\n  ${token}\n`);
+    },
   });
   await plane.start();
   await print(

@@ -97,7 +97,8 @@ describe.each(datatypes)("%s", (datatype, type, width) => {
 
   it("refuses a size for its free dimension that no request has the data for, without taking the memory for it", async () => {
     const { rssBytes: before } = await serving.must({ kind: "ping" });
-    const reason = /unexpected (?:number of .*elements|total byte size)|more than \d+ strings|at most 1048576 are read/u;
+    const reason =
+      /unexpected (?:number of .*elements|total byte size)|more than \d+ strings|at most 1048576 are read/u;
     await refuse({ shape: "[2147483647]", data: `[${element}]` }, reason);
     await refuse({ shape: "[2147483647]", binary: zeros(1) }, reason);
     const { rssBytes: after } = await serving.must({ kind: "ping" });

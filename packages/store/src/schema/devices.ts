@@ -135,7 +135,7 @@ export const adminTokens = defineTable("admin_tokens", (column) => ({
   description: column.text().notNull(),
   createdAtMs: column.timeMs().notNull(),
   role: column.text().$type<Role>().notNull(),
-  /** null: the one that was printed at the start. */
+  /** null: one that was printed at a start before such tokens ended. */
   expiresAtMs: column.timeMs(),
   revokedAtMs: column.timeMs(),
   /** The part of the fleet that it reaches; null: all of it. */
