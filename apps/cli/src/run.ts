@@ -110,6 +110,11 @@ export function toErrorText(error: unknown): string {
   return withoutSecrets(lines.map(sanitize).join("\n"));
 }
 
+/** Alone, `--version` asks for this command's; behind the name of a command it is a model's. */
+function toProgramArgs(args: readonly string[]): string[] {
+  return args.length === 1 && args[0] === "--version" ? ["--cli-version"] : [...args];
+}
+
 /** Runs one command line and answers its exit code. Never throws. */
 export async function run(options: RunOptions): Promise<number> {
   const connections: Connection[] = [];
@@ -123,7 +128,7 @@ export async function run(options: RunOptions): Promise<number> {
     },
   });
   try {
-    await program.parseAsync([...options.args], { from: "user" });
+    await program.parseAsync(toProgramArgs(options.args), { from: "user" });
     return exitCode;
   } catch (error) {
     if (options.signal.aborted) return exitCodes.interrupted;
