@@ -37,6 +37,15 @@ export function toSharedRows(
   return [...byName.values()].filter((names) => names.length > 1);
 }
 
+/**
+ * Whether the first dimension of all inputs may be one and the same: no two names of it. Where they are two, as the source and
+ * the target of a translation are, rows of several requests must not be put after one another.
+ */
+export function haveOneRowName(inputs: readonly { readonly shape: readonly (number | string)[] }[]): boolean {
+  const names = inputs.map(({ shape: [first] }) => first).filter((first) => typeof first === "string" && first !== "?");
+  return new Set(names).size <= 1;
+}
+
 /** Throws `input_invalid` in Triton's words when inputs that share their first dimension have different sizes of it. */
 export function checkRows(modelName: string, shared: SharedRows, inputs: readonly Tensor[]): void {
   for (const names of shared) {

@@ -1,4 +1,4 @@
-export { checkBatch, checkInputs, checkRows, toSharedRows, type SharedRows } from "./check-inputs.ts";
+export { checkBatch, checkInputs, checkRows, haveOneRowName, toSharedRows, type SharedRows } from "./check-inputs.ts";
 export { checkOutputs } from "./check-outputs.ts";
 export { maxInlineModelBytes } from "./inline/inline-lane.ts";
 export { createOnnxRuntime, type OnnxInferenceRuntime, type OnnxRuntimeOptions } from "./onnxruntime.ts";

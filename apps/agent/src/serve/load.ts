@@ -71,7 +71,8 @@ export class Load {
   #hung = false;
 
   constructor(parts: LoadParts) {
-    const { request, instances, settings, mark } = parts;
+    const { request, instances, mark } = parts;
+    const settings = instances.mayJoin ? parts.settings : { ...parts.settings, maxBatchSize: 1 };
     const [model] = instances.models;
     this.#parts = parts;
     this.#instances = instances;

@@ -23,13 +23,20 @@ export class LoadedInstances {
   readonly models: readonly [LoadedModel, ...LoadedModel[]];
   readonly changes: PlacementChanges;
   readonly sharedRows: SharedRows;
+  /** Whether rows of several requests may share a run, as far as the names of the inputs' dimensions say. */
+  readonly mayJoin: boolean;
 
   constructor(
     models: readonly [LoadedModel, ...LoadedModel[]],
-    { changes, sharedRows }: { readonly changes: PlacementChanges; readonly sharedRows: SharedRows },
+    {
+      changes,
+      sharedRows,
+      mayJoin,
+    }: { readonly changes: PlacementChanges; readonly sharedRows: SharedRows; readonly mayJoin: boolean },
   ) {
     this.models = models;
     this.sharedRows = sharedRows;
+    this.mayJoin = mayJoin;
     this.changes = changes;
   }
 

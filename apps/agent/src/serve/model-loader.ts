@@ -1,4 +1,4 @@
-import { maxInlineModelBytes, toSharedRows, type SharedRows } from "@fairlead/inference";
+import { haveOneRowName, maxInlineModelBytes, toSharedRows, type SharedRows } from "@fairlead/inference";
 import { inspectOnnxBytes, type OperatorPolicy } from "@fairlead/inference/inspect";
 import type { InferenceRuntime, LoadedModel } from "@fairlead/inference";
 import type { LoadRequest } from "./ipc.ts";
@@ -30,13 +30,14 @@ const maxModelBytes = 2 * 1024 ** 3 - 1;
 interface CheckedFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly sharedRows: SharedRows;
+  readonly mayJoin: boolean;
 }
 
 async function readChecked(request: LoadRequest, operators: OperatorPolicy): Promise<CheckedFile> {
   const bytes = await readVerifiedFile(request, maxModelBytes);
   const found = inspectOnnxBytes(bytes, { operators });
   if (request.tensors !== undefined) requireContract(request.tensors, found);
-  return { bytes, sharedRows: toSharedRows(found.inputs) };
+  return { bytes, sharedRows: toSharedRows(found.inputs), mayJoin: haveOneRowName(found.inputs) };
 }
 
 /**
@@ -48,7 +49,7 @@ export async function loadInstances(
   request: LoadRequest,
   ask: LoadAsk,
 ): Promise<LoadedInstances> {
-  const { bytes, sharedRows } = await readChecked(request, operators);
+  const { bytes, ...rows } = await readChecked(request, operators);
   ask.onChecked?.();
   const changes = new PlacementChanges();
   const { threads, runtime: name, loadDeadlineMs } = request;
@@ -71,7 +72,7 @@ export async function loadInstances(
   try {
     for (let count = 1; count < ask.instances; count += 1)
       rest.push(await runtime.load(new Uint8Array(bytes), options));
-    return new LoadedInstances([await runtime.load(bytes, options), ...rest], { changes, sharedRows });
+    return new LoadedInstances([await runtime.load(bytes, options), ...rest], { changes, ...rows });
   } catch (error) {
     for (const model of rest) await model.close();
     throw error;

@@ -6,7 +6,8 @@ const othersKey = " ";
 /**
  * What the clients of a slot have used (hierarchical start-time fair queueing, Goyal, Vin and Cheng 1996, section 4). Who
  * is listed has an account with its share. All others have one together, with what the listed ones leave, and divide it
- * equally: a name costs nothing, so however many names somebody makes up, nobody who is listed gets less.
+ * equally: a name costs nothing, so however many names somebody makes up, nobody who is listed gets less, and nobody who
+ * keeps a name, or gives none, waits for more than those that are there.
  */
 export class ClientLedger {
   readonly #shares = new Ledger(Number.POSITIVE_INFINITY);
@@ -14,7 +15,7 @@ export class ClientLedger {
 
   /** @param maxOthers names without a share that are remembered while they ask nothing */
   constructor(maxOthers: number) {
-    this.#others = new Ledger(maxOthers);
+    this.#others = new Ledger(maxOthers, "behind-all");
   }
 
   /** Clients with something pending. */

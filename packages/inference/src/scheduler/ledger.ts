@@ -10,17 +10,26 @@ export interface Account {
 }
 
 /**
+ * Where an account begins that was not known before. At the present is for keys that an operator chose. Whoever makes keys up is
+ * put behind all that have something pending: at the present, a new key for each request would be served before everybody
+ * who has paid once, for ever.
+ */
+export type Newcomers = "at-present" | "behind-all";
+
+/**
  * Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996): who has the smallest virtual time is served next and is
  * charged what the run took over its weight. Who was idle starts at the present and earns no credit.
  */
 export class Ledger {
   readonly #accounts = new Map<string, Account>();
   readonly #maxAccounts: number;
+  readonly #newcomers: Newcomers;
   #virtualUs = 0;
   #busy = 0;
 
-  constructor(maxAccounts: number) {
+  constructor(maxAccounts: number, newcomers: Newcomers = "at-present") {
     this.#maxAccounts = maxAccounts;
+    this.#newcomers = newcomers;
   }
 
   /** Accounts with something pending. */
@@ -33,9 +42,17 @@ export class Ledger {
     const known = this.#accounts.get(key);
     if (known !== undefined) return known;
     if (this.#accounts.size >= this.#maxAccounts) this.#forgetIdle();
-    const account: Account = { key, weight: weight(), virtualUs: this.#virtualUs, pending: 0, over };
+    const virtualUs = this.#newcomers === "behind-all" ? this.#toLatestUs() : this.#virtualUs;
+    const account: Account = { key, weight: weight(), virtualUs, pending: 0, over };
     this.#accounts.set(key, account);
     return account;
+  }
+
+  #toLatestUs(): number {
+    let latestUs = this.#virtualUs;
+    for (const { pending, virtualUs } of this.#accounts.values())
+      if (pending > 0 && virtualUs > latestUs) latestUs = virtualUs;
+    return latestUs;
   }
 
   get(key: string): Account | undefined {

@@ -357,6 +357,30 @@ describe("quota", () => {
     );
   });
 
+  it("serves a client without a name as often as each of those beside it, though they ask under a new one each time", () => {
+    const schedule = new Schedule<string>({ lanes: 1 });
+    schedule.add("m", "s", { settings: defaultSettings, instances: 1 });
+    const ask = (client: string) => {
+      const rest = { rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY };
+      schedule.enqueue({ modelId: "m", payload: client, priority: "normal", client, ...rest }, 0);
+    };
+    const others = 16;
+    for (let index = 0; index < others; index += 1) ask(`first-${index}`);
+    ask("");
+    let had = 0;
+    const line: Run<string>[] = [];
+    for (let run = 0; run < 1_700; run += 1) {
+      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+      const ended = line.shift()!;
+      schedule.finish(ended, 1_000);
+      const isNameless = ended.tickets[0]?.payload === "";
+      if (isNameless) had += 1;
+      ask(isNameless ? "" : `fresh-${run}`);
+    }
+    expect(had).toBeGreaterThanOrEqual(90);
+    expect(had).toBeLessThanOrEqual(110);
+  });
+
   it("holds between two slots of one class when all requests of one say that they are realtime", () => {
     const schedule = new Schedule<string>({ lanes: 1 });
     const add = (id: string, quotaShare: number) =>
