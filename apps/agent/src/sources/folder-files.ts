@@ -1,8 +1,7 @@
-import { constants } from "node:fs";
-import { access, open, readdir, rename, writeFile } from "node:fs/promises";
+import { constants, type BigIntStats } from "node:fs";
+import { lstat, open, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
-import { installFile } from "../state/install-file.ts";
 import { PoisonedError } from "./model-asker.ts";
 
 const maxFileBytes = 64 * 1_048_576;
@@ -17,13 +16,19 @@ export async function listInputs(folder: string): Promise<string[]> {
     .toSorted();
 }
 
+export interface Input {
+  readonly bytes: Buffer;
+  readonly stamp: string;
+}
+
 /** Null when the file is gone. @throws PoisonedError when it can never be read */
-export async function readInput(path: string): Promise<Buffer | null> {
+export async function readInput(path: string): Promise<Input | null> {
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    const { size } = await file.stat();
-    if (size > maxFileBytes) throw new PoisonedError(`the file is larger than ${maxFileBytes} bytes`);
-    return await file.readFile();
+    // Before its content: what is written to it meanwhile makes it another file.
+    const stat = await file.stat({ bigint: true });
+    if (stat.size > maxFileBytes) throw new PoisonedError(`the file is larger than ${maxFileBytes} bytes`);
+    return { bytes: await file.readFile(), stamp: toStamp(stat) };
   } catch (error) {
     if (hasErrorCode(error, "ENOENT")) return null;
     if (["EACCES", "EPERM", "ELOOP"].some((code) => hasErrorCode(error, code)))
@@ -32,23 +37,30 @@ export async function readInput(path: string): Promise<Buffer | null> {
   }
 }
 
+/** Whether the file under this name is still the one that was read. */
+export async function isStill(path: string, stamp: string): Promise<boolean> {
+  return (await readStamp(path)) === stamp;
+}
+
+/** Null when nothing has this name. */
+export async function readStamp(path: string): Promise<string | null> {
+  try {
+    return toStamp(await lstat(path, { bigint: true }));
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return null;
+    throw error;
+  }
+}
+
+/** A time of change may be copied along with a file, so that it takes all of these to tell one from another. */
+function toStamp({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
+}
+
 /** Where the answer to a file lies. @throws PoisonedError when its name leaves no room for it */
 export function toAnswerPath(folder: string, name: string): string {
   if (Buffer.byteLength(name) > maxNameBytes) throw new PoisonedError("its name is too long for an answer's");
   return join(folder, `${name}.json`);
-}
-
-export async function isThere(path: string): Promise<boolean> {
-  return await access(path, constants.F_OK).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** The whole answer or none, through a power cut too. */
-export async function writeAnswer(path: string, body: Uint8Array): Promise<void> {
-  await writeFile(`${path}.part`, body);
-  await installFile(`${path}.part`, path);
 }
 
 /** Puts a file of `in` aside, with its reason beside it. */

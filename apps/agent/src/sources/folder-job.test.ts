@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "@fairlead/kernel";
@@ -125,5 +126,55 @@ describe("a batch job over a folder", () => {
     await until(() => expect(list("out")).toEqual(["a.bin.json"]));
     await job.stop();
     expect(endpoint.asked.map(({ path }) => path)).toEqual(["/v2/models/digits/versions/2.0.0/infer"]);
+  });
+
+  it("asks about a file that took the place of another while that one was asked", async () => {
+    const replace = (text: string) => {
+      writeFileSync(join(folder, "in", "a.bin.part"), text);
+      renameSync(join(folder, "in", "a.bin.part"), join(folder, "in", "a.bin"));
+    };
+    await using endpoint = new FakeEndpoint((body) => {
+      if (body === "old1") replace("new2");
+      return { status: 200, body: JSON.stringify({ of: body }) };
+    });
+    const at = await endpoint.listen();
+    replace("old1");
+    const job = toJob(() => at);
+    await job.start();
+    await until(() => expect(endpoint.count("new2")).toBe(1));
+    await until(() => expect(readFileSync(join(folder, "out", "a.bin.json"), "utf8")).toBe('{"of":"new2"}'));
+    await job.stop();
+    expect([list("in"), list("out")]).toEqual([[], ["a.bin.json"]]);
+  });
+
+  it("asks about a file whose name has an answer that nobody took, however old its time is", async () => {
+    await using endpoint = new FakeEndpoint((body) => ({ status: 200, body: JSON.stringify({ of: body }) }));
+    const at = await endpoint.listen();
+    const job = toJob(() => at);
+    await job.start();
+    put({ "a.bin": "old1" });
+    await until(() => expect(list("out")).toEqual(["a.bin.json"]));
+    writeFileSync(join(folder, "in", "a.bin.part"), "new2");
+    utimesSync(join(folder, "in", "a.bin.part"), 1, 1);
+    renameSync(join(folder, "in", "a.bin.part"), join(folder, "in", "a.bin"));
+    await until(() => expect(readFileSync(join(folder, "out", "a.bin.json"), "utf8")).toBe('{"of":"new2"}'));
+    await job.stop();
+    expect(list("in")).toEqual([]);
+  });
+
+  it("puts no file aside that took the place of one that can never be answered", async () => {
+    await using endpoint = new FakeEndpoint((body) => {
+      if (body !== "evil") return answered;
+      rmSync(join(folder, "in", "a.bin"));
+      put({ "a.bin": "good" });
+      return { status: 400, body: "bad" };
+    });
+    const at = await endpoint.listen();
+    put({ "a.bin": "evil" });
+    const job = toJob(() => at);
+    await job.start();
+    await until(() => expect(list("out")).toEqual(["a.bin.json"]));
+    await job.stop();
+    expect(list("failed")).toEqual([]);
   });
 });

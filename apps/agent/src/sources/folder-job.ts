@@ -1,10 +1,11 @@
-import { mkdir, unlink } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { toGivenUpReason } from "./attempts.ts";
-import { isThere, listInputs, putAside, readInput, toAnswerPath, writeAnswer } from "./folder-files.ts";
+import { FolderAnswers } from "./folder-answers.ts";
+import { isStill, listInputs, putAside, readInput, toAnswerPath, type Input } from "./folder-files.ts";
 import { BrokenError, ModelAsker, PoisonedError, UnservedError } from "./model-asker.ts";
 import type { FoundModel, SourceModel } from "./model-asker.ts";
 import { TroubledFiles } from "./troubled-files.ts";
@@ -27,15 +28,16 @@ const maxFiles = 1_000;
 
 /**
  * Inference over the files of a folder, in the idle gaps of the device: each file of `in` gets one answer
- * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, and a
- * file that has an answer is not asked about again, so a kill at any moment loses nothing and answers nothing anew. No
- * file stands in the way of others: one that could not be answered comes after them, and one that ended its run or the
+ * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, so a kill
+ * at any moment loses nothing and answers nothing anew. Another file of the same name is asked about too, and its answer
+ * takes the place of the one before; only the file that was read ever goes. No file stands in the way of others: one that could not be answered comes after them, and one that ended its run or the
  * process comes alone, and is given up when it does so again and again (`attempts.ts`).
  */
 export class FolderJob implements Service {
   readonly name: string;
   readonly #options: FolderJobOptions;
   readonly #asker: ModelAsker;
+  readonly #answers: FolderAnswers;
   readonly #troubled: TroubledFiles;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
@@ -48,12 +50,16 @@ export class FolderJob implements Service {
       ...options,
       ...{ client: `batch-${name}`, priority: "batch", signal: this.#stop.signal },
     });
+    this.#answers = new FolderAnswers(folder, (file, reason) =>
+      logger.warn("an answer of a batch was left behind", { job: this.name, file, reason }),
+    );
     const statePath = join(folder, ".attempts.json");
     this.#troubled = new TroubledFiles({ folder: join(folder, "in"), statePath, random, logger });
   }
 
   async start(): Promise<void> {
     for (const part of ["in", "out", "failed"]) await mkdir(join(this.#options.folder, part), { recursive: true });
+    await this.#answers.open();
     this.#troubled.load();
     this.#done = this.#work();
   }
@@ -109,33 +115,27 @@ export class FolderJob implements Service {
 
   /** @throws whatever left the file unanswered, once it is noted */
   async #workOn(name: string, model: FoundModel): Promise<void> {
+    const source = join(this.#options.folder, "in", name);
+    let input: Input | null = null;
     try {
-      await this.#answer(name, model);
+      toAnswerPath(this.#options.folder, name);
+      input = await readInput(source);
+      if (input !== null) await this.#answer(name, input, model);
       this.#troubled.forget(name);
     } catch (error) {
       if (this.#stop.signal.aborted || error instanceof UnservedError) throw error;
+      // What came under the same name meanwhile is not to blame, and was not asked about.
+      if (input !== null && !(await isStill(source, input.stamp))) return this.#troubled.forget(name);
+      if (error instanceof PoisonedError) return await this.#giveUp(name, error.message);
       const next = this.#troubled.note(name, error instanceof BrokenError ? "broken" : "later");
       if (next.kind === "give-up") await this.#giveUp(name, toGivenUpReason(toErrorMessage(error)));
       throw error;
     }
   }
 
-  async #answer(name: string, model: FoundModel): Promise<void> {
-    const { folder } = this.#options;
-    const source = join(folder, "in", name);
-    try {
-      const answer = toAnswerPath(join(folder, "out"), name);
-      if (!(await isThere(answer))) {
-        const bytes = await readInput(source);
-        if (bytes === null) return;
-        const form = name.endsWith(".json") ? "json" : "bytes";
-        await writeAnswer(answer, await this.#asker.ask({ form, bytes }, model));
-      }
-      await unlink(source);
-    } catch (error) {
-      if (!(error instanceof PoisonedError)) throw error;
-      await this.#giveUp(name, error.message);
-    }
+  async #answer(name: string, { bytes, stamp }: Input, model: FoundModel): Promise<void> {
+    const form = name.endsWith(".json") ? "json" : "bytes";
+    await this.#answers.give({ name, stamp }, await this.#asker.ask({ form, bytes }, model));
   }
 
   async #giveUp(name: string, reason: string): Promise<void> {
