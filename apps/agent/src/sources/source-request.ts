@@ -35,7 +35,11 @@ export type SourceRequestResult =
   | { readonly kind: "unusable"; readonly reason: string };
 
 const unusable = (reason: string): SourceRequestResult => ({ kind: "unusable", reason });
-/** It travels as it is, except that it is as urgent as its source, which waits as long as it takes. */
+/**
+ * It travels byte by byte as it is, since numbers of 64 bits would not outlive being read, except that it is as urgent as
+ * its source, which waits as long as it takes. Of two members with one name the last counts: so says ECMA-262, by which
+ * the endpoint reads.
+ */
 function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult {
   let value: unknown;
   try {
@@ -46,8 +50,13 @@ function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult 
   const parsed = z.looseObject({ parameters: z.looseObject({}).optional() }).safeParse(value);
   if (!parsed.success) return unusable("it is no inference request");
   const { timeout: _timeout, ...parameters } = parsed.data.parameters ?? {};
-  const request = { ...parsed.data, parameters: { ...parameters, priority } };
-  return { kind: "request", request: { body: Buffer.from(JSON.stringify(request)), jsonBytes: null } };
+  const members = bytes.subarray(0, bytes.lastIndexOf("}"));
+  const last = `"parameters":${JSON.stringify({ ...parameters, priority })}}`;
+  const isEmpty = Object.keys(value as object).length === 0;
+  return {
+    kind: "request",
+    request: { body: Buffer.concat([members, Buffer.from(isEmpty ? last : `,${last}`)]), jsonBytes: null },
+  };
 }
 
 /** A free dimension follows from the size. */
