@@ -54,4 +54,15 @@ describe("a message", () => {
     const { text, waits } = await answer("good", () => ((looks += 1) > 9 ? at : gone));
     expect([text, waits]).toEqual([answered.body, 9]);
   });
+
+  it("that begins like JSON and is none is the content of the input, if the input can take it", async () => {
+    await using endpoint = new FakeEndpoint(() => answered);
+    const at = await endpoint.listen();
+    expect((await answer("{123", () => at)).text).toBe(answered.body);
+    expect(endpoint.asked.map(({ body }) => body)).toEqual(["{123"]);
+    expect(JSON.parse((await answer("{12345", () => at)).text)).toEqual({ error: "it is no JSON" });
+    expect(JSON.parse((await answer('{"parameters":7}', () => at)).text)).toEqual({
+      error: "it is no inference request",
+    });
+  });
 });

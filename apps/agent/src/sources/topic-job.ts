@@ -19,8 +19,8 @@ export interface TopicJobOptions extends SourceModel {
 }
 
 /**
- * Answers each message of a topic on another one, in order. A message that begins with `{` is a request of the
- * protocol, every other is the content of the model's only input; what cannot be answered gets `{"error": …}`. A
+ * Answers each message of a topic on another one, in order. A JSON object is a request of the
+ * protocol, every other message is the content of the model's only input; what cannot be answered gets `{"error": …}`. A
  * message is acknowledged once its answer is published, so a kill answers it again, with the same result.
  */
 export class TopicJob implements Service {
