@@ -8,12 +8,23 @@ const maxFileBytes = 64 * 1_048_576;
 /** What a file system takes, less what is put behind a name here. */
 const maxNameBytes = 255 - ".reason.txt".length;
 
+export interface Listing {
+  readonly names: readonly string[];
+  /** Names that are no UTF-8. */
+  readonly nameless: readonly Buffer[];
+}
+
 /** What waits in a folder, in order; names that begin with a dot or end with `.part` are somebody's unfinished work. */
-export async function listInputs(folder: string): Promise<string[]> {
-  return (await readdir(folder, { withFileTypes: true }))
-    .filter((entry) => entry.isFile() && !entry.name.startsWith(".") && !entry.name.endsWith(".part"))
-    .map((entry) => entry.name)
-    .toSorted();
+export async function listInputs(folder: string): Promise<Listing> {
+  const names: string[] = [];
+  const nameless: Buffer[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true, encoding: "buffer" })) {
+    const name = entry.name.toString("utf8");
+    if (!entry.isFile() || name.startsWith(".") || name.endsWith(".part")) continue;
+    if (Buffer.from(name).equals(entry.name)) names.push(name);
+    else nameless.push(entry.name);
+  }
+  return { names: names.toSorted(), nameless };
 }
 
 export interface Input {
@@ -63,9 +74,13 @@ export function toAnswerPath(folder: string, name: string): string {
   return join(folder, `${name}.json`);
 }
 
+/** What stands before `.reason.txt`. */
+export function toNotedName(name: string): string {
+  return Buffer.byteLength(name) > maxNameBytes ? `${name.slice(0, 50)}…` : name;
+}
+
 /** Puts a file of `in` aside, with its reason beside it. */
 export async function putAside(folder: string, name: string, reason: string): Promise<void> {
-  const noted = Buffer.byteLength(name) > maxNameBytes ? `${name.slice(0, 50)}…` : name;
-  await writeFile(join(folder, "failed", `${noted}.reason.txt`), `${reason}\n`);
+  await writeFile(join(folder, "failed", `${toNotedName(name)}.reason.txt`), `${reason}\n`);
   await rename(join(folder, "in", name), join(folder, "failed", name));
 }

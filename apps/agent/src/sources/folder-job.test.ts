@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync }
 import { utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { silentLogger } from "@fairlead/kernel";
+import { setTimeout as delay } from "node:timers/promises";
+import { silentLogger, type Logger } from "@fairlead/kernel";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { FolderJob, type FolderJobOptions } from "./folder-job.ts";
@@ -176,5 +177,29 @@ describe("a batch job over a folder", () => {
     await until(() => expect(list("out")).toEqual(["a.bin.json"]));
     await job.stop();
     expect(list("failed")).toEqual([]);
+  });
+
+  it("puts a file aside whose name is no UTF-8, and rests where one stays", async () => {
+    await using endpoint = new FakeEndpoint(() => answered);
+    const at = await endpoint.listen();
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/in/caf`), Buffer.of(0xe9), Buffer.from(".bin")]), "good");
+    const name = Buffer.concat([Buffer.from("/st"), Buffer.of(0xe9)]);
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/in`), name]), "good");
+    // A folder of that name keeps the file where it is.
+    mkdirSync(Buffer.concat([Buffer.from(`${folder}/failed`), name]), { recursive: true });
+    let looks = 0;
+    const warn = vi.fn<Logger["warn"]>();
+    const job = toJob(() => ((looks += 1), at), { logger: { ...silentLogger, warn } });
+    await job.start();
+    await until(() => expect(list("failed")).toContain("café.bin.reason.txt"));
+    put({ "z.bin": "good" });
+    await until(() => expect(list("out")).toEqual(["z.bin.json"]));
+    await delay(700);
+    await job.stop();
+    expect(list("in")).toEqual(["st\ufffd"]);
+    expect(looks).toBeLessThan(5);
+    expect(warn).toHaveBeenCalledTimes(2);
+    for (const file of ["café.bin", "sté"])
+      expect(warn).toHaveBeenCalledWith("a file of a batch failed", expect.objectContaining({ file }));
   });
 });

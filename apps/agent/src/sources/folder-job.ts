@@ -8,7 +8,9 @@ import { FolderAnswers } from "./folder-answers.ts";
 import { isStill, listInputs, putAside, readInput, toAnswerPath, type Input } from "./folder-files.ts";
 import { BrokenError, ModelAsker, PoisonedError, UnservedError } from "./model-asker.ts";
 import type { FoundModel, SourceModel } from "./model-asker.ts";
+import { NamelessFiles } from "./nameless-files.ts";
 import { TroubledFiles } from "./troubled-files.ts";
+import { workThrough } from "./work-through.ts";
 
 export interface FolderJobOptions extends SourceModel {
   readonly name: string;
@@ -38,6 +40,7 @@ export class FolderJob implements Service {
   readonly #options: FolderJobOptions;
   readonly #asker: ModelAsker;
   readonly #answers: FolderAnswers;
+  readonly #nameless: NamelessFiles;
   readonly #troubled: TroubledFiles;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
@@ -53,6 +56,7 @@ export class FolderJob implements Service {
     this.#answers = new FolderAnswers(folder, (file, reason) =>
       logger.warn("an answer of a batch was left behind", { job: this.name, file, reason }),
     );
+    this.#nameless = new NamelessFiles(folder, (file, reason) => this.#tellFailed(file, reason));
     const statePath = join(folder, ".attempts.json");
     this.#troubled = new TroubledFiles({ folder: join(folder, "in"), statePath, random, logger });
   }
@@ -88,33 +92,26 @@ export class FolderJob implements Service {
     }
   }
 
-  /** One look into the folder; how many files were dealt with. */
+  /** One look into the folder; how many files were answered or put aside. */
   async #workOnce(): Promise<number> {
     this.#troubled.look();
-    const names = (await listInputs(join(this.#options.folder, "in"))).filter((name) => this.#troubled.isDue(name));
+    const listing = await listInputs(join(this.#options.folder, "in"));
+    let worked = await this.#nameless.putAside(listing.nameless);
+    const names = listing.names.filter((name) => this.#troubled.isDue(name));
     const suspects = names.filter((name) => this.#troubled.isSuspect(name)).slice(0, maxFiles);
     const others = names.filter((name) => !this.#troubled.isSuspect(name)).slice(0, maxFiles);
-    if (others.length > 0) await this.#workOnAll(others, await this.#asker.readModel());
+    if (others.length > 0) {
+      const model = await this.#asker.readModel();
+      const work = (name: string) => this.#workOn(name, model);
+      worked += await workThrough(others, { parallel: this.#options.parallel, signal: this.#stop.signal, work });
+    }
     // Alone, and right after the process has answered: should it end now, it is this file that ends it.
-    for (const name of suspects) await this.#workOn(name, await this.#asker.readModel());
-    return others.length + suspects.length;
+    for (const name of suspects) if (await this.#workOn(name, await this.#asker.readModel())) worked += 1;
+    return worked;
   }
 
-  async #workOnAll(names: readonly string[], model: FoundModel): Promise<void> {
-    const queue = names.values();
-    const errors: unknown[] = [];
-    const work = async (): Promise<void> => {
-      for (const name of queue) {
-        if (this.#stop.signal.aborted || errors.length > 0) return;
-        await this.#workOn(name, model).catch((error: unknown) => errors.push(error));
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(this.#options.parallel, names.length) }, work));
-    if (errors.length > 0) throw errors[0];
-  }
-
-  /** @throws whatever left the file unanswered, once it is noted */
-  async #workOn(name: string, model: FoundModel): Promise<void> {
+  /** Whether the file was answered or put aside. @throws whatever left it unanswered, once it is noted */
+  async #workOn(name: string, model: FoundModel): Promise<boolean> {
     const source = join(this.#options.folder, "in", name);
     let input: Input | null = null;
     try {
@@ -122,11 +119,18 @@ export class FolderJob implements Service {
       input = await readInput(source);
       if (input !== null) await this.#answer(name, input, model);
       this.#troubled.forget(name);
+      return input !== null;
     } catch (error) {
       if (this.#stop.signal.aborted || error instanceof UnservedError) throw error;
       // What came under the same name meanwhile is not to blame, and was not asked about.
-      if (input !== null && !(await isStill(source, input.stamp))) return this.#troubled.forget(name);
-      if (error instanceof PoisonedError) return await this.#giveUp(name, error.message);
+      if (input !== null && !(await isStill(source, input.stamp))) {
+        this.#troubled.forget(name);
+        return false;
+      }
+      if (error instanceof PoisonedError) {
+        await this.#giveUp(name, error.message);
+        return true;
+      }
       const next = this.#troubled.note(name, error instanceof BrokenError ? "broken" : "later");
       if (next.kind === "give-up") await this.#giveUp(name, toGivenUpReason(toErrorMessage(error)));
       throw error;
@@ -141,6 +145,10 @@ export class FolderJob implements Service {
   async #giveUp(name: string, reason: string): Promise<void> {
     await putAside(this.#options.folder, name, reason);
     this.#troubled.forget(name);
-    this.#options.logger.warn("a file of a batch failed", { job: this.name, file: name, reason });
+    this.#tellFailed(name, reason);
+  }
+
+  #tellFailed(file: string, reason: string): void {
+    this.#options.logger.warn("a file of a batch failed", { job: this.name, file, reason });
   }
 }
