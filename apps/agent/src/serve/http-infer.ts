@@ -64,7 +64,7 @@ export async function handleInfer(context: InferContext, target: InferTarget, ex
 async function answer(
   context: InferContext,
   { target, exchange }: { readonly target: InferTarget; readonly exchange: Exchange },
-  body: Omit<InferBody, "alone">,
+  body: Omit<InferBody, "alone" | "onRead">,
 ): Promise<void> {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
@@ -73,7 +73,9 @@ async function answer(
       throw new ServeError("model_stopped", `model '${target.model}' is not served: ${stoppedReason}`);
     }
     const alone = context.lone.isAlone(exchange.request.socket);
-    const { answer, record } = await infer(context, load, { ...body, alone });
+    const tells = exchange.request.headers["x-fairlead-progress"] === "102";
+    const onRead = tells ? () => exchange.response.writeProcessing() : null;
+    const { answer, record } = await infer(context, load, { ...body, alone, onRead });
     send(exchange.response, answer);
     record();
   } catch (error) {
@@ -87,6 +89,8 @@ interface InferBody {
   readonly jsonBytes: number | null;
   readonly client: string | null;
   readonly alone: boolean;
+  /** For a client that wants to know that from now on its request only waits for its run. */
+  readonly onRead: (() => void) | null;
   readonly hold: BodyHold;
 }
 
@@ -127,6 +131,7 @@ async function infer(context: InferContext, load: Load, body: InferBody): Promis
   const startedMs = performance.now();
   const request = load.requestMemo.recall(body) ?? read(context, load, body);
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
+  body.onRead?.();
   const parsedMs = performance.now();
   const { priority, timeoutMs } = request;
   const ask = { ...{ memory: context.memory, client: body.client, alone: body.alone }, timeoutMs };

@@ -7,7 +7,7 @@ import { silentLogger, type Logger } from "@fairlead/kernel";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { FolderJob, type FolderJobOptions } from "./folder-job.ts";
-import { FakeEndpoint } from "./testing/fake-endpoint.ts";
+import { FakeEndpoint, noEnds } from "./testing/fake-endpoint.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -27,7 +27,7 @@ const answered = { status: 200, body: "{}" };
 function toJob(address: () => ServingAddress | null, parts: Partial<FolderJobOptions> = {}): FolderJob {
   const asked = { model: "m", slot: null, serves: () => null };
   return new FolderJob({
-    ...{ name: "j", ...asked, folder, parallel: 1, address, random: () => 0, logger: silentLogger },
+    ...{ name: "j", ...asked, folder, parallel: 1, address, ends: noEnds, random: () => 0, logger: silentLogger },
     ...parts,
   });
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
+import type { ServingEnds } from "./serving-ends.ts";
 import { toGivenUpReason } from "./attempts.ts";
 import { FolderAnswers } from "./folder-answers.ts";
 import { isStill, listInputs, putAside, readInput, toAnswerPath, type Input } from "./folder-files.ts";
@@ -20,6 +21,7 @@ export interface FolderJobOptions extends SourceModel {
   readonly parallel: number;
   /** Null while the serving process starts. */
   readonly address: () => ServingAddress | null;
+  readonly ends: Pick<ServingEnds, "count" | "after">;
   readonly random: () => number;
   readonly logger: Logger;
 }

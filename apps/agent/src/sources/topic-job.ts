@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { openTopicPipe, type TopicPipe } from "@fairlead/bus";
 import type { Logger, Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
+import type { ServingEnds } from "./serving-ends.ts";
 import { answerMessage } from "./message-answer.ts";
 import { ModelAsker, type SourceModel } from "./model-asker.ts";
 import type { SourcePriority } from "./source-request.ts";
@@ -14,6 +15,7 @@ export interface TopicJobOptions extends SourceModel {
   readonly output: string;
   readonly priority: SourcePriority;
   readonly address: () => ServingAddress | null;
+  readonly ends: Pick<ServingEnds, "count" | "after">;
   readonly random: () => number;
   readonly logger: Logger;
 }
