@@ -11,6 +11,7 @@ import { readFingerprint } from "./bench/fingerprint.ts";
 import { measureBuild, readServer, toPlace } from "./bench/measure-build.ts";
 import { MeasureRequests } from "./bench/measure-requests.ts";
 import { FolderJob } from "./sources/folder-job.ts";
+import { ServingEnds, toServingEnd } from "./sources/serving-ends.ts";
 import { TopicJob } from "./sources/topic-job.ts";
 import { readFirmware } from "./trust/firmware.ts";
 import { openTrust } from "./trust/open-trust.ts";
@@ -129,11 +130,16 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     constrainedBytes: process.constrainedMemory(),
   });
   const bounds = { models: config.models, isolated, memoryLimitBytes };
+  const ends = new ServingEnds();
   const serving = openServing({
     ...{ config, paths, bounds, emit, clock, logger, random },
     onReady: () => {
       heat.onServingReady();
       slots.onServingReady();
+    },
+    onEnd: (exit) => {
+      const views = slots.all.map(({ view }) => view);
+      ends.note(toServingEnd(exit, views));
     },
     onChange: () => link.report(),
     slots: () => slots,
@@ -332,7 +338,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   });
   desired.restore();
   const serves = (slot: string) => slots.get(slot)?.view.served ?? null;
-  const source = { address: () => serving.address, serves, random, logger };
+  const source = { address: () => serving.address, serves, ends, random, logger };
   const jobs: Service[] = [
     ...config.batch.map((job) => new FolderJob({ ...job, ...source })),
     ...config.pipelines.map((pipeline) => new TopicJob({ ...pipeline, ...source })),

@@ -68,6 +68,7 @@ export class SlotEngine {
     return {
       record: this.#record,
       served: served?.build ?? null,
+      servedLoadId: this.#servedLoadId,
       progressRatio: this.#fetch?.state === "running" ? this.#progress : null,
       placement,
       shadowing: this.#record.candidate?.phase === "shadowing" && this.#shadowLoadId !== null,

@@ -54,6 +54,7 @@ export interface SlotPorts {
 export interface SlotView {
   readonly record: SlotRecord;
   readonly served: InstalledBuild | null;
+  readonly servedLoadId: string | null;
   readonly progressRatio: number | null;
   readonly placement: PlacementReport | null;
   /** The candidate runs beside what is served. */

@@ -70,7 +70,7 @@ export async function handleInfer(context: InferContext, target: InferTarget, ex
 async function answer(
   context: InferContext,
   { target, exchange }: { readonly target: InferTarget; readonly exchange: Exchange },
-  body: Omit<InferBody, "alone" | "onQueued">,
+  body: Omit<InferBody, "alone" | "onQueued" | "onRead">,
 ): Promise<void> {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
@@ -80,7 +80,9 @@ async function answer(
     }
     const alone = context.lone.isAlone(exchange.request.socket);
     const onQueued = (withdraw: () => void) => (exchange.onClose = withdraw);
-    const { answer, record } = await infer(context, load, { ...body, alone, onQueued });
+    const tells = exchange.request.headers["x-fairlead-progress"] === "102";
+    const onRead = tells ? () => exchange.response.writeProcessing() : null;
+    const { answer, record } = await infer(context, load, { ...body, alone, onQueued, onRead });
     exchange.onClose = undefined;
     holdAnswer(exchange, body.hold, answer.totalBytes);
     send(exchange.response, answer);
@@ -112,6 +114,8 @@ interface InferBody {
   readonly jsonBytes: number | null;
   readonly client: string | null;
   readonly alone: boolean;
+  /** For a client that wants to know that from now on its request only waits for its run. */
+  readonly onRead: (() => void) | null;
   readonly hold: BodyHold;
   /** Told how to take the request out of the line again. */
   readonly onQueued: (withdraw: () => void) => void;
@@ -154,6 +158,7 @@ async function infer(context: InferContext, load: Load, body: InferBody): Promis
   const startedMs = performance.now();
   const request = load.requestMemo.recall(body) ?? read(context, load, body);
   const picked = context.loads.findShadow(load)?.pick(request.inputs) ?? null;
+  body.onRead?.();
   const parsedMs = performance.now();
   const { priority, timeoutMs } = request;
   const { client, alone, onQueued } = body;

@@ -12,7 +12,7 @@ import type { ServingConfig, ServingError } from "../serve/ipc.ts";
 import { toLanes } from "./lanes.ts";
 import { toSidecarConfigs } from "./runtime-config.ts";
 import { toServingAddress } from "./serving-address.ts";
-import { ServingHost } from "./serving-host.ts";
+import { ServingHost, type ServingExit } from "./serving-host.ts";
 import { noteServingTrouble } from "./trouble-file.ts";
 
 export interface OpenServingOptions {
@@ -22,6 +22,8 @@ export interface OpenServingOptions {
   readonly bounds: Pick<Required<ServingConfig>, "models" | "isolated" | "memoryLimitBytes">;
   readonly emit: (data: EventData) => void;
   readonly onReady: () => void;
+  /** While the slots still know what they had loaded. */
+  readonly onEnd: (exit: ServingExit) => void;
   /** What this device says of itself has changed. */
   readonly onChange: () => void;
   /** Asked when something happens: the slots in their turn need this host. */
@@ -68,6 +70,7 @@ export function openServing(options: OpenServingOptions): ServingHost {
     onUnloaded: ({ slot, loadId }) => slots().onUnloaded(slot, loadId),
     onRepository: (asked) => void slots().onRepository(asked),
     onExit: (exit) => {
+      options.onEnd(exit);
       slots().onServingExit(exit);
       onChange();
     },

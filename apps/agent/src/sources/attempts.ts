@@ -1,7 +1,7 @@
 import { toBackoffDelayMs, type BackoffPolicy } from "@fairlead/kernel";
 
 /**
- * How an ask ended without an answer. `broken`: the process ended, or the run passed its deadline, while it had the
+ * How an ask ended without an answer. `broken`: the process ended, or the run passed its deadline, while it ran the
  * input. `later`: anything else, of which the input is not suspected.
  */
 export type Ending = "later" | "broken";

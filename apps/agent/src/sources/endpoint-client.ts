@@ -21,12 +21,19 @@ export interface EndpointCall {
  */
 export type EndpointFailure = "unreachable" | "broken" | "slow" | "too-large";
 
+export interface EndpointErrorOptions extends ErrorOptions {
+  /** The endpoint had read the request, which from then on waited for its run. */
+  readonly queued?: boolean;
+}
+
 export class EndpointError extends Error {
   readonly failure: EndpointFailure;
+  readonly queued: boolean;
 
-  constructor(failure: EndpointFailure, message: string, cause?: unknown) {
-    super(message, { cause });
+  constructor(failure: EndpointFailure, message: string, { queued = false, ...options }: EndpointErrorOptions = {}) {
+    super(message, options);
     this.failure = failure;
+    this.queued = queued;
   }
 }
 
@@ -42,6 +49,8 @@ export function callEndpoint(address: ServingAddress, call: EndpointCall): Promi
     ...(request === undefined
       ? {}
       : {
+          // Answered by 102 once it is read: what breaks later is the run, its own or another's.
+          "x-fairlead-progress": "102",
           "content-type": request.jsonBytes === null ? "application/json" : "application/octet-stream",
           "content-length": String(request.body.length),
           ...(request.jsonBytes === null ? {} : { "inference-header-content-length": String(request.jsonBytes) }),
@@ -50,9 +59,10 @@ export function callEndpoint(address: ServingAddress, call: EndpointCall): Promi
   return new Promise((resolve, reject) => {
     const method = request === undefined ? "GET" : "POST";
     let isConnected = false;
+    let queued = false;
     const fail = (error: Error) => {
       if (signal.aborted || error instanceof EndpointError) reject(error);
-      else reject(new EndpointError(isConnected ? "broken" : "unreachable", error.message, error));
+      else reject(new EndpointError(isConnected ? "broken" : "unreachable", error.message, { cause: error, queued }));
     };
     const outgoing = httpRequest({ ...at, path, method, headers, timeout: timeoutMs, signal }, (response) => {
       const chunks: Buffer[] = [];
@@ -70,6 +80,7 @@ export function callEndpoint(address: ServingAddress, call: EndpointCall): Promi
       if (socket.connecting) socket.once("connect", () => (isConnected = true));
       else isConnected = true;
     });
+    outgoing.on("information", ({ statusCode }) => (queued ||= statusCode === 102));
     outgoing.on("timeout", () => outgoing.destroy(new EndpointError("slow", "the endpoint does not answer")));
     outgoing.on("error", fail);
     outgoing.end(request?.body);

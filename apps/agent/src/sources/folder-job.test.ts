@@ -1,11 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { silentLogger } from "@fairlead/kernel";
+import { setTimeout as delay } from "node:timers/promises";
+import { silentLogger, type Logger } from "@fairlead/kernel";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { FolderJob, type FolderJobOptions } from "./folder-job.ts";
-import { FakeEndpoint } from "./testing/fake-endpoint.ts";
+import { FakeEndpoint, noEnds } from "./testing/fake-endpoint.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -25,7 +27,7 @@ const answered = { status: 200, body: "{}" };
 function toJob(address: () => ServingAddress | null, parts: Partial<FolderJobOptions> = {}): FolderJob {
   const asked = { model: "m", slot: null, serves: () => null };
   return new FolderJob({
-    ...{ name: "j", ...asked, folder, parallel: 1, address, random: () => 0, logger: silentLogger },
+    ...{ name: "j", ...asked, folder, parallel: 1, address, ends: noEnds, random: () => 0, logger: silentLogger },
     ...parts,
   });
 }
@@ -125,5 +127,79 @@ describe("a batch job over a folder", () => {
     await until(() => expect(list("out")).toEqual(["a.bin.json"]));
     await job.stop();
     expect(endpoint.asked.map(({ path }) => path)).toEqual(["/v2/models/digits/versions/2.0.0/infer"]);
+  });
+
+  it("asks about a file that took the place of another while that one was asked", async () => {
+    const replace = (text: string) => {
+      writeFileSync(join(folder, "in", "a.bin.part"), text);
+      renameSync(join(folder, "in", "a.bin.part"), join(folder, "in", "a.bin"));
+    };
+    await using endpoint = new FakeEndpoint((body) => {
+      if (body === "old1") replace("new2");
+      return { status: 200, body: JSON.stringify({ of: body }) };
+    });
+    const at = await endpoint.listen();
+    replace("old1");
+    const job = toJob(() => at);
+    await job.start();
+    await until(() => expect(endpoint.count("new2")).toBe(1));
+    await until(() => expect(readFileSync(join(folder, "out", "a.bin.json"), "utf8")).toBe('{"of":"new2"}'));
+    await job.stop();
+    expect([list("in"), list("out")]).toEqual([[], ["a.bin.json"]]);
+  });
+
+  it("asks about a file whose name has an answer that nobody took, however old its time is", async () => {
+    await using endpoint = new FakeEndpoint((body) => ({ status: 200, body: JSON.stringify({ of: body }) }));
+    const at = await endpoint.listen();
+    const job = toJob(() => at);
+    await job.start();
+    put({ "a.bin": "old1" });
+    await until(() => expect(list("out")).toEqual(["a.bin.json"]));
+    writeFileSync(join(folder, "in", "a.bin.part"), "new2");
+    utimesSync(join(folder, "in", "a.bin.part"), 1, 1);
+    renameSync(join(folder, "in", "a.bin.part"), join(folder, "in", "a.bin"));
+    await until(() => expect(readFileSync(join(folder, "out", "a.bin.json"), "utf8")).toBe('{"of":"new2"}'));
+    await job.stop();
+    expect(list("in")).toEqual([]);
+  });
+
+  it("puts no file aside that took the place of one that can never be answered", async () => {
+    await using endpoint = new FakeEndpoint((body) => {
+      if (body !== "evil") return answered;
+      rmSync(join(folder, "in", "a.bin"));
+      put({ "a.bin": "good" });
+      return { status: 400, body: "bad" };
+    });
+    const at = await endpoint.listen();
+    put({ "a.bin": "evil" });
+    const job = toJob(() => at);
+    await job.start();
+    await until(() => expect(list("out")).toEqual(["a.bin.json"]));
+    await job.stop();
+    expect(list("failed")).toEqual([]);
+  });
+
+  it("puts a file aside whose name is no UTF-8, and rests where one stays", async () => {
+    await using endpoint = new FakeEndpoint(() => answered);
+    const at = await endpoint.listen();
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/in/caf`), Buffer.of(0xe9), Buffer.from(".bin")]), "good");
+    const name = Buffer.concat([Buffer.from("/st"), Buffer.of(0xe9)]);
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/in`), name]), "good");
+    // A folder of that name keeps the file where it is.
+    mkdirSync(Buffer.concat([Buffer.from(`${folder}/failed`), name]), { recursive: true });
+    let looks = 0;
+    const warn = vi.fn<Logger["warn"]>();
+    const job = toJob(() => ((looks += 1), at), { logger: { ...silentLogger, warn } });
+    await job.start();
+    await until(() => expect(list("failed")).toContain("café.bin.reason.txt"));
+    put({ "z.bin": "good" });
+    await until(() => expect(list("out")).toEqual(["z.bin.json"]));
+    await delay(700);
+    await job.stop();
+    expect(list("in")).toEqual(["st\ufffd"]);
+    expect(looks).toBeLessThan(5);
+    expect(warn).toHaveBeenCalledTimes(2);
+    for (const file of ["café.bin", "sté"])
+      expect(warn).toHaveBeenCalledWith("a file of a batch failed", expect.objectContaining({ file }));
   });
 });

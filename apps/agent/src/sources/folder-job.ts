@@ -1,13 +1,17 @@
-import { mkdir, unlink } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { toBackoffDelayMs, toErrorMessage, type Logger, type Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
+import type { ServingEnds } from "./serving-ends.ts";
 import { toGivenUpReason } from "./attempts.ts";
-import { isThere, listInputs, putAside, readInput, toAnswerPath, writeAnswer } from "./folder-files.ts";
+import { FolderAnswers } from "./folder-answers.ts";
+import { isStill, listInputs, putAside, readInput, toAnswerPath, type Input } from "./folder-files.ts";
 import { BrokenError, ModelAsker, PoisonedError, UnservedError } from "./model-asker.ts";
 import type { FoundModel, SourceModel } from "./model-asker.ts";
+import { NamelessFiles } from "./nameless-files.ts";
 import { TroubledFiles } from "./troubled-files.ts";
+import { workThrough } from "./work-through.ts";
 
 export interface FolderJobOptions extends SourceModel {
   readonly name: string;
@@ -17,6 +21,7 @@ export interface FolderJobOptions extends SourceModel {
   readonly parallel: number;
   /** Null while the serving process starts. */
   readonly address: () => ServingAddress | null;
+  readonly ends: Pick<ServingEnds, "count" | "after">;
   readonly random: () => number;
   readonly logger: Logger;
 }
@@ -27,15 +32,17 @@ const maxFiles = 1_000;
 
 /**
  * Inference over the files of a folder, in the idle gaps of the device: each file of `in` gets one answer
- * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, and a
- * file that has an answer is not asked about again, so a kill at any moment loses nothing and answers nothing anew. No
- * file stands in the way of others: one that could not be answered comes after them, and one that ended its run or the
+ * `out/<file>.json`, or goes to `failed` with its reason beside it. The answer is on disk before the file goes, so a kill
+ * at any moment loses nothing and answers nothing anew. Another file of the same name is asked about too, and its answer
+ * takes the place of the one before; only the file that was read ever goes. No file stands in the way of others: one that could not be answered comes after them, and one that ended its run or the
  * process comes alone, and is given up when it does so again and again (`attempts.ts`).
  */
 export class FolderJob implements Service {
   readonly name: string;
   readonly #options: FolderJobOptions;
   readonly #asker: ModelAsker;
+  readonly #answers: FolderAnswers;
+  readonly #nameless: NamelessFiles;
   readonly #troubled: TroubledFiles;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
@@ -48,12 +55,17 @@ export class FolderJob implements Service {
       ...options,
       ...{ client: `batch-${name}`, priority: "batch", signal: this.#stop.signal },
     });
+    this.#answers = new FolderAnswers(folder, (file, reason) =>
+      logger.warn("an answer of a batch was left behind", { job: this.name, file, reason }),
+    );
+    this.#nameless = new NamelessFiles(folder, (file, reason) => this.#tellFailed(file, reason));
     const statePath = join(folder, ".attempts.json");
     this.#troubled = new TroubledFiles({ folder: join(folder, "in"), statePath, random, logger });
   }
 
   async start(): Promise<void> {
     for (const part of ["in", "out", "failed"]) await mkdir(join(this.#options.folder, part), { recursive: true });
+    await this.#answers.open();
     this.#troubled.load();
     this.#done = this.#work();
   }
@@ -82,65 +94,63 @@ export class FolderJob implements Service {
     }
   }
 
-  /** One look into the folder; how many files were dealt with. */
+  /** One look into the folder; how many files were answered or put aside. */
   async #workOnce(): Promise<number> {
     this.#troubled.look();
-    const names = (await listInputs(join(this.#options.folder, "in"))).filter((name) => this.#troubled.isDue(name));
+    const listing = await listInputs(join(this.#options.folder, "in"));
+    let worked = await this.#nameless.putAside(listing.nameless);
+    const names = listing.names.filter((name) => this.#troubled.isDue(name));
     const suspects = names.filter((name) => this.#troubled.isSuspect(name)).slice(0, maxFiles);
     const others = names.filter((name) => !this.#troubled.isSuspect(name)).slice(0, maxFiles);
-    if (others.length > 0) await this.#workOnAll(others, await this.#asker.readModel());
+    if (others.length > 0) {
+      const model = await this.#asker.readModel();
+      const work = (name: string) => this.#workOn(name, model);
+      worked += await workThrough(others, { parallel: this.#options.parallel, signal: this.#stop.signal, work });
+    }
     // Alone, and right after the process has answered: should it end now, it is this file that ends it.
-    for (const name of suspects) await this.#workOn(name, await this.#asker.readModel());
-    return others.length + suspects.length;
+    for (const name of suspects) if (await this.#workOn(name, await this.#asker.readModel())) worked += 1;
+    return worked;
   }
 
-  async #workOnAll(names: readonly string[], model: FoundModel): Promise<void> {
-    const queue = names.values();
-    const errors: unknown[] = [];
-    const work = async (): Promise<void> => {
-      for (const name of queue) {
-        if (this.#stop.signal.aborted || errors.length > 0) return;
-        await this.#workOn(name, model).catch((error: unknown) => errors.push(error));
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(this.#options.parallel, names.length) }, work));
-    if (errors.length > 0) throw errors[0];
-  }
-
-  /** @throws whatever left the file unanswered, once it is noted */
-  async #workOn(name: string, model: FoundModel): Promise<void> {
+  /** Whether the file was answered or put aside. @throws whatever left it unanswered, once it is noted */
+  async #workOn(name: string, model: FoundModel): Promise<boolean> {
+    const source = join(this.#options.folder, "in", name);
+    let input: Input | null = null;
     try {
-      await this.#answer(name, model);
+      toAnswerPath(this.#options.folder, name);
+      input = await readInput(source);
+      if (input !== null) await this.#answer(name, input, model);
       this.#troubled.forget(name);
+      return input !== null;
     } catch (error) {
       if (this.#stop.signal.aborted || error instanceof UnservedError) throw error;
+      // What came under the same name meanwhile is not to blame, and was not asked about.
+      if (input !== null && !(await isStill(source, input.stamp))) {
+        this.#troubled.forget(name);
+        return false;
+      }
+      if (error instanceof PoisonedError) {
+        await this.#giveUp(name, error.message);
+        return true;
+      }
       const next = this.#troubled.note(name, error instanceof BrokenError ? "broken" : "later");
       if (next.kind === "give-up") await this.#giveUp(name, toGivenUpReason(toErrorMessage(error)));
       throw error;
     }
   }
 
-  async #answer(name: string, model: FoundModel): Promise<void> {
-    const { folder } = this.#options;
-    const source = join(folder, "in", name);
-    try {
-      const answer = toAnswerPath(join(folder, "out"), name);
-      if (!(await isThere(answer))) {
-        const bytes = await readInput(source);
-        if (bytes === null) return;
-        const form = name.endsWith(".json") ? "json" : "bytes";
-        await writeAnswer(answer, await this.#asker.ask({ form, bytes }, model));
-      }
-      await unlink(source);
-    } catch (error) {
-      if (!(error instanceof PoisonedError)) throw error;
-      await this.#giveUp(name, error.message);
-    }
+  async #answer(name: string, { bytes, stamp }: Input, model: FoundModel): Promise<void> {
+    const form = name.endsWith(".json") ? "json" : "bytes";
+    await this.#answers.give({ name, stamp }, await this.#asker.ask({ form, bytes }, model));
   }
 
   async #giveUp(name: string, reason: string): Promise<void> {
     await putAside(this.#options.folder, name, reason);
     this.#troubled.forget(name);
-    this.#options.logger.warn("a file of a batch failed", { job: this.name, file: name, reason });
+    this.#tellFailed(name, reason);
+  }
+
+  #tellFailed(file: string, reason: string): void {
+    this.#options.logger.warn("a file of a batch failed", { job: this.name, file, reason });
   }
 }

@@ -20,11 +20,10 @@ const policy = { baseMs: 50, maxMs: 5_000 };
 export async function answerMessage(options: MessageAnswerOptions, payload: Uint8Array): Promise<Uint8Array> {
   const { asker, wait, random } = options;
   const bytes = Buffer.from(payload);
-  const form = bytes[0] === "{".charCodeAt(0) ? "json" : "bytes";
   let attempts = noAttempts;
   for (;;) {
     try {
-      return await asker.ask({ form, bytes }, await asker.readModel());
+      return await asker.ask({ form: "either", bytes }, await asker.readModel());
     } catch (error) {
       const reason = toErrorMessage(error);
       if (error instanceof PoisonedError) return toErrorAnswer(reason);

@@ -1,6 +1,7 @@
 import { toErrorMessage } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
 import { callEndpoint, EndpointError, type EndpointAnswer } from "./endpoint-client.ts";
+import { isSuspected, type ServingEnds } from "./serving-ends.ts";
 import { modelDocumentSchema, toSourceRequest } from "./source-request.ts";
 import type { ModelDocument, SourceContent, SourcePriority, SourceRequest } from "./source-request.ts";
 
@@ -8,7 +9,7 @@ import type { ModelDocument, SourceContent, SourcePriority, SourceRequest } from
 export class LaterError extends Error {}
 /** Nothing serves the model, so no input was asked about. */
 export class UnservedError extends LaterError {}
-/** The run passed its deadline, or the process ended while it had the input: by that input, as far as anybody here knows. */
+/** The run passed its deadline, or the process ended while it ran the input: by that input, as far as anybody here knows. */
 export class BrokenError extends Error {}
 /** The input can never be answered; the message says why. */
 export class PoisonedError extends Error {}
@@ -31,11 +32,13 @@ export interface ModelAskerOptions extends SourceModel {
   readonly priority: SourcePriority;
   /** Null while the serving process starts. */
   readonly address: () => ServingAddress | null;
+  readonly ends: Pick<ServingEnds, "count" | "after">;
   readonly signal: AbortSignal;
 }
 
 /** A model as it was found, and where. */
 export interface FoundModel {
+  readonly name: string;
   readonly path: string;
   readonly document: ModelDocument;
 }
@@ -50,19 +53,19 @@ export class ModelAsker {
 
   /** @throws UnservedError while the model is not served */
   async readModel(): Promise<FoundModel> {
-    const path = this.#findPath();
+    const { name, path } = this.#find();
     const answer = await this.#call(path).catch((error: unknown) => {
       throw this.#options.signal.aborted ? error : new UnservedError(toErrorMessage(error), { cause: error });
     });
     if (answer.status !== 200) throw new UnservedError(`the model answers ${answer.status}`);
-    return { path, document: modelDocumentSchema.parse(JSON.parse(answer.body.toString("utf8"))) };
+    return { name, path, document: modelDocumentSchema.parse(JSON.parse(answer.body.toString("utf8"))) };
   }
 
   /** The endpoint's answer as JSON. @throws UnservedError · LaterError · BrokenError · PoisonedError */
   async ask(content: SourceContent, model: FoundModel): Promise<Buffer> {
     const made = toSourceRequest(content, model.document, this.#options.priority);
     if (made.kind === "unusable") throw new PoisonedError(made.reason);
-    const { status, body } = await this.#call(`${model.path}/infer`, made.request);
+    const { status, body } = await this.#infer(model, made.request);
     if (status === 200) return body;
     const text = `${status} ${body.toString("utf8").slice(0, 500)}`;
     if (status === deadlineStatus) throw new BrokenError(text);
@@ -70,12 +73,26 @@ export class ModelAsker {
   }
 
   /** By slot with the version, so that an input is never sent to a successor that it was not made for. */
-  #findPath(): string {
+  #find(): Pick<FoundModel, "name" | "path"> {
     const { model, slot, serves } = this.#options;
-    if (slot === null) return `/v2/models/${encodeURIComponent(model ?? "")}`;
+    if (slot === null) return { name: model ?? "", path: `/v2/models/${encodeURIComponent(model ?? "")}` };
     const served = serves(slot);
     if (served === null) throw new UnservedError(`the slot ${slot} serves nothing`);
-    return `/v2/models/${encodeURIComponent(served.model)}/versions/${encodeURIComponent(served.version)}`;
+    const { model: name, version } = served;
+    return { name, path: `/v2/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(version)}` };
+  }
+
+  async #infer({ name, path }: FoundModel, request: SourceRequest): Promise<EndpointAnswer> {
+    const { ends, signal } = this.#options;
+    const before = ends.count;
+    try {
+      return await this.#call(`${path}/infer`, request);
+    } catch (error) {
+      if (!(error instanceof BrokenError) || !(error.cause instanceof EndpointError)) throw error;
+      const end = await ends.after(before, signal);
+      if (isSuspected({ model: name, queued: error.cause.queued }, end)) throw error;
+      throw new LaterError(`${error.message}, by another's fault`, { cause: error });
+    }
   }
 
   async #call(path: string, request?: SourceRequest): Promise<EndpointAnswer> {

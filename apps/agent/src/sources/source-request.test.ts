@@ -31,6 +31,21 @@ describe("the request of a file or message", () => {
     });
   });
 
+  it("keeps every digit of a JSON request, whose parameters stand last and alone count", () => {
+    const toBody = (text: string) => {
+      const result = toRequest("a.json", Buffer.from(text), model([1]));
+      return result.kind === "request" ? result.request.body.toString() : result.reason;
+    };
+    const last = '"parameters":{"priority":"batch"}}';
+    const text =
+      '{"inputs":[{"name":"x","datatype":"INT64","shape":[2],"data":[9007199254740993,-9223372036854775808]}]';
+    expect(toBody(`${text} }\n`)).toBe(`${text} ,${last}`);
+    expect(toBody("{ }")).toBe(`{ ${last}`);
+    expect(JSON.parse(toBody('{"parameters":{"timeout":5,"a":"}"}}'))).toEqual({
+      parameters: { a: "}", priority: "batch" },
+    });
+  });
+
   it("says why a file cannot be one", () => {
     const cases: readonly [string, Buffer, ModelDocument, string][] = [
       ["a.bin", Buffer.alloc(7), model([-1, 8]), "it has 7 bytes, the input x takes 32"],

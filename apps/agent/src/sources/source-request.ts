@@ -19,8 +19,8 @@ const toElementBytes = (datatype: ModelDocument["inputs"][number]["datatype"]): 
 export type SourcePriority = "realtime" | "normal" | "batch";
 
 export interface SourceContent {
-  /** `json`: a request of the protocol; `bytes`: the little-endian content of the model's only input. */
-  readonly form: "json" | "bytes";
+  /** `json`: a request of the protocol; `bytes`: the little-endian content of the model's only input; `either`: by what it holds. */
+  readonly form: "json" | "bytes" | "either";
   readonly bytes: Buffer;
 }
 
@@ -35,19 +35,30 @@ export type SourceRequestResult =
   | { readonly kind: "unusable"; readonly reason: string };
 
 const unusable = (reason: string): SourceRequestResult => ({ kind: "unusable", reason });
-/** It travels as it is, except that it is as urgent as its source, which waits as long as it takes. */
+const noJson = "it is no JSON";
+
+/**
+ * It travels byte by byte as it is, since numbers of 64 bits would not outlive being read, except that it is as urgent as
+ * its source, which waits as long as it takes. Of two members with one name the last counts: so says ECMA-262, by which
+ * the endpoint reads.
+ */
 function fromJson(bytes: Buffer, priority: SourcePriority): SourceRequestResult {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString("utf8"));
   } catch {
-    return unusable("it is no JSON");
+    return unusable(noJson);
   }
   const parsed = z.looseObject({ parameters: z.looseObject({}).optional() }).safeParse(value);
   if (!parsed.success) return unusable("it is no inference request");
   const { timeout: _timeout, ...parameters } = parsed.data.parameters ?? {};
-  const request = { ...parsed.data, parameters: { ...parameters, priority } };
-  return { kind: "request", request: { body: Buffer.from(JSON.stringify(request)), jsonBytes: null } };
+  const members = bytes.subarray(0, bytes.lastIndexOf("}"));
+  const last = `"parameters":${JSON.stringify({ ...parameters, priority })}}`;
+  const isEmpty = Object.keys(value as object).length === 0;
+  return {
+    kind: "request",
+    request: { body: Buffer.concat([members, Buffer.from(isEmpty ? last : `,${last}`)]), jsonBytes: null },
+  };
 }
 
 /** A free dimension follows from the size. */
@@ -72,11 +83,21 @@ function fromBytes(bytes: Buffer, { inputs }: ModelDocument, priority: SourcePri
   return { kind: "request", request: { body: Buffer.concat([json, bytes]), jsonBytes: json.length } };
 }
 
+/** Bytes may begin as JSON does: what is none is the input's content, if the input can take it. */
+function fromEither(bytes: Buffer, model: ModelDocument, priority: SourcePriority): SourceRequestResult {
+  if (bytes[0] !== "{".charCodeAt(0)) return fromBytes(bytes, model, priority);
+  const request = fromJson(bytes, priority);
+  if (request.kind === "request" || request.reason !== noJson) return request;
+  const other = fromBytes(bytes, model, priority);
+  return other.kind === "request" ? other : request;
+}
+
 /** The inference request that a file or a message stands for. */
 export function toSourceRequest(
   { form, bytes }: SourceContent,
   model: ModelDocument,
   priority: SourcePriority,
 ): SourceRequestResult {
+  if (form === "either") return fromEither(bytes, model, priority);
   return form === "json" ? fromJson(bytes, priority) : fromBytes(bytes, model, priority);
 }

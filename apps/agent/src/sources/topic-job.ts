@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { openTopicPipe, type TopicPipe } from "@fairlead/bus";
 import type { Logger, Service } from "@fairlead/kernel";
 import type { ServingAddress } from "../serve/ipc.ts";
+import type { ServingEnds } from "./serving-ends.ts";
 import { answerMessage } from "./message-answer.ts";
 import { ModelAsker, type SourceModel } from "./model-asker.ts";
 import type { SourcePriority } from "./source-request.ts";
@@ -14,13 +15,14 @@ export interface TopicJobOptions extends SourceModel {
   readonly output: string;
   readonly priority: SourcePriority;
   readonly address: () => ServingAddress | null;
+  readonly ends: Pick<ServingEnds, "count" | "after">;
   readonly random: () => number;
   readonly logger: Logger;
 }
 
 /**
- * Answers each message of a topic on another one, in order. A message that begins with `{` is a request of the
- * protocol, every other is the content of the model's only input; what cannot be answered gets `{"error": …}`. A
+ * Answers each message of a topic on another one, in order. A JSON object is a request of the
+ * protocol, every other message is the content of the model's only input; what cannot be answered gets `{"error": …}`. A
  * message is acknowledged once its answer is published, so a kill answers it again, with the same result.
  */
 export class TopicJob implements Service {

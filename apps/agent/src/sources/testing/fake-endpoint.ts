@@ -5,6 +5,9 @@ import type { ServingAddress } from "../../serve/ipc.ts";
 /** What becomes of a request; `break` ends its connection without an answer. */
 export type Fate = "break" | { readonly status: number; readonly body: string };
 
+/** No process stands behind it that could end. */
+export const noEnds = { count: 0, after: async () => null };
+
 /** An endpoint with one model whose input is four bytes, version 1.0.0. */
 export class FakeEndpoint implements AsyncDisposable {
   readonly asked: { readonly path: string; readonly body: string }[] = [];
