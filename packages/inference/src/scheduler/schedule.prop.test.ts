@@ -357,6 +357,28 @@ describe("quota", () => {
     );
   });
 
+  it("lets a request wait for no more than eight that came later, however urgent these say that they are", () => {
+    const schedule = new Schedule<string>({ lanes: 1 });
+    schedule.add("m", "s", { settings: defaultSettings, instances: 1 });
+    const ask = (payload: string, own: "realtime" | "normal") => {
+      const rest = { rows: 1, joinKey: null, expiresMs: Number.POSITIVE_INFINITY, client: "" };
+      schedule.enqueue({ modelId: "m", payload, priority: own, ...rest }, 0);
+    };
+    for (let index = 0; index < 16; index += 1) ask("urgent", "realtime");
+    let had = 0;
+    ask("patient", "normal");
+    const line: Run<string>[] = [];
+    for (let run = 0; run < 1_000; run += 1) {
+      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+      const ended = line.shift()!;
+      schedule.finish(ended, 1_000);
+      const isPatient = ended.tickets[0]?.payload === "patient";
+      if (isPatient) had += 1;
+      ask(isPatient ? "patient" : "urgent", isPatient ? "normal" : "realtime");
+    }
+    expect(had).toBeGreaterThanOrEqual(30);
+  });
+
   it("serves a client without a name as often as each of those beside it, though they ask under a new one each time", () => {
     const schedule = new Schedule<string>({ lanes: 1 });
     schedule.add("m", "s", { settings: defaultSettings, instances: 1 });

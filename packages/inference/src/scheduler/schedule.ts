@@ -38,7 +38,8 @@ const forEver = { kind: "wait", untilMs: Number.POSITIVE_INFINITY } as const;
  * Which request runs next on a device that several models share. A state machine without clock, timers or tensors.
  * Invariants: at most `lanes` instances work in the foreground; batch work begins only while nothing else waits or runs,
  * one run an instance; nothing whose time is over ever begins; time is shared by weight between slots of one class, then
- * between clients of a slot; only the requests of one client pass each other by what they say of themselves.
+ * between clients of a slot; only the requests of one client pass each other by what they say of themselves, and eight
+ * at most pass the same one.
  */
 export class Schedule<Payload> {
   readonly #lanes: number;
@@ -112,7 +113,7 @@ export class Schedule<Payload> {
       if (enqueued.kind === "refused") return enqueued;
     }
     const { payload, rows, joinKey, expiresMs } = ask;
-    model.lines[side].push({ payload, level, rank, client, rows, joinKey, askedMs: nowMs, expiresMs });
+    model.lines[side].push({ payload, level, rank, client, rows, joinKey, askedMs: nowMs, expiresMs, overtaken: 0 });
     model.slot.clients[side].enter(client);
     this.#ledgers[side].enter(model.slot.accounts[side]);
     model.pending += 1;

@@ -14,9 +14,14 @@ export interface Ticket<Payload> {
   readonly askedMs: number;
   /** Not begun by then, it is never begun; Infinity for none. */
   readonly expiresMs: number;
+  /** How many later and more urgent requests of its client have gone before it. */
+  overtaken: number;
 }
 
-/** The requests that wait for one model, in the foreground or as batch work; each client's by rank, then as they came. */
+/** All who give no name are one client: whoever of them is urgent all the time must not keep the others waiting for ever. */
+export const maxOvertaken = 8;
+
+/** The requests that wait for one model, in the foreground or as batch work; each client's by rank, then as they came, within `maxOvertaken`. */
 export class WaitingLine<Payload> {
   readonly #queues = new Map<Account, Ticket<Payload>[]>();
   #size = 0;
@@ -32,8 +37,14 @@ export class WaitingLine<Payload> {
 
   push(ticket: Ticket<Payload>): void {
     const queue = this.#toQueue(ticket.client);
-    if ((queue.at(-1)?.rank ?? 0) <= ticket.rank) queue.push(ticket);
-    else queue.splice(queue.findLastIndex(({ rank }) => rank <= ticket.rank) + 1, 0, ticket);
+    const mayOvertake = ({ rank, overtaken }: Ticket<Payload>) => rank > ticket.rank && overtaken < maxOvertaken;
+    let place = queue.length;
+    for (let before = queue.at(-1); before !== undefined && mayOvertake(before); before = queue[place - 1]) {
+      before.overtaken += 1;
+      place -= 1;
+    }
+    if (place === queue.length) queue.push(ticket);
+    else queue.splice(place, 0, ticket);
     this.#size += 1;
   }
 
