@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { lstat, open, stat } from "node:fs/promises";
 import { toErrorCode } from "@fairlead/kernel";
 import { limits } from "@fairlead/protocol";
+import { toFileStamp } from "../state/file-stamp.ts";
 
 export type FileDigest =
   | { readonly kind: "read"; readonly digest: string; readonly sizeBytes: number }
@@ -84,8 +85,7 @@ export function createFileDigests(options: {
 async function readStamp(path: string, followLinks: boolean): Promise<{ stamp: string; changedMs: number }> {
   try {
     const found = await (followLinks ? stat : lstat)(path, { bigint: true });
-    const { dev, ino, size, mtimeNs, ctimeNs } = found;
-    return { stamp: [dev, ino, size, mtimeNs, ctimeNs].join(":"), changedMs: Number(found.ctimeMs) };
+    return { stamp: toFileStamp(found), changedMs: Number(found.ctimeMs) };
   } catch (error) {
     return { stamp: `error:${toErrorCode(error) ?? "unknown"}`, changedMs: Number.NEGATIVE_INFINITY };
   }

@@ -55,23 +55,22 @@ export async function handleInfer(context: InferContext, target: InferTarget, ex
   const client = parseClient(exchange.request.headers["x-fairlead-client"]);
   context.loads.find(target.model, null);
   const hold = context.bodies.open();
-  let answered = false;
+  let isKept = false;
   try {
     const options = { maxBytes: context.bodyLimits.each, jsonBytes, memory: context.memory, hold };
     const bytes = await readBody(exchange.request, options);
-    await answer(context, { target, exchange }, { bytes, jsonBytes, client, hold });
-    answered = true;
+    isKept = await answer(context, { target, exchange }, { bytes, jsonBytes, client, hold });
   } finally {
-    // An answer that was begun is in memory until its client has read it.
-    if (!answered || exchange.onClose === undefined) hold.release();
+    if (!isKept) hold.release();
   }
 }
 
+/** @returns whether the answer keeps the hold, until its client has read it */
 async function answer(
   context: InferContext,
   { target, exchange }: { readonly target: InferTarget; readonly exchange: Exchange },
   body: Omit<InferBody, "alone" | "onQueued" | "onRead">,
-): Promise<void> {
+): Promise<boolean> {
   const { load, stoppedReason } = context.loads.find(target.model, target.version);
   const startedMs = performance.now();
   try {
@@ -84,9 +83,10 @@ async function answer(
     const onRead = tells ? () => exchange.response.writeProcessing() : null;
     const { answer, record } = await infer(context, load, { ...body, alone, onQueued, onRead });
     exchange.onClose = undefined;
-    holdAnswer(exchange, body.hold, answer.totalBytes);
+    const isKept = holdAnswer(exchange, body.hold, answer.totalBytes);
     send(exchange.response, answer);
     record();
+    return isKept;
   } catch (error) {
     exchange.onClose = undefined;
     if (!hasErrorCode(error, "client_gone")) load.recordFailure(error, (performance.now() - startedMs) * 1_000);
@@ -99,14 +99,14 @@ const minHeldBytes = 65_536;
 /** A client that reads nothing for so long gets no more. */
 const stalledMs = 30_000;
 
-/** The body has been consumed; what is held now is the answer, until it is written or its client is gone. */
-function holdAnswer(exchange: Exchange, hold: BodyHold, bytes: number): void {
-  if (bytes < minHeldBytes) return;
+/** The body has been consumed; what is held now is the answer, until it is written or its client is gone. @returns whether it is */
+function holdAnswer(exchange: Exchange, hold: BodyHold, bytes: number): boolean {
+  if (bytes < minHeldBytes || exchange.response.destroyed) return false;
   hold.release();
-  if (exchange.response.destroyed) return;
   hold.add(bytes);
   exchange.onClose = () => hold.release();
   exchange.response.setTimeout(stalledMs, () => exchange.response.destroy());
+  return true;
 }
 
 interface InferBody {

@@ -21,7 +21,7 @@ export interface EndpointCall {
  */
 export type EndpointFailure = "unreachable" | "broken" | "slow" | "too-large";
 
-export interface EndpointErrorOptions extends ErrorOptions {
+interface EndpointErrorOptions extends ErrorOptions {
   /** The endpoint had read the request, which from then on waited for its run. */
   readonly queued?: boolean;
 }

@@ -1,7 +1,8 @@
-import { constants, type BigIntStats } from "node:fs";
+import { constants } from "node:fs";
 import { lstat, open, readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hasErrorCode, toErrorMessage } from "@fairlead/kernel";
+import { toFileStamp } from "../state/file-stamp.ts";
 import { PoisonedError } from "./model-asker.ts";
 
 const maxFileBytes = 64 * 1_048_576;
@@ -39,7 +40,7 @@ export async function readInput(path: string): Promise<Input | null> {
     // Before its content: what is written to it meanwhile makes it another file.
     const stat = await file.stat({ bigint: true });
     if (stat.size > maxFileBytes) throw new PoisonedError(`the file is larger than ${maxFileBytes} bytes`);
-    return { bytes: await file.readFile(), stamp: toStamp(stat) };
+    return { bytes: await file.readFile(), stamp: toFileStamp(stat) };
   } catch (error) {
     if (hasErrorCode(error, "ENOENT")) return null;
     if (["EACCES", "EPERM", "ELOOP"].some((code) => hasErrorCode(error, code)))
@@ -56,16 +57,11 @@ export async function isStill(path: string, stamp: string): Promise<boolean> {
 /** Null when nothing has this name. */
 export async function readStamp(path: string): Promise<string | null> {
   try {
-    return toStamp(await lstat(path, { bigint: true }));
+    return toFileStamp(await lstat(path, { bigint: true }));
   } catch (error) {
     if (hasErrorCode(error, "ENOENT")) return null;
     throw error;
   }
-}
-
-/** A time of change may be copied along with a file, so that it takes all of these to tell one from another. */
-function toStamp({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
-  return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
 }
 
 /** Where the answer to a file lies. @throws PoisonedError when its name leaves no room for it */

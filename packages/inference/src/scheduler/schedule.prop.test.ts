@@ -244,6 +244,17 @@ describe("the schedule", () => {
   });
 });
 
+/** So many runs of one length, of whatever the schedule puts next; after each, what follows may be asked. */
+function playRuns(schedule: Schedule<string>, runs: number, onEnded: (ended: Run<string>, run: number) => void): void {
+  const line: Run<string>[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
+    const ended = line.shift()!;
+    schedule.finish(ended, 1_000);
+    onEnded(ended, run);
+  }
+}
+
 describe("quota", () => {
   const shares = fc.record({
     first: fc.integer({ min: 10, max: 90 }).map((percent) => percent / 100),
@@ -336,15 +347,11 @@ describe("quota", () => {
     for (let index = 0; index < 16; index += 1) ask("listed");
     for (let index = 0; index < others; index += 1) for (let times = 0; times < 8; times += 1) ask(`other-${index}`);
     let had = 0;
-    const line: Run<string>[] = [];
-    for (let run = 0; run < 2_000; run += 1) {
-      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
-      const ended = line.shift()!;
-      schedule.finish(ended, 1_000);
+    playRuns(schedule, 2_000, (ended, run) => {
       const client = ended.tickets[0]!.payload;
       if (client === "listed") had += 1;
       ask(client === "listed" || !isFresh ? client : `fresh-${run}`);
-    }
+    });
     return had / 2_000;
   }
 
@@ -367,15 +374,11 @@ describe("quota", () => {
     for (let index = 0; index < 16; index += 1) ask("urgent", "realtime");
     let had = 0;
     ask("patient", "normal");
-    const line: Run<string>[] = [];
-    for (let run = 0; run < 1_000; run += 1) {
-      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
-      const ended = line.shift()!;
-      schedule.finish(ended, 1_000);
+    playRuns(schedule, 1_000, (ended) => {
       const isPatient = ended.tickets[0]?.payload === "patient";
       if (isPatient) had += 1;
       ask(isPatient ? "patient" : "urgent", isPatient ? "normal" : "realtime");
-    }
+    });
     expect(had).toBeGreaterThanOrEqual(30);
   });
 
@@ -390,15 +393,11 @@ describe("quota", () => {
     for (let index = 0; index < others; index += 1) ask(`first-${index}`);
     ask("");
     let had = 0;
-    const line: Run<string>[] = [];
-    for (let run = 0; run < 1_700; run += 1) {
-      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
-      const ended = line.shift()!;
-      schedule.finish(ended, 1_000);
+    playRuns(schedule, 1_700, (ended, run) => {
       const isNameless = ended.tickets[0]?.payload === "";
       if (isNameless) had += 1;
       ask(isNameless ? "" : `fresh-${run}`);
-    }
+    });
     expect(had).toBeGreaterThanOrEqual(90);
     expect(had).toBeLessThanOrEqual(110);
   });
@@ -416,14 +415,10 @@ describe("quota", () => {
     };
     for (let index = 0; index < 16; index += 1) for (const id of ["large", "small"]) ask(id);
     const runs = { large: 0, small: 0 };
-    const line: Run<string>[] = [];
-    for (let run = 0; run < 1_000; run += 1) {
-      for (let next = schedule.next(0); next.kind === "run"; next = schedule.next(0)) line.push(next.run);
-      const ended = line.shift()!;
-      schedule.finish(ended, 1_000);
+    playRuns(schedule, 1_000, (ended) => {
       runs[ended.modelId as keyof typeof runs] += 1;
       ask(ended.modelId);
-    }
+    });
     expect(runs.large / 1_000).toBeGreaterThan(0.85);
   });
 });

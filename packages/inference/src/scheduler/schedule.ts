@@ -129,8 +129,7 @@ export class Schedule<Payload> {
     if (model === undefined) return false;
     const ticket = model.lines.foreground.withdraw(payload) ?? model.lines.batch.withdraw(payload);
     if (ticket === undefined) return false;
-    this.#countWaiting(ticket.level, -1);
-    this.#leave(model, ticket);
+    this.#drop(model, ticket);
     return true;
   }
 
@@ -313,8 +312,7 @@ export class Schedule<Payload> {
     if (place.kind === "refuse") return { kind: "refused", code: place.code };
     const ticket = place.whom === "lower" ? takeLower() : line.takeNewestOfGreediest();
     if (ticket === undefined) return { kind: "refused", code: "overloaded" };
-    this.#countWaiting(ticket.level, -1);
-    this.#leave(model, ticket);
+    this.#drop(model, ticket);
     return { kind: "displaced", ticket, code: place.code };
   }
 
@@ -324,8 +322,7 @@ export class Schedule<Payload> {
     for (const model of this.#models.values()) {
       for (const line of [model.lines.foreground, model.lines.batch]) {
         for (const ticket of line.takeExpired(nowMs)) {
-          this.#countWaiting(ticket.level, -1);
-          this.#leave(model, ticket);
+          this.#drop(model, ticket);
           expired.push(ticket);
         }
         for (const { expiresMs } of line.all()) if (expiresMs < this.#nextExpiryMs) this.#nextExpiryMs = expiresMs;
@@ -337,6 +334,12 @@ export class Schedule<Payload> {
   #countWaiting(level: Level, change: 1 | -1): void {
     if (level === batchLevel) this.#batchWaiting += change;
     else this.#foregroundWaiting += change;
+  }
+
+  /** It was taken out of its line and will not run. */
+  #drop(model: Model<Payload>, ticket: Ticket<Payload>): void {
+    this.#countWaiting(ticket.level, -1);
+    this.#leave(model, ticket);
   }
 
   #leave(model: Model<Payload>, ticket: Ticket<Payload>): void {

@@ -19,7 +19,7 @@ export interface Ticket<Payload> {
 }
 
 /** All who give no name are one client: whoever of them is urgent all the time must not keep the others waiting for ever. */
-export const maxOvertaken = 8;
+const maxOvertaken = 8;
 
 /** The requests that wait for one model, in the foreground or as batch work; each client's by rank, then as they came, within `maxOvertaken`. */
 export class WaitingLine<Payload> {
