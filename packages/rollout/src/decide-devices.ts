@@ -71,6 +71,11 @@ function isOvertaken(record: RolloutRecord, device: RolloutDevice, { claimedBy, 
   return device.phase === "planned" || (device.phase === "offered" && desired?.rolloutId !== record.rolloutId);
 }
 
+/** A newer rollout selects the device and has given it its own word since, be it for the same release. */
+function isTaken(record: RolloutRecord, { claimedBy, desired }: FleetDevice): boolean {
+  return claimedBy !== null && desired !== null && desired.rolloutId !== record.rolloutId;
+}
+
 function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice | undefined): string | null {
   if (device.phase === "excluded" || device.phase === "reverted") return null;
   if (seen === undefined) return "device_gone";
@@ -78,7 +83,8 @@ function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDe
   const desired = seen.desired?.releaseId;
   const third = desired !== undefined && desired !== record.releaseId && desired !== device.previous?.releaseId;
   // Another rollout or a person has moved it since; taking that back is not ours. An answered revert is not that.
-  if (record.state === "rolling_back") return isTouched(device) && third ? "superseded" : null;
+  if (record.state === "rolling_back")
+    return isTouched(device) && (third || isTaken(record, seen)) ? "superseded" : null;
   if (isOvertaken(record, device, seen)) return "superseded";
   if (device.attempt > 0) return null;
   if (seen.lifecycle !== "enrolled") return "device_not_enrolled";

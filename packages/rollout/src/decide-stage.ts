@@ -1,7 +1,7 @@
-import type { Verdict } from "@fairlead/protocol";
+import { isJobSuccess, type Verdict } from "@fairlead/protocol";
 import type { Decision } from "./decision.ts";
 import { isChanged, isSameVerdicts, judgeStage, type StageContext } from "./judge-stage.ts";
-import type { RolloutRecord } from "./rollout.ts";
+import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
 import { isTouched } from "./standing.ts";
 
 const noNumbers = {};
@@ -9,6 +9,18 @@ const noNumbers = {};
 function toNumbers({ value, threshold, control, samples }: Verdict): Readonly<Record<string, number>> {
   const entries = Object.entries({ value, threshold, control, samples });
   return Object.fromEntries(entries.filter((entry): entry is [string, number] => entry[1] !== null));
+}
+
+/** Its failure still speaks against the release. What was open when the device left the fleet does not. */
+function isExcludedFailure({ phase, outcome }: RolloutDevice): boolean {
+  return phase === "excluded" && outcome !== null && !isJobSuccess(outcome.state) && outcome.state !== "removed";
+}
+
+/** May it be skipped when it has no device? Not before something has passed. */
+function isSkippable({ spec, stages }: RolloutRecord, stageIndex: number): boolean {
+  // An empty canary selector is not skipped: it is there to protect what comes after it.
+  const protects = spec.stages[stageIndex]?.target.kind !== "percent" && stageIndex < stages.length - 1;
+  return !protects && stages.some(({ state }) => state === "passed");
 }
 
 /** Judges the stage that runs or soaks, and says what follows. */
@@ -29,6 +41,11 @@ export function decideStage(context: StageContext): readonly Decision[] {
       reason: `stage ${stage.name} was judged`,
       numbers: noNumbers,
     });
+  const isEmpty = verdicts[0]?.code === "stage_empty" && !record.devices.some(isExcludedFailure);
+  if (isEmpty && record.state === "running" && isSkippable(record, stageIndex)) {
+    const reason = `no device is left in stage ${stage.name}`;
+    return [...decisions, { kind: "skip-stage", stageIndex, code: "stage_covered", reason, numbers: noNumbers }];
+  }
   const failed = verdicts.find(({ kind }) => kind === "fail");
   if (failed !== undefined) {
     const { code, gate, why } = failed;
@@ -88,8 +105,7 @@ export function decideFailure(record: RolloutRecord): readonly Decision[] {
 export function decideNextStage(record: RolloutRecord): readonly Decision[] {
   const stageIndex = record.stages.findIndex(({ state }) => state === "scheduled");
   const stage = record.stages[stageIndex];
-  const spec = record.spec.stages[stageIndex];
-  if (stage === undefined || spec === undefined)
+  if (stage === undefined)
     return [
       {
         kind: "finish",
@@ -100,11 +116,8 @@ export function decideNextStage(record: RolloutRecord): readonly Decision[] {
       },
     ];
   const devices = record.devices.filter((device) => device.stageIndex === stageIndex).length;
-  const proven = record.stages.some(({ state }) => state === "passed");
-  // An empty canary selector is not skipped: it is there to protect what comes after it.
-  const skippable = spec.target.kind === "percent" || stageIndex === record.stages.length - 1;
   const numbers = { devices };
-  if (devices === 0 && proven && skippable)
+  if (devices === 0 && isSkippable(record, stageIndex))
     return [
       { kind: "skip-stage", stageIndex, code: "stage_covered", reason: `stage ${stage.name} adds no device`, numbers },
     ];

@@ -2,7 +2,7 @@ import { rolloutSpecSchema, type GateSpec, type JobState, type RolloutSpec } fro
 import { applyDecision } from "../apply.ts";
 import type { Decision } from "../decision.ts";
 import { reconcile } from "../reconcile.ts";
-import { createRollout, type RolloutRecord } from "../rollout.ts";
+import { createRollout, type ReleaseReference, type RolloutRecord } from "../rollout.ts";
 import { toCohorts } from "../standing.ts";
 import type { CohortEvidence, FleetDevice, StageEvidence, Withdrawal } from "../snapshot.ts";
 
@@ -69,15 +69,25 @@ export function toCohort(changes: Partial<CohortEvidence> = {}): CohortEvidence 
   };
 }
 
+export interface FleetOptions {
+  readonly rolloutId?: string;
+  readonly release?: ReleaseReference;
+  /** Shared with another rollout: both see and change the same devices. */
+  readonly fleet?: Map<string, FleetDevice>;
+}
+
 /** A plane and its devices in a few lines: applies decisions, moves desired states, lets devices answer. */
-export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) {
-  let record: RolloutRecord = createRollout({
-    rolloutId: "ro-1",
-    spec,
-    releaseId: newRelease.releaseId,
-    createdAtMs: startMs,
-  });
-  const fleet = new Map(devices.map((device) => [device.device, device]));
+export function createFleet(
+  spec: RolloutSpec,
+  devices: readonly FleetDevice[],
+  {
+    rolloutId = "ro-1",
+    release = newRelease,
+    fleet = new Map(devices.map((device) => [device.device, device])),
+  }: FleetOptions = {},
+) {
+  let record: RolloutRecord = createRollout({ rolloutId, spec, releaseId: release.releaseId, createdAtMs: startMs });
+  const released = new Map([oldRelease, newRelease, release].map((known) => [known.releaseId, known]));
   let evidence: StageEvidence | null = null;
   let nowMs = startMs;
   let withdrawn: Withdrawal | null = null;
@@ -90,10 +100,10 @@ export function createFleet(spec: RolloutSpec, devices: readonly FleetDevice[]) 
     const seen = fleet.get(decision.device);
     if (seen === undefined) return;
     const shadow = decision.kind === "offer" && decision.shadow !== null;
-    const base = (decision.kind === "offer" ? decision.previous : decision.to) === null ? null : oldRelease;
-    const to = decision.kind === "offer" && !shadow ? newRelease : base;
+    const base = decision.kind === "offer" ? decision.previous : (released.get(decision.to ?? "") ?? null);
+    const to = decision.kind === "offer" && !shadow ? release : base;
     const desired = to === null ? null : { ...to, rolloutId: record.rolloutId, attempt: decision.attempt };
-    const desiredShadowId = shadow ? newRelease.releaseId : null;
+    const desiredShadowId = shadow ? release.releaseId : null;
     fleet.set(decision.device, { ...seen, desired, desiredShadowId, desiredSeen: false });
   };
   const change = (name: string, changes: Partial<FleetDevice>): void => {
