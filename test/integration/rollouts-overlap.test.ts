@@ -1,5 +1,6 @@
 import type { RolloutHistoryEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { publishDigitReader } from "../support/publish.ts";
 import { AnsweringDevice } from "./answering-device.ts";
@@ -53,6 +54,17 @@ it("gives a device that joins late to the newest of the rollouts that select it,
   expect(await listDecisions(everywhere, "cam-3")).toEqual(["plan-device", "offer", "record-outcome"]);
 }, 60_000);
 
+it("leaves a device that the newer one selects and gives no stage to the older one", async () => {
+  const gate = devices.use(await AnsweringDevice.enrol(harness, "gate-1", { kind: "gate", row: "front" }));
+  const older = await complete("1.0.0", { selector: "kind=gate" });
+  const stages = [{ name: "front", target: { kind: "selector", selector: "row=front" }, soakMs: 0 }];
+  await complete("1.1.0", { selector: "kind in (gate)", stages });
+  const back = devices.use(await AnsweringDevice.enrol(harness, "gate-2", { kind: "gate", row: "back" }));
+  await eventually("the older one serves it", () => back.running() === "1.0.0");
+  expect(await listDecisions(older, "gate-2")).toContain("offer");
+  expect(gate.running()).toBe("1.1.0");
+}, 60_000);
+
 it("takes an empty selector for the whole fleet only where that is written out", async () => {
   expect(await ask("1.1.0", { selector: "" })).toMatchObject({ status: 422, code: "selector_empty" });
 });
@@ -63,3 +75,18 @@ it("refuses a stage whose devices have less time than each of them watches the n
   expect(refused).toMatchObject({ status: 422, code: "validation_failed" });
   expect(JSON.stringify(refused)).toContain("watches the new build for 30000 ms");
 });
+
+it("leaves a newcomer to the older one once the newer one's release is over, and takes nothing from who runs it", async () => {
+  const first = devices.use(await AnsweringDevice.enrol(harness, "door-1", { kind: "door" }));
+  const older = await complete("1.0.0", { selector: "kind=door" });
+  const sign = ["releases", "sign", "digit-reader", "1.1.0", "--ttl", "8s"];
+  expect(await runCli(sign, harness.plane.cliEnv)).toMatchObject({ code: 0 });
+  const endsAtMs = Date.now() + 8_000;
+  const newer = await complete("1.1.0", { selector: "kind in (door)" });
+  await eventually("the release is over", () => Date.now() > endsAtMs, 15_000);
+  const late = devices.use(await AnsweringDevice.enrol(harness, "door-2", { kind: "door" }));
+  await eventually("the older one serves it", () => late.running() === "1.0.0");
+  expect(await listDecisions(older, "door-2")).toContain("offer");
+  expect(await listDecisions(newer, "door-2")).toEqual([]);
+  expect(first.running()).toBe("1.1.0");
+}, 60_000);

@@ -23,7 +23,7 @@ export {
   type RolloutProblem,
   type RolloutProblemCode,
 } from "./validate.ts";
-export { planStages, toPlanOrder, type PlanCandidate, type PlanOptions } from "./plan.ts";
+export { hasStageFor, planStages, toPlanOrder, type PlanCandidate, type PlanOptions } from "./plan.ts";
 export {
   isRolloutEnd,
   rolloutTransitions,

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { GateSpec } from "@fairlead/protocol";
 import { describe, expect, test } from "vitest";
-import { planStages, toQuota } from "./plan.ts";
+import { hasStageFor, planStages, toQuota } from "./plan.ts";
 import { toDevice, toSpec } from "./testing/fleet.ts";
 import { checkRolloutSpec } from "./validate.ts";
 
@@ -31,6 +31,13 @@ describe("the plan", () => {
     expect(toQuota(0.1, 3)).toBe(1);
     expect(toQuota(10, 0)).toBe(0);
   });
+});
+
+test("a device that no selector of the stages names has a stage only where a share of the fleet is one", () => {
+  const front = { name: "front", target: { kind: "selector", selector: "row=front" } };
+  const share = { name: "share", target: { kind: "percent", percent: 100 } };
+  const has = (stages: readonly object[], row: string) => hasStageFor(toSpec({ stages: stages as [] }), { row });
+  expect([has([front], "front"), has([front], "back"), has([front, share], "back")]).toEqual([true, false, true]);
 });
 
 describe("the check", () => {

@@ -38,6 +38,11 @@ export function toQuota(percent: number, devices: number): number {
   return Math.min(devices, Math.max(1, Math.ceil((percent * devices) / 100 - 1e-9)));
 }
 
+/** May a stage take a device with these labels? One that only selector stages pass by is left without for ever. */
+export function hasStageFor({ stages }: Pick<RolloutSpec, "stages">, labels: Labels): boolean {
+  return stages.some(({ target }) => target.kind === "percent" || isSelected(parseSelector(target.selector), labels));
+}
+
 /**
  * Gives each candidate a stage. A device that no stage wants stays without one. Devices of the control selector come
  * in the last stage only, and so does a newcomer whose own stage is closed.

@@ -3,6 +3,7 @@ import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { toOwnDecision } from "../audit/own-decision.ts";
 import { announceRollout } from "./announce.ts";
+import { markClaims } from "./claims.ts";
 import { loadEvidence } from "./evidence.ts";
 import { execute } from "./executors.ts";
 import { loadFleet } from "./fleet.ts";
@@ -38,7 +39,8 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
       if (row === undefined) return false;
       const nowMs = clock.nowMs();
       const { slot, selector } = row.record.spec;
-      const fleet = await loadFleet(tx, { slot, selector, record: row.record });
+      const seen = await loadFleet(tx, { slot, selector, record: row.record });
+      const fleet = await markClaims({ from: tx, vouching: ports.vouching, nowMs }, row.record, seen);
       const evidence = await loadEvidence(tx, { record: row.record, fleet }, nowMs);
       const release = await tx.releases.get(row.record.releaseId);
       const withdrawn = release === undefined ? null : await ports.vouching.judge(tx, release.document.signed, nowMs);

@@ -9,38 +9,22 @@ function toWantedShare(placement: Placement | null): number | null {
   return placement.proved[wanted] ?? 0;
 }
 
-/** Of the same slot, the newest first. */
-interface NewerRollout {
-  readonly rolloutId: string;
-  readonly requirements: ReturnType<typeof parseSelector>;
-}
-
-async function loadNewer(from: Repositories, slot: string, record: RolloutRecord | null): Promise<NewerRollout[]> {
-  if (record === null) return [];
-  const places = await from.rollouts.listLivePlaces(slot);
-  return places
-    .filter(({ rolloutId }) => rolloutId > record.rolloutId)
-    .map(({ rolloutId, selector }) => ({ rolloutId, requirements: parseSelector(selector) }));
-}
-
-/** One device as a rollout sees it: through one slot. */
+/** One device as a rollout sees it: through one slot. Whether a newer rollout claims it, see `claims.ts`. */
 export function toFleetDevice(
   device: Device,
   slot: string,
   known: {
     readonly row: DesiredSlotRow | undefined;
     readonly generation: number;
-    readonly newer: readonly NewerRollout[];
   },
 ): FleetDevice {
   const report = device.reported?.slots.find((candidate) => candidate.slot === slot);
   const active = report?.active ?? null;
   const job = report?.job ?? null;
   const { row } = known;
-  const labels = toSelectableLabels(device);
   return {
     device: device.device,
-    labels,
+    labels: toSelectableLabels(device),
     lifecycle: device.lifecycle,
     online: device.online,
     desired:
@@ -62,7 +46,7 @@ export function toFleetDevice(
     running: active === null ? null : { releaseId: active.releaseId, version: active.version },
     desiredShadowId: row?.shadow?.release.signed.releaseId ?? null,
     shadowingId: report?.shadow?.releaseId ?? null,
-    claimedBy: known.newer.find(({ requirements }) => isSelected(requirements, labels))?.rolloutId ?? null,
+    claimedBy: null,
     wantedShare: toWantedShare(report?.placement ?? null),
   };
 }
@@ -79,11 +63,10 @@ export async function loadFleet(
   );
   const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
   const rowOf = new Map(rows.filter(({ slot }) => slot === about.slot).map((row) => [row.device, row]));
-  const newer = await loadNewer(from, about.slot, about.record);
   const fleet: FleetDevice[] = [];
   for (const device of devices) {
     const generation = (await from.devices.getDesired(device.device))?.generation ?? 0;
-    fleet.push(toFleetDevice(device, about.slot, { row: rowOf.get(device.device), generation, newer }));
+    fleet.push(toFleetDevice(device, about.slot, { row: rowOf.get(device.device), generation }));
   }
   return fleet;
 }
