@@ -174,7 +174,8 @@ describe("a device beside which a copy is connected", () => {
       // Once the fight is known, whoever has the session keeps it.
       const device = await connect().catch(() => undefined);
       if (device === undefined) continue;
-      const session = turn + 1;
+      // Each counts its own connections.
+      const session = Math.floor(turn / 2) + 1;
       if (turn % 2 === 0) await speak(device, turn / 2 + 1, { session });
       else if (says !== null) await device.birth({ ...says, session });
     }
@@ -182,6 +183,11 @@ describe("a device beside which a copy is connected", () => {
     expect(codes).toContain(cloned?.code);
     await expectCloned(name, cloned?.code ?? "");
     expect(await isRefused(identity)).toBe(true);
+    const path = `/api/v1/audit?subject=${encodeURIComponent(`connection ${name}`)}&limit=20`;
+    await eventually("the log says why", async () => {
+      const { items } = await harness.plane.get<{ items: AuditEntry[] }>(path);
+      return items.some(({ reason }) => reason === "another connection of this device keeps the session");
+    });
   });
 });
 
@@ -212,7 +218,7 @@ describe("an honest device", () => {
       await speak(device, session, { session });
       return device;
     };
-    for (const _ of [1, 2, 3, 4]) await connect();
+    for (const _ of Array.from({ length: 12 })) await connect();
     for (const _ of [1, 2, 3, 4, 5, 6, 7, 8]) {
       const device = await connect();
       device.client.stream.destroy();

@@ -141,10 +141,9 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     host: config.host,
     port: config.mqttPort,
     tls,
-    isInForce: async (device, fingerprint, fromAddress) =>
-      (await isInForce(device, fingerprint, fromAddress)) &&
-      (!isConnected(device) || (await guard.mayTakeOver(device, fromAddress))),
+    isInForce,
     isStillInForce: isInForce,
+    mayTakeOver: guard.mayTakeOver,
     starts: await noteStart(store),
     clock,
     logger,

@@ -1,6 +1,6 @@
 import type { ChainHead } from "./chain.ts";
 import { endTurn, findOverdue, type EndedTurn, type Turn } from "./succession.ts";
-import { addTakeover, isFight } from "./takeovers.ts";
+import { addTakeover, explainTakeovers, isFight, noTakeovers, type Takeovers } from "./takeovers.ts";
 
 /** One process of an agent, as its births told of it. */
 export interface AgentLife {
@@ -44,8 +44,8 @@ export interface IdentityWatch {
   readonly endedEpochs?: readonly EndedTurn[];
   /** Certificates that a renewal took the place of, by fingerprint. */
   readonly endedCertificates?: readonly EndedTurn[];
-  /** When a living session was taken over lately. */
-  readonly takeovers?: readonly number[];
+  /** Of living sessions, lately. */
+  readonly takenOver?: Takeovers;
 }
 
 export type IdentitySighting =
@@ -110,8 +110,22 @@ function toLifeText({ instance, session, address }: AgentLife): string {
   return `process ${instance.slice(0, 8)} from ${address ?? "an unknown address"}, session ${session}`;
 }
 
-function watchBirth(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "birth" }>): IdentityWatch {
+type Born = Extract<IdentitySighting, { kind: "birth" }>;
+
+/** Whether the process that had the session took it over from itself: its session number counts its connections. */
+function explain(watch: IdentityWatch, { instance, session, address, atMs }: Born): IdentityWatch {
+  const { takenOver = noTakeovers } = watch;
+  const current = watch.lives.at(-1);
+  const isSame = current?.instance === instance && instance !== namelessInstance;
+  if (takenOver.open.length === 0 || (isSame && session === current.session)) return watch;
+  // Its number never falls, so a lower one is somebody else's, whatever it is called.
+  const own = isSame ? Math.max(0, session - current.session) : 0;
+  return judgeTakeovers(watch, explainTakeovers(takenOver, { own, atMs }), { address, atMs });
+}
+
+function watchBirth(before: IdentityWatch, sighting: Born): IdentityWatch {
   const { instance, session, address, atMs } = sighting;
+  const watch = explain(before, sighting);
   const current = watch.lives.at(-1);
   const known = watch.lives.find((life) => life.instance === instance);
   // An old birth that comes late is no sign of life.
@@ -183,22 +197,29 @@ function watchCertificate(
   });
 }
 
-function watchTakeover(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "takeover" }>): IdentityWatch {
-  const { address, atMs } = sighting;
-  const before = watch.takeovers ?? [];
-  const takeovers = addTakeover(before, sighting);
-  if (takeovers === before || watch.finding !== null) return watch;
-  const after = { ...watch, takeovers };
-  if (!isFight(takeovers)) return after;
+function judgeTakeovers(
+  watch: IdentityWatch,
+  takenOver: Takeovers,
+  { address, atMs }: Pick<Born, "address" | "atMs">,
+): IdentityWatch {
+  const after = { ...watch, takenOver };
+  if (!isFight(takenOver)) return after;
+  const timesMs = [...takenOver.foreign, ...takenOver.open];
   return note(after, {
     code: "session_contended",
     reason: "two connections take this identity's session from each other",
     evidence: [
-      `${takeovers.length} living sessions were taken over within ${toSecondsText(atMs - (takeovers[0] ?? atMs))}`,
-      `the last one from ${address}`,
+      `${timesMs.length} living sessions were taken over within ${toSecondsText(atMs - (timesMs[0] ?? atMs))}`,
+      `the last one from ${address ?? "an unknown address"}`,
     ],
     foundAtMs: atMs,
   });
+}
+
+function watchTakeover(watch: IdentityWatch, sighting: Extract<IdentitySighting, { kind: "takeover" }>): IdentityWatch {
+  const before = watch.takenOver ?? noTakeovers;
+  const takenOver = addTakeover(before, sighting);
+  return takenOver === before || watch.finding !== null ? watch : judgeTakeovers(watch, takenOver, sighting);
 }
 
 /**

@@ -20,6 +20,8 @@ export interface DeviceLinkOptions {
   readonly isInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
   /** The same of a session that has begun. */
   readonly isStillInForce: (device: string, fingerprint: string, fromAddress: string) => Promise<boolean>;
+  /** May a connection of the device take its session from the one that has it? */
+  readonly mayTakeOver: (device: string, fromAddress: string) => Promise<boolean>;
   /** What the data folder remembers of this plane's starts, the newest first. */
   readonly starts: readonly string[];
   readonly clock: Clock;
@@ -61,6 +63,7 @@ export function createDeviceLink(options: DeviceLinkOptions): OpenDeviceLink {
           options.isInForce(device, fingerprint, address ?? unknownAddress),
         isStillInForce: ({ device, fingerprint, address }) =>
           options.isStillInForce(device, fingerprint, address ?? unknownAddress),
+        mayTakeOver: ({ device, address }) => options.mayTakeOver(device, address ?? unknownAddress),
         onMessage: options.onMessage,
         onRefusal: options.onRefusal,
       });

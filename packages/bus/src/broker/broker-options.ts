@@ -89,6 +89,8 @@ export interface BrokerOptions extends ListenOptions {
   readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
   /** Asked once more when the session has begun: a revocation in between finds no session to end. Absent: it is not asked. */
   readonly isStillInForce?: (identity: PeerIdentity) => Promise<boolean>;
+  /** May it take the session from the connection that has it? Asked only when there is one. Absent: always. */
+  readonly mayTakeOver?: (identity: PeerIdentity) => Promise<boolean>;
   readonly onMessage?: DeviceMessageHandler;
 }
 

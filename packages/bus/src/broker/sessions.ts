@@ -25,6 +25,7 @@ interface Session extends Peer {
 export interface SessionsOptions {
   readonly authenticate: (identity: PeerIdentity) => Promise<boolean>;
   readonly isStillInForce?: ((identity: PeerIdentity) => Promise<boolean>) | undefined;
+  readonly mayTakeOver?: ((identity: PeerIdentity) => Promise<boolean>) | undefined;
   readonly onMessage?: DeviceMessageHandler | undefined;
   readonly limits: BrokerLimits;
   readonly logger: Logger;
@@ -118,8 +119,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       const { identity } = session;
       if (identity === undefined) return done(null, true);
       return void (async () => {
-        if (await ask(options.authenticate, identity)) done(null, true);
-        else end({ why: "the certificate is not in force", returnCode: 5 });
+        const { authenticate, mayTakeOver } = options;
+        if (!(await ask(authenticate, identity))) return end({ why: "the certificate is not in force", returnCode: 5 });
+        if (mayTakeOver !== undefined && online.has(client.id) && !(await ask(mayTakeOver, identity)))
+          return end({ why: "another connection of this device keeps the session", returnCode: 5 });
+        return done(null, true);
       })();
     },
     authorizePublish(client, packet, done) {

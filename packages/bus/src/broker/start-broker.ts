@@ -23,7 +23,7 @@ export interface DoorKeeper {
 }
 
 export interface StartOptions
-  extends ListenOptions, Pick<BrokerOptions, "authenticate" | "isStillInForce" | "onMessage"> {
+  extends ListenOptions, Pick<BrokerOptions, "authenticate" | "isStillInForce" | "mayTakeOver" | "onMessage"> {
   readonly openDoor: (keeper: DoorKeeper) => Door;
 }
 
