@@ -22,6 +22,30 @@ describe("an agent and the plane's device side", () => {
       expect(statSync(join(agent.data, "identity", file)).mode & 0o777).toBe(0o600);
   });
 
+  it("is not enrolled anew while it runs: the running one would go on with an identity that is over", async () => {
+    await using plane = await MiniPlane.start();
+    await using agent = new AgentHarness(plane);
+    expect((await agent.enrol()).code).toBe(0);
+    agent.run();
+    await agent.waitFor("its birth", () => plane.births.length > 0);
+    const key = readFileSync(join(agent.data, "identity", "device.key"), "utf8");
+    const refused = await agent.command(
+      "enrol",
+      "--server",
+      plane.url,
+      "--token",
+      plane.token,
+      "--new-key",
+      "--device",
+      device,
+    );
+    expect(refused.code).toBe(1);
+    expect(refused.output).toContain("data_folder_in_use");
+    expect(readFileSync(join(agent.data, "identity", "device.key"), "utf8")).toBe(key);
+    await agent.process.kill("SIGTERM");
+    expect((await agent.enrol()).code).toBe(0);
+  });
+
   it("converges, changes its model under load without a failed request, survives kill -9 with no network, and heals", async () => {
     await using plane = await MiniPlane.start();
     await using agent = new AgentHarness(plane);

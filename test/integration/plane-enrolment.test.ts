@@ -92,6 +92,62 @@ describe("enrolment", () => {
     expect((await enrolWith({}, (await createRequest()).csr)).status).toBe(409);
   });
 
+  test("never hands out a certificate that a renewal has followed: the same request gets one that counts, or is refused", async () => {
+    const twice = await harness.createToken({ autoApprove: true, uses: 2 });
+    const request = await createRequest();
+    const asked = { token: twice, device: "image-1", csr: request.csr };
+    const first = await ask(asked);
+    const show = async (cert: string) => {
+      const identity = { key: request.key, cert };
+      return (await harness.call("GET", "/api/v1/device/certificate", { token: null, identity })).status;
+    };
+    const renewed = await harness.call<{ certificate: string }>("POST", "/api/v1/device/certificate", {
+      ...{ token: null, json: { csr: request.csr }, identity: { key: request.key, cert: first.body.certificate } },
+    });
+    // Not used yet: what was answered first still counts.
+    expect((await ask(asked)).body.certificate).toBe(first.body.certificate);
+    expect(await show(renewed.body.certificate)).toBe(200);
+    const again = await ask(asked);
+    expect(again.status).toBe(200);
+    expect([first.body.certificate, renewed.body.certificate]).not.toContain(again.body.certificate);
+    expect((await ask(asked)).body.certificate).toBe(again.body.certificate);
+    expect(await show(again.body.certificate)).toBe(200);
+    expect([await show(first.body.certificate), await show(renewed.body.certificate)]).toEqual([401, 401]);
+    const once = {
+      token: await harness.createToken({ autoApprove: true, uses: 1 }),
+      device: "image-1",
+      csr: request.csr,
+    };
+    const last = await ask(once);
+    expect(await show(last.body.certificate)).toBe(200);
+    expect(await ask<Problem>(asked)).toMatchObject({ status: 403, body: { code: "token_spent" } });
+    expect(await harness.plane.device("image-1")).toMatchObject({ lifecycle: "enrolled", cloned: null });
+  });
+
+  test("ends what runs on the old certificate at the first use of the new one, and not before: its answer may be lost", async () => {
+    const { key, csr } = await createRequest();
+    const enrolAgain = async () =>
+      (await ask({ token: await harness.createToken({ autoApprove: true }), device: "twofold-1", csr })).body;
+    const answer = await enrolAgain();
+    const cert = answer.certificate;
+    await using before = await RawDevice.connect(harness, { key, cert, answer });
+    await before.birth();
+    const ended = new Promise<void>((resolve) => void before.client.once("close", resolve));
+    const next = (await enrolAgain()).certificate;
+    const show = async (shown: string) => {
+      const identity = { key, cert: shown };
+      return (await harness.call("GET", "/api/v1/device/certificate", { token: null, identity })).status;
+    };
+    expect([await show(cert), before.client.connected]).toEqual([200, true]);
+    expect(await show(next)).toBe(200);
+    await ended;
+    expect(await show(cert)).toBe(401);
+    const { items } = (await harness.call<{ items: AuditEntry[] }>("GET", "/api/v1/audit?subject=twofold-1")).body;
+    expect(items.map(({ action }) => action)).toEqual(
+      expect.arrayContaining(["device.issue-certificate", "device.renew-certificate"]),
+    );
+  });
+
   test("lets exactly one of many racing requests have the last use", async () => {
     const token = await harness.createToken({ autoApprove: true, uses: 1 });
     const answers = await Promise.all(

@@ -143,7 +143,7 @@ export async function openPlane({ config, clock, logger }: PlaneDependencies): P
     tls,
     isInForce,
     isStillInForce: isInForce,
-    mayTakeOver: guard.mayTakeOver,
+    mayTakeOver: (device, fromAddress) => guard.mayTakeOver(device, fromAddress),
     starts: await noteStart(store),
     clock,
     logger,

@@ -5,6 +5,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { isWiping } from "../decommission/wipe-intent.ts";
 import { loadConfig } from "../config.ts";
+import { lockDataFolder } from "../lock.ts";
 import { createLogger } from "../log.ts";
 import { removeOutbox } from "../decommission/wipe-data.ts";
 import { createDataFolders, toDataPaths, type DataPaths } from "../paths.ts";
@@ -64,6 +65,16 @@ export async function runEnrol(args: EnrolArguments): Promise<void> {
       hint: "let fairlead-agent run end by itself, then enrol",
     });
   createDataFolders(paths);
+  // A running agent holds the identity of before in its memory, and what it shows of that would count as a copy's.
+  const lock = lockDataFolder(paths.root);
+  try {
+    await enrolInto(paths, args, labels);
+  } finally {
+    lock.release();
+  }
+}
+
+async function enrolInto(paths: DataPaths, args: EnrolArguments, labels: Readonly<Record<string, string>>) {
   const config = await loadConfig(paths.root, process.env);
   const nowMs = () => Date.now();
   const write = (line: string) => void process.stderr.write(line);

@@ -1,6 +1,6 @@
 // The certificate library registers its parts through it, so it must come first.
 import "reflect-metadata";
-import { createHash, createPublicKey, randomBytes, webcrypto, type KeyObject } from "node:crypto";
+import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { CodedError } from "@fairlead/kernel";
 import * as x509 from "@peculiar/x509";
@@ -144,6 +144,13 @@ export function toCertificateRequest(publicKey: KeyObject): CertificateRequest {
   return { keyFingerprint: toFingerprint(der), publicKey: new x509.PublicKey(new Uint8Array(der)) };
 }
 
+const toDerFingerprint = (der: Uint8Array): string => `sha256:${createHash("sha256").update(der).digest("hex")}`;
+
+/** @throws when the text is no certificate */
+export function toCertificateFingerprint(pem: string): string {
+  return toDerFingerprint(new X509Certificate(pem).raw);
+}
+
 export interface DeviceCertificate {
   readonly certificatePem: string;
   readonly serial: string;
@@ -173,7 +180,7 @@ export async function issueDeviceCertificate(
   return {
     certificatePem: certificate.toString("pem"),
     serial: certificate.serialNumber,
-    fingerprint: `sha256:${createHash("sha256").update(der).digest("hex")}`,
+    fingerprint: toDerFingerprint(der),
     notAfterMs: certificate.notAfter.getTime(),
   };
 }

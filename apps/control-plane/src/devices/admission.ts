@@ -20,6 +20,8 @@ export interface AdmissionOptions {
   /** The newest root document of the trust repository; null before there is one. */
   readonly readTrustRoot: () => Promise<string | null>;
   readonly hooks: () => readonly DeviceHooks[];
+  /** What began with the certificate of before has to end; `fingerprint` is that of the one in force now. */
+  readonly onReplaced: (device: string, fingerprint: string) => void;
   /** The name may have another key than before. */
   readonly onEnrolled: (tx: Transaction, device: string) => Promise<void>;
 }
@@ -56,6 +58,8 @@ function toKeyFacts(row: EnrolmentRow, existing: Device | undefined) {
     };
   return { assurance, identityKey, endorsement };
 }
+
+const toPending = ({ serial, fingerprint, notAfterMs }: DeviceCertificate) => ({ serial, fingerprint, notAfterMs });
 
 /** What the name stood for before, in the terms of the audit log. */
 function toHeld({ lifecycle, certificateSerial, certificateFingerprint, assurance, endorsement }: Device) {
@@ -128,10 +132,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
       await tx.enrolments.update(row.enrolmentId, change);
       if (row.endorsement !== null) await bindEndorsement(tx, { fingerprint: row.endorsement, device: row.device });
       const facts = toKeyFacts(row, owner.kind === "renewal" ? owner.existing : undefined);
+      // As with every renewal, the first use ends the one before: the answer may be lost, and the device goes on with that.
+      const isIssued = owner.kind === "renewal" && owner.existing.identityKey === null && facts.identityKey === null;
       if (owner.kind === "renewal") {
         // The same device: what it proved, its labels and a quarantine stay. The files of its identity are new.
         const revision = owner.existing.revision + 1;
-        await tx.devices.update(row.device, { ...issued, ...facts, fileBaseline: null, revision });
+        const counts = isIssued
+          ? { pendingCertificate: toPending(certificate), enrolledKey: row.csrFingerprint }
+          : issued;
+        await tx.devices.update(row.device, { ...counts, ...facts, fileBaseline: null, revision });
+        if (!isIssued) tx.afterCommit(() => options.onReplaced(row.device, certificate.fingerprint));
       } else {
         // Another device under an old name begins anew: none of what the old one proved counts.
         const revision = (owner.kind === "again" ? owner.existing.revision : 0) + 1;
@@ -151,7 +161,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const { serial, fingerprint } = certificate;
       await audit.append(tx, {
         ...{ actor, from },
-        action: owner.kind === "renewal" ? "device.renew-certificate" : "device.enrol",
+        action: isIssued
+          ? "device.issue-certificate"
+          : owner.kind === "renewal"
+            ? "device.renew-certificate"
+            : "device.enrol",
         subject: row.device,
         reason: owner.kind === "renewal" ? "enrolled again with the same key" : "certificate issued",
         change: {

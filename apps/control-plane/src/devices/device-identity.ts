@@ -45,7 +45,7 @@ export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIden
   const { tenant, deviceCertificateDays: certificateDays } = config;
   const common = { tenant, store, clock, audit, stream };
   const admission = createAdmission({
-    ...{ tenant, clock, audit, stream, authority, endpoints, certificateDays, hooks, onEnrolled },
+    ...{ tenant, clock, audit, stream, authority, endpoints, certificateDays, hooks, onEnrolled, onReplaced },
     readTrustRoot: async () => (await store.read.trustMetadata.getNewest("root"))?.text ?? null,
   });
   const renewals = createRenewals({ ...common, authority: authority.authority, certificateDays, onReplaced });

@@ -9,12 +9,13 @@ import type {
   HttpErrorCode,
 } from "@fairlead/protocol";
 import type { Device, EnrolmentRow, Repositories, Store, Transaction } from "@fairlead/store";
-import { parseCertificateRequest, toKeyObject } from "../authority/certificates.ts";
+import { parseCertificateRequest, toCertificateFingerprint, toKeyObject } from "../authority/certificates.ts";
 import { isInScope, parseScope, toScopeText, type Scope } from "../authority/scope.ts";
 import { createScopeView } from "../authority/scope-view.ts";
 import { createToken, isSameHash, isTokenShaped, toTokenHash } from "../authority/tokens.ts";
 import type { Asker, AuditLog, AuditRecord, StreamFeed } from "../context.ts";
 import type { Admission } from "./admission.ts";
+import { isCertificateInForce, isCertificatePending } from "./certificate-in-force.ts";
 import { decideLabels } from "./enrolment-labels.ts";
 
 export interface EnrolmentOptions {
@@ -101,7 +102,18 @@ function requireFresh(row: EnrolmentRow, isOldRight: boolean, earlier: readonly 
     refuse("key_retired", `the key was ${device}'s before and does not count any more`, newKeyHint);
 }
 
-/** Right → request → (approval) → certificate. A request repeated with the same key gets the same answer. */
+/**
+ * Does the answer of then still hold? Not with a certificate that is over, or that another has followed: whoever showed
+ * that one would be taken for a copy of the device. A TPM's device only has its name from it; its sessions have their own.
+ */
+function isStillTrue({ certificate }: EnrolmentRow, current: Device | undefined, nowMs: number): boolean {
+  if (certificate === null || current === undefined) return true;
+  if (current.identityKey !== null) return (current.certificateNotAfterMs ?? Infinity) > nowMs;
+  const fingerprint = toCertificateFingerprint(certificate);
+  return isCertificateInForce(current, fingerprint, nowMs) || isCertificatePending(current, fingerprint, nowMs);
+}
+
+/** Right → request → (approval) → certificate. A request repeated with the same key gets the same answer while it holds. */
 export function createEnrolments(options: EnrolmentOptions): Enrolments {
   const { admission, audit, clock, store, stream } = options;
 
@@ -142,16 +154,18 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
     const prepared = autoApprove ? await admission.issueFor(row) : undefined;
     return await store.transaction(async (tx) => {
       const earlier = await tx.enrolments.listOfDevice(row.device);
-      const same = earlier.find(
-        ({ tokenHash, csrFingerprint }) => tokenHash === secretHash && csrFingerprint === row.csrFingerprint,
-      );
       const current = await tx.devices.get(row.device);
+      const same = earlier.find(
+        (one) =>
+          one.tokenHash === secretHash &&
+          one.csrFingerprint === row.csrFingerprint &&
+          isStillTrue(one, current, clock.nowMs()),
+      );
       const overSinceMs = toOverSinceMs(current);
       const isOldRight = overSinceMs !== null && grantedAtMs <= overSinceMs;
       if (overSinceMs !== null) requireFresh(row, isOldRight, earlier);
       const certificate = isOldRight ? undefined : prepared;
-      const over = (current?.certificateNotAfterMs ?? Infinity) <= clock.nowMs();
-      if (same !== undefined && !over && current?.lifecycle !== "decommissioned") return admission.toAnswer(same);
+      if (same !== undefined && current?.lifecycle !== "decommissioned") return admission.toAnswer(same);
       await admission.requireOwner(tx, row);
       await take(tx);
       const waiting = row.endorsement === null ? undefined : earlier.find((one) => isSameWaiting(one, row));
