@@ -13,9 +13,18 @@ export interface Counted {
   readonly kind: string | undefined;
 }
 
-function addTo(counts: Map<string, number>, name: string, max: number): void {
+interface Addition {
+  readonly max: number;
+  readonly count?: number;
+}
+
+function addTo(counts: Map<string, number>, name: string, { max, count = 1 }: Addition): void {
   const key = counts.has(name) || counts.size < max ? name : "other";
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+  counts.set(key, (counts.get(key) ?? 0) + count);
+}
+
+function addAll(counts: Map<string, number>, more: ReadonlyMap<string, number>, max: number): void {
+  for (const [name, count] of more) addTo(counts, name, { max, count });
 }
 
 /** Counts of bounded size: how many refusals, why, whose and of which kind, and from how many addresses. */
@@ -36,9 +45,22 @@ export class CondensedRefusals {
     const reason = refusal.reason.slice(0, 64);
     const whoAndWhat = `${toSharerName(refusal).slice(0, 128)}: ${(refusal.kind ?? reason).slice(0, 128)}`;
     this.#count += 1;
-    addTo(this.#byReason, reason, maxReasons);
-    addTo(this.#byCaller[toCallerClass(refusal.actor)], whoAndWhat, maxCallerKinds);
-    if (this.#addresses.size < maxAddresses) this.#addresses.add(refusal.from);
+    addTo(this.#byReason, reason, { max: maxReasons });
+    addTo(this.#byCaller[toCallerClass(refusal.actor)], whoAndWhat, { max: maxCallerKinds });
+    this.#addAddress(refusal.from);
+  }
+
+  /** Takes in what was counted after this one began. */
+  merge(later: CondensedRefusals): void {
+    this.#count += later.#count;
+    addAll(this.#byReason, later.#byReason, maxReasons);
+    for (const [callers, counts] of Object.entries(later.#byCaller))
+      addAll(this.#byCaller[callers as CallerClass], counts, maxCallerKinds);
+    for (const address of later.#addresses) this.#addAddress(address);
+  }
+
+  #addAddress(address: string): void {
+    if (this.#addresses.size < maxAddresses) this.#addresses.add(address);
   }
 
   /** As an audit entry tells it. */

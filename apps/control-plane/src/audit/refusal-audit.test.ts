@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AuditLog } from "../context.ts";
 import { createAuditLog, verifyAudit } from "./audit-log.ts";
 import { createRefusalAudit, type Refusal, type RefusalAudit } from "./refusal-audit.ts";
 
@@ -144,6 +145,34 @@ describe("refusals in the audit log", () => {
     expect(count).toBe(250);
     expect(Object.keys(byCaller as object)).toHaveLength(66);
     expect(byCaller).toMatchObject({ "viewer:adm-1: kind 100": 1, "other person": 18, "other anonymous": 168 });
+  });
+
+  it("lose no count when others come while the entry cannot be written", async () => {
+    let writing = Promise.withResolvers<void>();
+    const written: Record<string, unknown>[] = [];
+    const clock = { nowMs: () => startMs + elapsedMs, monotonicMs: () => 0 };
+    const append: AuditLog["append"] = async (_tx, { details, reason }) => {
+      if (reason !== "more was refused than gets an entry each") return;
+      await writing.promise;
+      written.push(details ?? {});
+    };
+    const troubled = createRefusalAudit({ audit: { append }, store, clock, logger: silentLogger });
+    const noteAll = async (count: number, more: Partial<Refusal>) => {
+      for (let index = 0; index < count; index += 1) await troubled.note(refusal(more));
+    };
+    await noteAll(160, { from: "192.0.2.1" });
+    const tried = troubled.condense();
+    elapsedMs += 1_000;
+    // Counted before anything is asked of the store, which is busy.
+    const others = noteAll(50, { from: "192.0.2.1", reason: "forbidden" });
+    writing.reject(new Error("the disk is full"));
+    await tried;
+    await others;
+    writing = Promise.withResolvers<void>();
+    writing.resolve();
+    await troubled.condense();
+    const byReason = { unauthenticated: 100, forbidden: 50 };
+    expect(written).toMatchObject([{ count: 150, byReason, sinceMs: startMs, addresses: 1 }]);
   });
 
   it("are counted for the next entry while the log cannot be written, and told at the end of the plane", async () => {

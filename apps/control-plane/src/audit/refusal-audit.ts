@@ -74,7 +74,10 @@ export function createRefusalAudit({ audit, store, clock, logger }: RefusalAudit
         details: told.toDetails(clock.nowMs()),
       }),
     );
-    if (!isWritten) condensed ??= told;
+    if (isWritten) return;
+    // Others were counted while this was tried.
+    if (condensed !== null) told.merge(condensed);
+    condensed = told;
   };
 
   return {
