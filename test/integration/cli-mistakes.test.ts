@@ -131,6 +131,14 @@ describe("apply", () => {
       1,
       "names no classification output",
     ],
+    [
+      "two rollouts that would move one device at the same time",
+      ["site=hall", "site in (hall,lab)"].map((selector) =>
+        rollout(100).replace("selector: site=lab", `selector: "${selector}"`),
+      ),
+      5,
+      "would move slot reader of lab-1 at the same time",
+    ],
     ["a version that nobody releases", [rollout(100).replace("1.0.0", "1.0.1")], 1, "release_missing"],
   ])("changes nothing for the sake of a file with %s, and says so beforehand", async (...[, last, code, text]) => {
     const args = write(token("first"), labels.replace("site: lab", "site: hall"), model, ...last);

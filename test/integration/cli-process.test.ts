@@ -222,11 +222,28 @@ describe("a device and its rollouts", () => {
     await eventually("the watch shows something", () => watching.output.includes("all (100%)"));
     await watching.kill("SIGINT");
     expect(await watching.exited()).toBe(130);
+    // A file that asks for the same devices, however it names them, waits; it says so before it writes anything.
+    const file = join(dir, "again.yaml");
+    const { spec } = await cliJson<RolloutStatus>("rollouts", "status", rolloutId);
+    const write = (selector: string) =>
+      writeFileSync(file, JSON.stringify({ apiVersion: "fairlead/v1", kind: "Rollout", spec: { ...spec, selector } }));
+    write("site in (lab)");
+    expect(await cli("apply", "-f", file, "--dry-run")).toMatchObject({
+      ...{ code: 5, stdout: "" },
+      stderr: expect.stringContaining(`rollout ${rolloutId} moves slot reader of lab-1 now`),
+    });
+    write(spec.selector);
+    expect((await cli("apply", "-f", file)).stdout).toContain("unchanged");
     expect((await cli("rollouts", "abort", rolloutId, "--yes", "--reason", "enough")).code).toBe(0);
     const ended = await cli("rollouts", "status", rolloutId, "--watch", "-o", "json", "--timeout", "40s");
     expect(ended.code).toBe(8);
     expect(JSON.parse(ended.stdout)).toMatchObject({ state: "rolled_back" });
     expect((await cli("rollouts", "history", rolloutId)).stdout).toContain("enough");
+    // What the file asks for was tried and is not there: that is no success.
+    expect(await cli("apply", "-f", file)).toMatchObject({
+      ...{ code: 8, stdout: "" },
+      stderr: expect.stringContaining(`rollout ${rolloutId} of this ended without success: rolled back: aborted by`),
+    });
   });
 
   it("applies a rollout from a file: shows what is new, starts it once, and the device runs it", async () => {

@@ -13,6 +13,7 @@ export type CliErrorCode =
   | "no_server"
   | "fingerprint_mismatch"
   | "audit_broken"
+  | "rollout_ended"
   | "key_unusable"
   | "passphrase_missing"
   | "trust_missing"

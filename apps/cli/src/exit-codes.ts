@@ -99,6 +99,7 @@ const exitByErrorCode: Record<ClientErrorCode | CliErrorCode | InspectionErrorCo
   no_server: "usage",
   fingerprint_mismatch: "permission",
   audit_broken: "failed",
+  rollout_ended: "rolledBack",
   issuer_unreachable: "unreachable",
   login_expired: "permission",
   login_refused: "permission",

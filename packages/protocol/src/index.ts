@@ -20,6 +20,7 @@ export {
   planeStartSchema,
 } from "./ids.ts";
 export { limits } from "./limits.ts";
+export { toSelectableLabels } from "./selectable-labels.ts";
 export { parseSelector, isSelected, selectorSchema, type SelectorRequirement } from "./selector.ts";
 export {
   goldenTensorSchema,

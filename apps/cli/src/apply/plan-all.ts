@@ -1,6 +1,7 @@
 import type { InspectionErrorCode } from "@fairlead/inference/inspect";
 import type { ClientErrorCode } from "@fairlead/client";
 import { hasErrorCode, toErrorCode, toErrorMessage } from "@fairlead/kernel";
+import type { RolloutSpec } from "@fairlead/protocol";
 import { CliError, type CliErrorCode } from "../errors.ts";
 import { toSubject, type FleetDocument } from "./documents.ts";
 import { planDocument } from "./plan.ts";
@@ -15,7 +16,7 @@ export interface Refusal {
 const ofDocuments = [
   ...(["usage", "file_unreadable", "trust_missing", "trust_refused", "key_unusable", "passphrase_missing"] as const),
   ...(["not_found", "version_exists", "release_missing", "gate_unfeedable"] as const),
-  ...(["selector_empty", "rollout_in_progress", "validation_failed"] as const),
+  ...(["selector_empty", "rollout_in_progress", "rollout_ended", "validation_failed"] as const),
   ...(["not_onnx", "model_truncated", "external_data_refused", "unknown_operator", "unsupported_opset"] as const),
   ...(["model_too_complex", "tensor_malformed", "model_unreadable"] as const),
 ] satisfies readonly (CliErrorCode | ClientErrorCode | InspectionErrorCode)[];
@@ -40,11 +41,14 @@ async function tryEach<Item>(
 /** Reads the server for every document and decides; writes nothing. What is wrong with a document does not hide the next one. */
 export async function planAll(
   documents: readonly FleetDocument[],
-  scope: Omit<Scope, "before">,
+  scope: Omit<Scope, "before" | "begun">,
 ): Promise<{ readonly steps: readonly Step[]; readonly refusals: readonly Refusal[] }> {
   const steps: Step[] = [];
+  const begun: RolloutSpec[] = [];
   const refusals = await tryEach(documents, toSubject, async (document, index) => {
-    steps.push(await planDocument(document, { ...scope, before: documents.slice(0, index) }));
+    const step = await planDocument(document, { ...scope, before: documents.slice(0, index), begun });
+    if (document.kind === "Rollout" && step.effect !== "unchanged") begun.push(document.spec);
+    steps.push(step);
   });
   return { steps, refusals };
 }

@@ -1,5 +1,15 @@
 import { ClientError } from "@fairlead/client";
-import type { Classification, RolloutSpec, RolloutState, RolloutStatus } from "@fairlead/protocol";
+import {
+  isSelected,
+  parseSelector,
+  toSelectableLabels,
+  type Classification,
+  type Labels,
+  type RolloutSpec,
+  type RolloutState,
+  type RolloutStatus,
+} from "@fairlead/protocol";
+import { CliError } from "../errors.ts";
 import { toReleaseMissing } from "../models/find-version.ts";
 import { toChangeLines, toChanges } from "./diff.ts";
 import { toSubject, type DocumentOf } from "./documents.ts";
@@ -7,6 +17,10 @@ import { orNull, type Scope, type Step } from "./step.ts";
 
 /** While one of these moves the slot, the plane begins no other. */
 const live: readonly RolloutState[] = ["draft", "pending_approval", "ready", "running", "paused", "rolling_back"];
+
+/** While one of these moves a device's slot, no other rollout of the slot may have the device. */
+const moving: readonly RolloutState[] = ["ready", "running", "paused", "rolling_back"];
+const ended: readonly RolloutState[] = ["failed", "canceled", "rolled_back", "rollback_failed"];
 
 /** The newest rollout of the same slot and selector says what is wanted there now. */
 function findNewest(rollouts: readonly RolloutStatus[], spec: RolloutSpec): RolloutStatus | null {
@@ -43,11 +57,17 @@ function requireClasses({ stages }: RolloutSpec, classification: Classification 
   );
 }
 
-/** Devices may get the labels that select them from a document before this one. @throws ClientError `selector_empty` */
-async function requireDevices({ selector }: RolloutSpec, { client, before }: Scope): Promise<void> {
-  if (before.some(({ kind }) => kind === "DeviceLabels")) return;
+/** What the rollout's selector names once the documents before this one are applied, and its labels then. */
+async function loadSelected({ selector }: RolloutSpec, { client, before }: Scope): Promise<Map<string, Labels>> {
   const devices = await client.devices.list({ selector });
-  if (devices.some(({ lifecycle }) => lifecycle === "enrolled")) return;
+  const selected = new Map(devices.map((seen) => [seen.device, toSelectableLabels(seen)]));
+  for (const { kind, spec } of before) {
+    if (kind !== "DeviceLabels") continue;
+    if (isSelected(parseSelector(selector), spec.labels)) selected.set(spec.device, spec.labels);
+    else selected.delete(spec.device);
+  }
+  if (devices.some(({ lifecycle }) => lifecycle === "enrolled") || before.some(({ kind }) => kind === "DeviceLabels"))
+    return selected;
   throw new ClientError(
     "selector_empty",
     `the selector "${selector}" names no device that may take part (${devices.length} match, none is enrolled)`,
@@ -55,20 +75,64 @@ async function requireDevices({ selector }: RolloutSpec, { client, before }: Sco
   );
 }
 
+/** The plane lets one rollout at a time move a slot of a device. @throws ClientError `rollout_in_progress` */
+function requireFree(
+  { slot }: RolloutSpec,
+  selected: ReadonlyMap<string, Labels>,
+  { rollouts, begun }: { readonly rollouts: readonly RolloutStatus[]; readonly begun: readonly RolloutSpec[] },
+): void {
+  const findShared = (spec: RolloutSpec): string | undefined => {
+    const selector = parseSelector(spec.selector);
+    return spec.slot === slot ? [...selected].find(([, labels]) => isSelected(selector, labels))?.[0] : undefined;
+  };
+  for (const { rolloutId, spec } of rollouts.filter(({ state }) => moving.includes(state))) {
+    const device = findShared(spec);
+    if (device === undefined) continue;
+    throw new ClientError("rollout_in_progress", `rollout ${rolloutId} moves slot ${slot} of ${device} now`, {
+      hint: `wait for it, or end it with: fairlead rollouts abort ${rolloutId}`,
+    });
+  }
+  for (const spec of begun) {
+    const device = findShared(spec);
+    if (device === undefined) continue;
+    throw new ClientError(
+      "rollout_in_progress",
+      `the rollout to "${spec.selector}" begins with this file too, and would move slot ${slot} of ${device} at the same time`,
+      { hint: "apply it alone first and this one when it has ended, or give them devices of their own" },
+    );
+  }
+}
+
+/** What was asked for has been tried, and is not there. @throws CliError `rollout_ended` */
+function requireNotEnded({ rolloutId, state, reason }: RolloutStatus): void {
+  if (!ended.includes(state)) return;
+  const hint =
+    state === "rollback_failed"
+      ? `have the devices go back first: fairlead rollouts retry ${rolloutId}`
+      : `see what happened: fairlead rollouts status ${rolloutId}; then change the document, or begin it again: fairlead rollouts create`;
+  throw new CliError("rollout_ended", `rollout ${rolloutId} of this ended without success: ${reason}`, {
+    hint,
+  });
+}
+
 export async function planRollout(document: DocumentOf<"Rollout">, scope: Scope): Promise<Step> {
   const { client } = scope;
   const { spec } = document;
-  const newest = findNewest(await client.rollouts.list(), spec);
+  const rollouts = await client.rollouts.list();
+  const newest = findNewest(rollouts, spec);
   const changes = toChanges(newest?.spec, spec);
   const subject = toSubject(document);
-  if (newest !== null && changes.length === 0)
+  if (newest !== null && changes.length === 0) {
+    requireNotEnded(newest);
     return { subject, effect: "unchanged", lines: [`  ${newest.rolloutId} ${newest.state}`], write: async () => null };
+  }
   requireClasses(spec, await requireRelease(spec, scope));
-  await requireDevices(spec, scope);
+  const selected = await loadSelected(spec, scope);
   if (newest !== null && live.includes(newest.state))
     throw new ClientError("rollout_in_progress", `rollout ${newest.rolloutId} moves these devices now`, {
       hint: `wait for it, or end it with: fairlead rollouts abort ${newest.rolloutId}`,
     });
+  requireFree(spec, selected, { rollouts, begun: scope.begun });
   return {
     subject,
     effect: newest === null ? "create" : "change",

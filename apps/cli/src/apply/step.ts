@@ -1,4 +1,5 @@
 import { ClientError, type Client } from "@fairlead/client";
+import type { RolloutSpec } from "@fairlead/protocol";
 import type { PushUi } from "../models/push.ts";
 import type { Workplace } from "../trust/workplace.ts";
 import type { FleetDocument } from "./documents.ts";
@@ -28,6 +29,8 @@ export interface Scope {
   readonly nowMs: number;
   /** What is done before this document. */
   readonly before: readonly FleetDocument[];
+  /** Rollouts that documents before this one begin. */
+  readonly begun: readonly RolloutSpec[];
   /** Opened only when something is to be signed. */
   readonly workplace: () => Workplace;
 }

@@ -1,7 +1,6 @@
-import { isSelected, parseSelector, type Placement } from "@fairlead/protocol";
+import { isSelected, parseSelector, type Placement, toSelectableLabels } from "@fairlead/protocol";
 import type { FleetDevice, RolloutRecord } from "@fairlead/rollout";
 import type { DesiredSlotRow, Device, Repositories } from "@fairlead/store";
-import { toSelectableLabels } from "../devices/selectable-labels.ts";
 
 function toWantedShare(placement: Placement | null): number | null {
   const wanted = placement?.requested[0];

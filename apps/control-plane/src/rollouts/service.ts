@@ -7,6 +7,7 @@ import {
   type RolloutState,
   type RolloutSpec,
   type RolloutStatus,
+  toSelectableLabels,
 } from "@fairlead/protocol";
 import {
   applyRolloutAction,
@@ -26,7 +27,6 @@ import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
 import { toStanding } from "./standing.ts";
 import type { Asker } from "../context.ts";
-import { toSelectableLabels } from "../devices/selectable-labels.ts";
 
 export interface ActOptions extends Asker {
   readonly rolloutId: string;

@@ -10,6 +10,7 @@ import {
   toListSchema,
   type HttpErrorCode,
   type Labels,
+  toSelectableLabels,
 } from "@fairlead/protocol";
 import type { Device, Store } from "@fairlead/store";
 import * as z from "zod";
@@ -17,7 +18,6 @@ import type { AuditLog, DeviceHooks, StreamFeed } from "../../context.ts";
 import { isInScope, toScopeText, type Scope } from "../../authority/scope.ts";
 import { requireDevice } from "../../devices/require-device.ts";
 import { toDeviceDetail, toDeviceSummary } from "../../devices/device-view.ts";
-import { toSelectableLabels } from "../../devices/selectable-labels.ts";
 import { requireMatch } from "../middleware/preconditions.ts";
 import { parseCursor, toCursor } from "../page-cursor.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
