@@ -29,23 +29,23 @@ export interface Hostility {
 export async function measureHostile(broker: MeasuredBroker, hostility: Hostility): Promise<number> {
   const { kind, credentials, count, addresses = ["127.0.0.1"] } = hostility;
   const targets = addresses.map((from) => createTarget(broker.port, credentials, from));
-  const crowd = async (size: number): Promise<() => Promise<void>> => {
+  const crowd = async (size: number): Promise<() => void> => {
     const clients = Array.from({ length: Math.ceil(size / targets.length) }, () => targets.map(kind.open)).flat();
     await Promise.all(clients.map((client) => client.begun));
     await untilSteady(broker);
-    return async () => {
+    return () => {
       for (const { socket } of clients) socket.destroy();
-      await untilSteady(broker);
     };
   };
   // The first of a kind make the broker read and compile what it needs for them.
   const leave = await crowd(16);
-  await leave();
+  leave();
+  await untilSteady(broker);
   const before = await broker.settledBytes();
   broker.resetPeak();
   const end = await crowd(count);
   const bytes = (broker.peakBytes - before) / count;
-  await end();
+  end();
   return bytes;
 }
 
