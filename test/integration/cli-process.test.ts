@@ -53,6 +53,23 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+it("compiles itself once into the user's own cache folder, and works where it cannot be written", async () => {
+  const at = (cache: string) => ({ NODE_COMPILE_CACHE: "", XDG_CACHE_HOME: cache });
+  const cache = join(dir, "cache");
+  const count = () => readdirSync(cache, { recursive: true }).length;
+  expect(await runCli(["--version"], at(cache))).toMatchObject({ code: 0, stdout: "0.1.0\n", stderr: "" });
+  const kept = count();
+  expect(kept).toBeGreaterThan(1);
+  expect(statSync(join(cache, "fairlead")).mode & 0o022).toBe(0);
+  expect(await runCli(["--version"], at(cache))).toMatchObject({ code: 0, stderr: "" });
+  expect(count()).toBe(kept);
+  expect(await runCli(["--version"], at("/dev/null/nowhere"))).toMatchObject({
+    code: 0,
+    stdout: "0.1.0\n",
+    stderr: "",
+  });
+});
+
 describe("contexts", () => {
   const env = () => ({ FAIRLEAD_CONFIG: join(dir, "own", "config.yaml"), FAIRLEAD_SERVER: "", FAIRLEAD_TOKEN: "" });
 

@@ -10,7 +10,10 @@ import { TestPlane } from "../support/plane.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "fairlead-short-"));
 const lifeMs = 45_000;
-const plane = new TestPlane({ dir: join(dir, "plane"), args: ["--device-cert-ttl", `${lifeMs / 1_000}s`, "--offline-after", "2"] });
+const plane = new TestPlane({
+  dir: join(dir, "plane"),
+  args: ["--device-cert-ttl", `${lifeMs / 1_000}s`, "--offline-after", "2"],
+});
 const device = new TestDevice({ name: "cam-1", dir: join(dir, "cam-1"), labels: {}, telemetryWindowMs: 500 });
 const readCertificate = (): X509Certificate =>
   new X509Certificate(readFileSync(join(device.dataDir, "identity", "device.crt")));
