@@ -20,6 +20,8 @@ export class AnsweringDevice implements AsyncDisposable {
   /** Of each command, in the order in which they came. */
   readonly commands: SignedCommand["signed"]["action"][] = [];
   silent = false;
+  /** What it gives as the reason of each of its jobs. */
+  reason: string | null = null;
   readonly #active = new Map<string, RunningBuild | null>();
   readonly #previous = new Map<string, RunningBuild | null>();
   readonly #attempted = new Set<string>();
@@ -86,7 +88,7 @@ export class AnsweringDevice implements AsyncDisposable {
         ...{ slot, active, previous: this.#previous.get(slot) ?? null, serving: active !== null, placement: null },
         notServingReason: active === null ? "nothing is installed" : null,
         job: {
-          ...{ ...job, code: fails ? "self_test_failed" : null, reason: null, progressRatio: null },
+          ...{ ...job, code: fails ? "self_test_failed" : null, reason: this.reason, progressRatio: null },
           selfTest: { passed: !fails, latencyP95Us: 1 },
         },
       };

@@ -65,6 +65,20 @@ it("leaves a device that the newer one selects and gives no stage to the older o
   expect(gate.running()).toBe("1.1.0");
 }, 60_000);
 
+it("goes on whatever a device gives as its reason: half a character, which no audit entry could hold, stops nothing", async () => {
+  const odd = devices.use(await AnsweringDevice.enrol(harness, "odd-1", { kind: "odd" }));
+  await complete("1.0.0", { selector: "kind=odd" });
+  odd.reason = "it is broken \ud83d";
+  odd.failing.add("1.1.0");
+  const { rolloutId } = await ask("1.1.0", { selector: "kind=odd" });
+  const ended = await eventually("it is over", async () => {
+    const rollout = await harness.plane.rollout(String(rolloutId));
+    return rollout.state === "rolled_back" ? rollout : undefined;
+  });
+  expect(JSON.stringify(ended)).not.toContain("\\ud83d");
+  expect(odd.running()).toBe("1.0.0");
+}, 60_000);
+
 it("takes an empty selector for the whole fleet only where that is written out", async () => {
   expect(await ask("1.1.0", { selector: "" })).toMatchObject({ status: 422, code: "selector_empty" });
 });

@@ -8,4 +8,5 @@ export { keepMemoryOutOfCoreFiles } from "./core-files.ts";
 export { Lifecycle, type Service } from "./lifecycle.ts";
 export { LineCondenser, LineSplitter, type CondensedLine, type LineCondenserOptions } from "./line-condenser.ts";
 export { silentLogger, type LogFields, type Logger } from "./logger.ts";
+export { parseWellFormedJson, toWellFormed } from "./well-formed.ts";
 export { withoutSecrets } from "./without-secrets.ts";

@@ -1,6 +1,11 @@
 /** Sizes that both ends enforce. Bytes unless the name says otherwise. */
 export const limits = {
   mqttPayloadBytes: 262_144,
+  /**
+   * What a release says of its version, as JSON: a slot may name two (one beside the other), and the desired state that
+   * names them is one MQTT payload.
+   */
+  versionBytes: 98_304,
   httpJsonBytes: 1_048_576,
   artifactBytes: 2 * 1024 ** 3,
   goldenBytes: 16_777_216,

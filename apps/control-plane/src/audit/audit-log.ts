@@ -1,5 +1,5 @@
-import { sealAuditEntry, verifyAuditChain, type AuditHead } from "@fairlead/integrity";
-import type { Clock } from "@fairlead/kernel";
+import { sealAuditEntry, verifyAuditChain, type AuditHead, type AuditStatement } from "@fairlead/integrity";
+import { toWellFormed, type Clock } from "@fairlead/kernel";
 import type { Store } from "@fairlead/store";
 import type { AuditLog } from "../context.ts";
 
@@ -8,7 +8,9 @@ export function createAuditLog(clock: Clock): AuditLog {
     append: async (tx, record) => {
       const { change, from, ...told } = record;
       const reason = told.reason === "" ? "no reason was given" : told.reason;
-      const statement = { ...told, reason, tsMs: clock.nowMs(), details: { ...record.details, ...change, from } };
+      const details = { ...record.details, ...change, from };
+      // Whatever others wrote is told: an entry that could not be sealed would stop what it tells of, for good.
+      const statement = toWellFormed({ ...told, reason, tsMs: clock.nowMs(), details }) as AuditStatement;
       await tx.audit.add(sealAuditEntry((await tx.audit.getLast()) ?? null, statement));
     },
   };

@@ -50,6 +50,15 @@ describe("refusals in the audit log", () => {
     ]);
   });
 
+  it("are told whatever somebody wrote into them: half a character, a number that is none", async () => {
+    const reason = "half a 😀".slice(0, 8);
+    await refusals.note(refusal({ reason, subject: "\udc00", details: { "\ud800": Number.NaN, message: reason } }));
+    expect(await readAll()).toMatchObject([
+      { reason: "half a \ufffd", subject: "\ufffd", details: { "\ufffd": "NaN", message: "half a \ufffd" } },
+    ]);
+    expect(await verifyAudit(store)).toMatchObject({ verified: true, entries: 1 });
+  });
+
   it("A58 from one address are 60 at once and 30 a minute, and what is beyond is one entry that counts it", async () => {
     await noteMany(100, () => refusal());
     expect(await countOf("request.refuse")).toBe(60);

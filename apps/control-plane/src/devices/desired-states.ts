@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SignableDocument, Signed } from "@fairlead/artifacts";
-import { toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
-import type { DesiredSlot, SignedDesiredState } from "@fairlead/protocol";
-import type { DesiredSlotRow, Store, Transaction } from "@fairlead/store";
+import { CodedError, toErrorMessage, type Clock, type Logger, type Service } from "@fairlead/kernel";
+import { limits, toPayload, type DesiredSlot, type SignedDesiredState } from "@fairlead/protocol";
+import type { DesiredSlotRow, Device, Store, Transaction } from "@fairlead/store";
 import { wholeFleet } from "../authority/scope.ts";
 import type { DesiredStates, DeviceLink } from "../context.ts";
 import { requireDevice } from "./require-device.ts";
@@ -10,7 +10,8 @@ import { requireDevice } from "./require-device.ts";
 const lifeMs = 30 * 86_400_000;
 const renewBeforeMs = 7 * 86_400_000;
 const renewEveryMs = 3_600_000;
-const knownDigests = 64;
+const maxKnownDigests = 128;
+const maxSlots = 64;
 
 export interface DesiredStatesOptions {
   readonly tenant: string;
@@ -48,6 +49,31 @@ function isSame(row: DesiredSlotRow | undefined, slot: DesiredSlot): boolean {
   );
 }
 
+/** Slots that were emptied stay named, so that a device hears it, until others need their places: the oldest go first. */
+function toNamed(rows: readonly DesiredSlotRow[]): readonly DesiredSlotRow[] {
+  const isEmpty = ({ release, shadow }: DesiredSlotRow): boolean => release === null && shadow === null;
+  const empty = rows.filter(isEmpty).toSorted((left, right) => right.updatedAtMs - left.updatedAtMs);
+  const filled = rows.filter((row) => !isEmpty(row));
+  return [...filled, ...empty.slice(0, Math.max(0, maxSlots - filled.length))];
+}
+
+/** What the device may be measured to have in the slot: what it said that it has, whatever it was asked for since. */
+function toReportedDigests({ reported }: Pick<Device, "reported">, slot: string): readonly string[] {
+  const seen = reported?.slots.find((candidate) => candidate.slot === slot);
+  return [seen?.active, seen?.previous, seen?.shadow].flatMap((build) => build?.buildDigest ?? []);
+}
+
+/** @throws CodedError `desired_state_too_large`: the device's broker would refuse it, and cut the connection at each try */
+function requireModestSize(document: SignedDesiredState): void {
+  const bytes = toPayload(document).byteLength;
+  if (bytes <= limits.mqttPayloadBytes) return;
+  throw new CodedError(
+    "desired_state_too_large",
+    `the desired state of ${document.signed.device} takes ${bytes} bytes, and ${limits.mqttPayloadBytes} are let through`,
+    { hint: "empty some of the device's slots, or roll out versions with fewer labels and builds" },
+  );
+}
+
 export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredStates {
   const { clock, link, logger, store, tenant } = options;
   let timer: NodeJS.Timeout | undefined;
@@ -74,9 +100,10 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
       generation,
       issuedAtMs: nowMs,
       expiresAtMs,
-      slots: (await tx.devices.listSlots(device)).map(toSlot),
+      slots: toNamed(await tx.devices.listSlots(device)).map(toSlot),
       artifactUrls: [`${options.apiUrl()}/api/v1/artifacts/{digest}`],
     });
+    requireModestSize(document);
     await tx.devices.saveDesired({ device, generation, document, expiresAtMs });
     tx.afterCommit(() => publish(document));
     return generation;
@@ -106,14 +133,16 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
       const changed = slots.filter((slot) => !isSame(rows.get(slot.slot), slot));
       const before = await tx.devices.getDesired(device);
       // A device that leaves is asked for nothing more, whoever still wants something of it.
-      const { lifecycle } = (await tx.devices.get(device)) ?? {};
+      const known = await tx.devices.get(device);
+      const { lifecycle } = known ?? {};
       if (lifecycle === "decommissioning" || lifecycle === "decommissioned") return before?.generation ?? 0;
       if (changed.length === 0 && before !== undefined) return before.generation;
       for (const slot of changed) {
         const digests = [slot.release, slot.shadow?.release ?? null].flatMap(
           (release) => release?.signed.content.builds.map((build) => build.artifact.digest) ?? [],
         );
-        const known = new Set([...digests, ...(rows.get(slot.slot)?.knownDigests ?? [])]);
+        const present = known === undefined ? [] : toReportedDigests(known, slot.slot);
+        const expected = new Set([...present, ...digests, ...(rows.get(slot.slot)?.knownDigests ?? [])]);
         await tx.devices.saveSlot({
           device,
           ...slot,
@@ -121,7 +150,7 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
           releaseId: slot.release?.signed.releaseId ?? null,
           model: slot.release?.signed.content.model ?? null,
           version: slot.release?.signed.content.version ?? null,
-          knownDigests: [...known].slice(0, knownDigests),
+          knownDigests: [...expected].slice(0, maxKnownDigests),
           updatedAtMs: clock.nowMs(),
         });
       }

@@ -5,6 +5,7 @@ import {
   requireDistinctTargets,
   requireFittingGolden,
   requireMeasurableChoice,
+  requireModestSize,
   requireOneInterface,
   toModelVersion,
 } from "./check-version.ts";
@@ -48,6 +49,16 @@ describe("a version", () => {
     const content = toModelVersion("reader", toRequest(), [toRow(digestA)]);
     expect(content.builds[0]).toMatchObject({ artifact: { digest: digestA, sizeBytes: 10 }, precision: "fp32" });
     expect(content.builds[0]?.inputs[0]?.name).toBe("image");
+  });
+
+  test("is no larger than devices take in one message, and says what makes it large", () => {
+    const toLabels = (count: number) => Array.from({ length: count }, (_, index) => `label number ${index}`);
+    const toContent = (count: number) =>
+      toModelVersion("reader", toRequest({ classification: { output: "probabilities", labels: toLabels(count) } }), [
+        toRow(digestA, { outputs: [{ name: "probabilities", elementType: "float32", shape: ["batch", count] }] }),
+      ]);
+    expect(() => requireModestSize(toContent(1_000))).not.toThrow();
+    expect(() => requireModestSize(toContent(10_000))).toThrow(/its labels take \d{6} bytes/u);
   });
 
   test("names every file that is missing", () => {

@@ -1,6 +1,7 @@
 import { findDuplicateTargets } from "@fairlead/artifacts";
 import { CodedError } from "@fairlead/kernel";
 import {
+  limits,
   modelVersionSchema,
   type Build,
   type GoldenSet,
@@ -156,4 +157,18 @@ export function requireFittingGolden({ builds }: Pick<ModelVersion, "builds">, g
     if (Object.keys(sample.outputs).length === 0) fields.push({ path, message: `case ${name} expects no output` });
   }
   refuseFields(fields.slice(0, 16), "record the golden set with this model");
+}
+
+/** A device takes a release as part of one message of bounded size. @throws CodedError `validation_failed` */
+export function requireModestSize(content: ModelVersion): void {
+  const toBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+  const bytes = toBytes(content);
+  if (bytes <= limits.versionBytes) return;
+  const { classification, builds } = content;
+  const parts = `its labels take ${toBytes(classification?.labels ?? [])} bytes, its ${builds.length} builds ${toBytes(builds)}`;
+  const message = `the version takes ${bytes} bytes as JSON, and devices at most ${limits.versionBytes}: ${parts}`;
+  throw new CodedError<HttpErrorCode>("validation_failed", message, {
+    hint: "shorten the labels (numbers will do, names may stay with whoever reads the answers), or give fewer builds",
+    details: { bytes, maxBytes: limits.versionBytes },
+  });
 }

@@ -14,6 +14,7 @@ import type { ArtifactFiles } from "./artifact-files.ts";
 import {
   requireDistinctTargets,
   requireMeasurableChoice,
+  requireModestSize,
   requireOneInterface,
   toModelVersion,
 } from "./check-version.ts";
@@ -84,6 +85,7 @@ export async function registerVersion(
   requireDistinctTargets(content);
   requireOneInterface(content);
   requireMeasurableChoice(content);
+  requireModestSize(content);
   await checkGolden(context, files, content);
   const { version } = content;
   const subject = `${model}@${version}`;

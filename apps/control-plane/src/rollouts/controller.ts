@@ -1,3 +1,4 @@
+import { toErrorMessage } from "@fairlead/kernel";
 import { applyDecision, reconcile, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
@@ -30,7 +31,7 @@ function toDetails(decision: Decision): Record<string, unknown> {
 }
 
 export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
-  const { audit, clock, desired, store, stream } = ports;
+  const { audit, clock, desired, logger, store, stream } = ports;
 
   /** One round: record, side effects in the store and audit are one transaction, so a crash leaves all or nothing. */
   const advance = (rolloutId: string): Promise<boolean> =>
@@ -65,14 +66,21 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
       return true;
     });
 
+  /** One that cannot go on holds up no other. */
+  const advanceFully = async (rolloutId: string): Promise<void> => {
+    try {
+      for (let round = 0; round < maxRounds && (await advance(rolloutId)); round += 1);
+    } catch (error) {
+      logger.error("a rollout could not go on; the next tick tries again", { rolloutId, error: toErrorMessage(error) });
+    }
+  };
+
   return createReconcileLoop({
     name: "rollouts",
     everyMs: tickMs,
-    logger: ports.logger,
+    logger,
     run: async () => {
-      for (const { rolloutId } of await store.read.rollouts.listLive()) {
-        for (let round = 0; round < maxRounds && (await advance(rolloutId)); round += 1);
-      }
+      for (const { rolloutId } of await store.read.rollouts.listLive()) await advanceFully(rolloutId);
     },
   });
 }

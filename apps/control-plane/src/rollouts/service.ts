@@ -22,6 +22,7 @@ import { narrowSelector, type Scope } from "../authority/scope.ts";
 import { createScopeView, listKept } from "../authority/scope-view.ts";
 import { announceRollout } from "./announce.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
+import { requireModestSize } from "../registry/check-version.ts";
 import { loadFleet } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
@@ -144,6 +145,7 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
           });
         }
         const nowMs = clock.nowMs();
+        requireModestSize(release.document.signed.content);
         await requireVouched(ports, tx, release);
         await requireNotKnownBad(tx, spec, { actor, nowMs });
         const rolloutId = createId("rol");

@@ -1,11 +1,11 @@
-import { CodedError } from "@fairlead/kernel";
+import { CodedError, parseWellFormedJson } from "@fairlead/kernel";
 import type * as z from "zod";
 import { limits } from "../limits.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Bytes of one MQTT message → typed value. The size is checked before anything is decoded.
+ * Bytes of one MQTT message → typed value, whose strings are well-formed. The size is checked before anything is decoded.
  * @throws CodedError `payload_too_large` · `payload_not_json` · `payload_invalid`
  */
 export function parsePayload<Schema extends z.ZodType>(schema: Schema, payload: Uint8Array): z.infer<Schema> {
@@ -14,7 +14,7 @@ export function parsePayload<Schema extends z.ZodType>(schema: Schema, payload: 
   }
   let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(payload));
+    value = parseWellFormedJson(decoder.decode(payload));
   } catch (error) {
     throw new CodedError("payload_not_json", "the payload is not UTF-8 JSON", { cause: error });
   }

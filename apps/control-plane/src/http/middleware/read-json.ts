@@ -1,4 +1,4 @@
-import { CodedError } from "@fairlead/kernel";
+import { CodedError, parseWellFormedJson } from "@fairlead/kernel";
 import type { HttpErrorCode } from "@fairlead/protocol";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -13,7 +13,7 @@ function refusePrototype(name: string, value: unknown): unknown {
 /** A schema does not see a member of that name, and what copies the object later would change its prototype. */
 function parseJson(text: string): unknown {
   // Looking at every member costs; only what can spell the name is looked at.
-  return /__proto__|\\u00[5-7]/iu.test(text) ? JSON.parse(text, refusePrototype) : JSON.parse(text);
+  return parseWellFormedJson(text, /__proto__|\\u00[5-7]/iu.test(text) ? refusePrototype : undefined);
 }
 
 /** Reads at most `maxBytes`, whatever the length header claims. @throws CodedError `payload_too_large` · `bad_request` · `unsupported_media_type` */
