@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Measurement } from "@fairlead/protocol";
-import { appraise, toFileBaseline, type Baseline } from "./appraise.ts";
+import { appraise, type Baseline } from "./appraise.ts";
+import { toFileBaseline } from "./file-baseline.ts";
 import { toCanonicalDigest } from "./canonical-digest.ts";
 
 const [good, bad, build, previousBuild] = [1, 2, 3, 4].map((seed) => toCanonicalDigest(seed)) as [

@@ -1,5 +1,6 @@
 import type { IntegrityState, Measurement } from "@fairlead/protocol";
 import { toMeasurementKey, type ChainVerdict } from "./chain.ts";
+import { isReopened, isSelfContradicting, toFileName, type FileBaseline } from "./file-baseline.ts";
 
 /**
  * What the plane expects of a device, from its own records; the device's `expected` digests are claims.
@@ -11,13 +12,6 @@ export interface Baseline {
   readonly slots: Readonly<Record<string, { readonly allowed: readonly string[]; readonly required: boolean }>>;
   /** Null until a full evidence was recorded. */
   readonly files: FileBaseline | null;
-}
-
-export interface FileBaseline {
-  readonly trust: "first-use";
-  readonly recordedAtMs: number;
-  /** Digest per `kind:name`. */
-  readonly digests: Readonly<Record<string, string>>;
 }
 
 export interface AppraisalContext {
@@ -39,19 +33,6 @@ export interface Appraisal {
 }
 
 /** Records a full measurement list as the baseline of everything but models. What already fails is left out. */
-export function toFileBaseline(measurements: readonly Measurement[], recordedAtMs: number): FileBaseline {
-  const digests = Object.fromEntries(
-    measurements
-      .filter(({ kind }) => kind !== "model")
-      .flatMap((measurement) =>
-        measurement.actual === null || isSelfContradicting(measurement)
-          ? []
-          : [[toMeasurementKey(measurement), measurement.actual]],
-      ),
-  );
-  return { trust: "first-use", recordedAtMs, digests };
-}
-
 /**
  * Judges a device by all its measurements (see `foldMeasurements`; null when none is complete). Fails closed:
  * unreadable, unknown and absent files fail; without evidence or baseline the state is `unknown`.
@@ -72,7 +53,7 @@ export function appraise(
   if (failing.length > 0) {
     return { state: "failed", code: "policy_violation", failing, reason: toReason(failing) };
   }
-  if (baseline.files === null) {
+  if (baseline.files === null || (baseline.files.reopened ?? []).length > 0) {
     return { state: "unknown", code: "no_baseline", failing: [], reason: "no baseline of the agent's files yet" };
   }
   const ageMs = nowMs - receivedAtMs;
@@ -83,16 +64,11 @@ export function appraise(
   return { state: "verified", code: null, failing: [], reason: null };
 }
 
-/** The device itself says that the file is not what it should be. */
-function isSelfContradicting({ expected, actual }: Measurement): boolean {
-  return expected !== null && expected !== actual;
-}
-
 function toUnexpected(baseline: Baseline, measurements: readonly Measurement[]): Measurement[] {
   return measurements.filter((measurement) => {
     if (measurement.actual === null || isSelfContradicting(measurement)) return true;
     if (measurement.kind === "model") return !isAllowedModel(baseline, measurement.name, measurement.actual);
-    if (baseline.files === null) return false;
+    if (baseline.files === null || isReopened(baseline.files, measurement)) return false;
     const key = toMeasurementKey(measurement);
     return !Object.hasOwn(baseline.files.digests, key) || baseline.files.digests[key] !== measurement.actual;
   });
@@ -115,12 +91,11 @@ function toAbsent({ slots, files }: Baseline, measurements: readonly Measurement
   const absentModels = Object.entries(slots)
     .filter(([slot, { required }]) => required && !keys.has(`model:slot/${slot}`))
     .map(([slot]) => toAbsentMeasurement("model", `slot/${slot}`, null));
-  const absentFiles = Object.entries(files?.digests ?? {})
-    .filter(([key]) => !keys.has(key))
-    .map(([key, digest]) => {
-      const kind = key.slice(0, key.indexOf(":")) as Measurement["kind"];
-      return toAbsentMeasurement(kind, key.slice(key.indexOf(":") + 1), digest);
-    });
+  const absentFiles = Object.entries(files?.digests ?? {}).flatMap(([key, digest]) => {
+    const file = toFileName(key);
+    if (keys.has(key) || (files !== null && isReopened(files, file))) return [];
+    return [toAbsentMeasurement(file.kind, file.name, digest)];
+  });
   return [...absentModels, ...absentFiles];
 }
 

@@ -8,15 +8,8 @@ export {
   type ChainLinkInput,
   type ChainVerdict,
 } from "./chain.ts";
-export {
-  appraise,
-  toFileBaseline,
-  type Appraisal,
-  type AppraisalCode,
-  type AppraisalContext,
-  type Baseline,
-  type FileBaseline,
-} from "./appraise.ts";
+export { appraise, type Appraisal, type AppraisalCode, type AppraisalContext, type Baseline } from "./appraise.ts";
+export { closeBaseline, reopenBaseline, toFileBaseline, type FileBaseline, type FileGroup } from "./file-baseline.ts";
 export {
   sealAuditEntry,
   verifyAuditChain,

@@ -1,3 +1,4 @@
+import { reopenBaseline } from "@fairlead/integrity";
 import { CodedError, type Clock } from "@fairlead/kernel";
 import type { Assurance, EnrolResponse, HttpErrorCode, Labels } from "@fairlead/protocol";
 import type { Device, EnrolmentRow, Transaction } from "@fairlead/store";
@@ -60,6 +61,11 @@ function toKeyFacts(row: EnrolmentRow, existing: Device | undefined) {
 }
 
 const toPending = ({ serial, fingerprint, notAfterMs }: DeviceCertificate) => ({ serial, fingerprint, notAfterMs });
+
+/** The files of its identity are new, and its software may be; what people configured is what it was. */
+function toReopened({ fileBaseline }: Device): Device["fileBaseline"] {
+  return fileBaseline === null ? null : reopenBaseline(reopenBaseline(fileBaseline, "identity"), "software");
+}
 
 /** What the name stood for before, in the terms of the audit log. */
 function toHeld({ lifecycle, certificateSerial, certificateFingerprint, assurance, endorsement }: Device) {
@@ -135,12 +141,17 @@ export function createAdmission(options: AdmissionOptions): Admission {
       // As with every renewal, the first use ends the one before: the answer may be lost, and the device goes on with that.
       const isIssued = owner.kind === "renewal" && owner.existing.identityKey === null && facts.identityKey === null;
       if (owner.kind === "renewal") {
-        // The same device: what it proved, its labels and a quarantine stay. The files of its identity are new.
+        // The same device: what it proved, its labels and a quarantine stay.
         const revision = owner.existing.revision + 1;
         const counts = isIssued
           ? { pendingCertificate: toPending(certificate), enrolledKey: row.csrFingerprint }
           : issued;
-        await tx.devices.update(row.device, { ...counts, ...facts, fileBaseline: null, revision });
+        await tx.devices.update(row.device, {
+          ...counts,
+          ...facts,
+          fileBaseline: toReopened(owner.existing),
+          revision,
+        });
         if (!isIssued) tx.afterCommit(() => options.onReplaced(row.device, certificate.fingerprint));
       } else {
         // Another device under an old name begins anew: none of what the old one proved counts.

@@ -1,5 +1,6 @@
 import {
   appraise,
+  closeBaseline,
   foldMeasurements,
   toFileBaseline,
   verifyChain,
@@ -51,9 +52,11 @@ export function appraiseEvidence(
   const measurements =
     chain.kind === "altered" ? device.measurements : foldMeasurements(known === null ? null : [...known], evidence);
   const baseline = { slots: toSlotBaseline(device, slots), files: device.fileBaseline };
-  if (baseline.files === null && joined.kind === "next" && measurements !== null && evidence.full) {
-    baseline.files = toFileBaseline(measurements, nowMs);
-  }
+  if (joined.kind === "next" && measurements !== null && evidence.full)
+    baseline.files =
+      baseline.files === null
+        ? toFileBaseline(measurements, nowMs)
+        : closeBaseline(baseline.files, measurements, nowMs);
   const context = { chain: joined, receivedAtMs: nowMs, nowMs, maxAgeMs: evidenceMaxAgeMs };
   const appraisal = appraise(baseline, measurements === null ? null : [...measurements], context);
   if (chain.kind === "replay") return { appraisal, change: {} };
