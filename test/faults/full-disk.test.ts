@@ -62,6 +62,13 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
       return device.process.output.includes("a telemetry window was refused");
     });
     expect(await infer()).toBe(200);
+    await plane.process.kill("SIGKILL");
+    await plane.start();
+    await eventually(
+      "it is online again, with no room for the number of its session",
+      async () => (await plane.device(device.name)).online,
+    );
+    expect(await infer()).toBe(200);
     // Room for its own records, not for another model beside the reserve that it keeps.
     disk.leave(4_000_000);
     const { rolloutId } = await rollOut(plane, "1.1.0");
@@ -88,6 +95,34 @@ describe.skipIf(reason !== undefined)(`a full disk${reason === undefined ? "" : 
     await device.process.kill("SIGTERM");
     expect(readStored(plane, device)).toMatchObject({ ...everythingOnce, requests: asked });
   }, 180_000);
+
+  it("keeps no agent from starting and serving, after a clean stop as after a kill", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "fairlead-disk-"));
+    await using _folder = { [Symbol.asyncDispose]: async () => rmSync(dir, { recursive: true, force: true }) };
+    using disk = new SmallDisk(join(dir, "disk"), 64);
+    await using plane = await new TestPlane({ dir: join(dir, "plane") }).start();
+    await using device = new TestDevice({
+      ...{ name: "full-2", dir: join(dir, "full-2"), dataDir: join(disk.folder, "data") },
+      ...{ labels: {}, telemetryWindowMs: 250 },
+    });
+    await serveFirst(plane, device);
+    disk.fill();
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      await device.process.kill(signal);
+      disk.fill();
+      await eventually("the plane notices", async () => !(await plane.device(device.name)).online);
+      device.run();
+      await eventually("it serves", async () => {
+        const endpoint = await device.waitForEndpoint(plane);
+        const { body, headers } = toInferRequest(loadDigits("test")[0]!);
+        const answer = await request(`${endpoint}/v2/models/digit-reader/infer`, { method: "POST", body, headers });
+        await answer.body.dump();
+        return answer.statusCode === 200;
+      });
+    }
+    // A stranger's lock is no other agent's.
+    expect(device.process.output).not.toContain("another agent already runs");
+  }, 120_000);
 
   it("on the plane refuses writes with a code, keeps reading, and recovers by itself", async () => {
     const dir = mkdtempSync(join(tmpdir(), "fairlead-disk-"));

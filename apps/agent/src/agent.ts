@@ -242,11 +242,15 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     backoff: { baseMs: 500, maxMs: 30_000 },
     logger,
   });
-  const session = createSessionCounter(openSavedState({ path: inState("session"), schema: sessionSchema, logger }));
-  const revisions = createRevisionCounter(
-    openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
-    outbox.epoch,
+  const session = createSessionCounter(
+    openSavedState({ path: inState("session"), schema: sessionSchema, logger }),
+    logger,
   );
+  const revisions = createRevisionCounter({
+    saved: openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
+    epoch: outbox.epoch,
+    ...{ nowMs: () => clock.nowMs(), logger },
+  });
   const instance = randomBytes(12).toString("hex");
   let skewed = false;
   const link = new PlaneLink({

@@ -1,4 +1,4 @@
-import { CodedError } from "@fairlead/kernel";
+import { CodedError, toErrorMessage } from "@fairlead/kernel";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -17,7 +17,8 @@ export type LockAttempt =
 export function tryLock(path: string): LockAttempt {
   const database = new DatabaseSync(path, { timeout: 0 });
   try {
-    database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    // Nothing is written, and a journal on a full disk could not be begun.
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     return { kind: "taken", lock: database };
   } catch (error) {
     database.close();
@@ -27,10 +28,15 @@ export function tryLock(path: string): LockAttempt {
 
 const toPath = (root: string): string => join(root, "agent.lock");
 
-/** One agent per data folder. @throws CodedError `data_folder_in_use` */
+/** One agent per data folder. @throws CodedError `data_folder_in_use` · `data_folder_unusable` */
 export function lockDataFolder(root: string): { release(): void } {
   const attempt = tryLock(toPath(root));
   if (attempt.kind === "taken") return { release: () => attempt.lock[Symbol.dispose]() };
+  if (!attempt.isHeld)
+    throw new CodedError("data_folder_unusable", `${root} cannot be locked: ${toErrorMessage(attempt.error)}`, {
+      cause: attempt.error,
+      hint: "check that the folder can be written and that its disk is well and has room",
+    });
   throw new CodedError("data_folder_in_use", `another agent already runs on ${root}`, {
     cause: attempt.error,
     hint: "stop the other agent, or give this one its own folder with --data",
@@ -42,7 +48,7 @@ export function isRunning(root: string): boolean {
   try {
     const attempt = tryLock(toPath(root));
     if (attempt.kind === "taken") attempt.lock[Symbol.dispose]();
-    return attempt.kind === "refused";
+    return attempt.kind === "refused" && attempt.isHeld;
   } catch {
     return true;
   }

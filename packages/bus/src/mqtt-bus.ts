@@ -151,7 +151,17 @@ function connectMqtt(options: MqttBusOptions, connectOptions: BusConnectOptions)
       timer = setTimeout(open, toBackoffDelayMs(options.backoff ?? defaultBackoff, 0, random()));
       return;
     }
-    const current = openClient(options, connectOptions);
+    let current: MqttClient;
+    try {
+      current = openClient(options, connectOptions);
+    } catch (error) {
+      // Key, certificate or will cannot be had now: an attempt that failed like any other.
+      const delayMs = toBackoffDelayMs(options.backoff ?? defaultBackoff, attempt, random());
+      attempt += 1;
+      logger.warn("a connection could not be begun", { delayMs, reason: toErrorMessage(error) });
+      timer = setTimeout(open, delayMs);
+      return;
+    }
     client = current;
     let ended = false;
     let lastError = "the connection ended";

@@ -1,4 +1,4 @@
-import { CodedError, toErrorMessage } from "@fairlead/kernel";
+import { CodedError, toErrorCode, toErrorMessage } from "@fairlead/kernel";
 import { DownloadError, ExpiredMetadataError, BadVersionError } from "tuf-js/dist/error.js";
 
 /** Why nothing new may be taken. Only `metadata_unreachable` may pass by itself. */
@@ -21,11 +21,15 @@ const hints: Record<UpdaterErrorCode, string> = {
   target_refused: "the file is not the one that the publishers signed",
 };
 
+const ownTrouble: ReadonlySet<string> = new Set(["ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "EROFS"]);
+
 export function toUpdaterErrorCode(error: unknown): UpdaterErrorCode {
   if (error instanceof CodedError && error.code in hints) return error.code as UpdaterErrorCode;
   if (error instanceof ExpiredMetadataError) return "metadata_expired";
   if (error instanceof BadVersionError) return "metadata_rollback";
   if (error instanceof DownloadError) return "metadata_unreachable";
+  // The device's own trouble says nothing about the metadata, and may pass.
+  if (ownTrouble.has(toErrorCode(error) ?? "")) return "metadata_unreachable";
   // The library wraps what befell it on the way to snapshot and targets into text.
   const message = toErrorMessage(error);
   if (/expired/iu.test(message)) return "metadata_expired";

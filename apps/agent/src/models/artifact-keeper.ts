@@ -20,6 +20,7 @@ export interface FetchOptions {
 /** Brings artifacts into the store and removes what nobody needs; the two never work at the same time. */
 export class ArtifactKeeper {
   readonly #options: ArtifactKeeperOptions;
+  #isFullTold = false;
   readonly #fetching = new Map<string, Promise<unknown>>();
   #cleaning: Promise<void> = Promise.resolve();
 
@@ -63,8 +64,11 @@ export class ArtifactKeeper {
         signal,
         onProgress: (received) => onProgress(received / artifact.sizeBytes),
       });
+      this.#isFullTold = false;
     } catch (error) {
-      if (hasErrorCode(error, "disk_full")) {
+      // Tried again every few seconds, and told once until a download has found room.
+      if (hasErrorCode(error, "disk_full") && !this.#isFullTold) {
+        this.#isFullTold = true;
         const free = error instanceof CodedError ? Number(error.details["freeBytes"] ?? 0) : 0;
         emit({ kind: "disk-full", path: "downloads", freeBytes: Math.max(0, Math.floor(free)) });
       }

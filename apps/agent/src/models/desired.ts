@@ -107,7 +107,19 @@ export function createDesired(options: DesiredOptions): Desired {
     return (release, slot) => known.has(toName(release, slot));
   };
 
-  const accept = (envelope: unknown, verified: { readonly document: DesiredState; readonly digest: string }): void => {
+  /** Of the newest only: one that came meanwhile is judged next, and has its own question. */
+  const askAgain = (payload: Uint8Array): void => {
+    if (waiting !== undefined) return;
+    clearTimeout(again);
+    again = setTimeout(() => take(payload), askAgainMs);
+    again.unref();
+  };
+
+  /** False when it could not be kept. */
+  const accept = (
+    envelope: unknown,
+    verified: { readonly document: DesiredState; readonly digest: string },
+  ): boolean => {
     const { generation, issuedAtMs } = verified.document;
     try {
       const document = signedDesiredStateSchema.parse(envelope);
@@ -115,13 +127,14 @@ export function createDesired(options: DesiredOptions): Desired {
       saved.save({ v: 1, verifiedAtMs: time.nowMs(), digest: verified.digest, document });
     } catch (error) {
       options.onRefused({ code: "not_saved", reason: toErrorMessage(error).slice(0, 500) });
-      return;
+      return false;
     }
     applied = { generation, digest: verified.digest };
     current = verified.document;
     time.observe(issuedAtMs);
     logger.info("desired state accepted", { generation });
     options.onAccepted(verified.document);
+    return true;
   };
 
   const judge = async (payload: Uint8Array): Promise<void> => {
@@ -149,13 +162,14 @@ export function createDesired(options: DesiredOptions): Desired {
     const verdict = fresh.length === 0 ? ({ kind: "admitted" } as const) : await options.admit(fresh);
     switch (verdict.kind) {
       case "admitted":
-        return accept(envelope, verified);
+        // A full disk is nothing that the plane would answer by sending it again.
+        if (!accept(envelope, verified)) askAgain(payload);
+        return;
       case "refused":
         return options.onRefused({ code: "release_invalid", reason: `${verdict.code}: ${verdict.reason}` });
       case "unknown":
         logger.warn("whether the release may be taken is not known yet", { reason: verdict.reason });
-        again = setTimeout(() => take(waiting ?? payload), askAgainMs);
-        again.unref();
+        askAgain(payload);
     }
   };
 

@@ -24,7 +24,7 @@ it("ends a job whose build never finishes loading, names the hang, and has its p
     ...{ clock: systemClock, logger: silentLogger, random: () => 0 },
     onReady: () => {
       ready += 1;
-      engine.onServingReady();
+      engine.wake();
     },
     onExit: (exit) => engine.onServingExit(exit),
   });

@@ -3,6 +3,7 @@ import type { ServingResults } from "../serve/ipc.ts";
 import type { ServingExit } from "../serving/serving-host.ts";
 import { createCrashCounter } from "../serving/crash-counter.ts";
 import { applySlotEvent, type SlotEvent } from "./life-cycle.ts";
+import { JobNews } from "./job-news.ts";
 import { PlacementNews } from "./placement.ts";
 import { isSameRequest, planSlot, type SlotFacts, type Step, type Wish } from "./plan.ts";
 import type { SlotPorts, SlotView } from "./slot-ports.ts";
@@ -34,6 +35,7 @@ export class SlotEngine {
   readonly #crashes = createCrashCounter();
   readonly #health = createTrialHealth();
   readonly #tries = new Map<string, number>();
+  readonly #jobNews = new JobNews();
   readonly #placementNews: PlacementNews;
   #record: SlotRecord;
   #wish: Wish | null = null;
@@ -94,13 +96,18 @@ export class SlotEngine {
     if (this.#closed) return;
     this.#running ??= this.#run()
       .catch((error: unknown) => {
-        this.ports.logger.error("a slot step failed", { slot: this.#record.slot, reason: toErrorMessage(error) });
+        this.#noteFailure(error);
         this.wakeAt(this.ports.clock.monotonicMs() + 1_000);
       })
       .finally(() => {
         this.#running = undefined;
         if (this.#again && !this.#closed) this.wake();
       });
+  }
+
+  /** Of a record that cannot be saved, for instance: what was to follow is planned again from the one that is. */
+  #noteFailure(error: unknown): void {
+    this.ports.logger.error("a slot step failed", { slot: this.#record.slot, reason: toErrorMessage(error) });
   }
 
   wakeAt(monotonicMs: number): void {
@@ -126,7 +133,7 @@ export class SlotEngine {
     this.#record = next;
     if (next.job !== null && (next.job.state !== before.job?.state || next.job.code !== before.job.code)) {
       const { state, code, reason } = next.job;
-      this.ports.emit({ kind: "job-step", slot: next.slot, state, code, reason });
+      if (this.#jobNews.isNews(next.job)) this.ports.emit({ kind: "job-step", slot: next.slot, state, code, reason });
       this.ports.logger.info("job step", { slot: next.slot, state, code, reason });
     }
     this.ports.onChange();
@@ -168,8 +175,9 @@ export class SlotEngine {
     if (late !== null) return this.apply({ kind: "failed", ...late });
     const abort = new AbortController();
     const fetch: Fetch = { digest: build.artifact.digest, abort, state: "running" };
-    this.#fetch = fetch;
+    // First: where it cannot be saved, nothing has begun, and the step is planned again.
     this.apply({ kind: "downloading" });
+    this.#fetch = fetch;
     const artifacts = build.golden === null ? [build.artifact] : [build.artifact, build.golden];
     const run = async () => {
       for (const artifact of artifacts)
@@ -189,6 +197,7 @@ export class SlotEngine {
         this.#fetch = null;
         if (!hasErrorCode(error, "download_canceled")) this.#onFetchFailed(error);
       })
+      .catch((error: unknown) => this.#noteFailure(error))
       .finally(() => {
         this.#progress = null;
         this.wake();
@@ -267,8 +276,9 @@ export class SlotEngine {
     if (this.#shadowLoadId === loadId) this.#shadowLoadId = null;
     this.#stopDelivered = loadId === null;
     this.#trouble = null;
-    if (this.#record.candidate?.phase === "trial" && loadId !== null) {
-      this.#trialSinceMs = this.ports.clock.monotonicMs();
+    // A build that does not serve proves nothing: its trial begins anew when it does.
+    if (this.#record.candidate?.phase === "trial") {
+      this.#trialSinceMs = loadId === null ? null : this.ports.clock.monotonicMs();
       this.#health.begin();
     }
     this.ports.onChange();
@@ -307,17 +317,9 @@ export class SlotEngine {
     }
     if (this.#record.previous === null || from === null) return false;
     this.apply({ kind: "fell-back" });
-    this.ports.emit({
-      kind: "reverted",
-      slot: this.#record.slot,
-      buildDigest: from.artifact.digest,
-      reason: reason.slice(0, 256),
-    });
+    const told = { slot: this.#record.slot, buildDigest: from.artifact.digest, reason: reason.slice(0, 256) };
+    this.ports.emit({ kind: "reverted", ...told });
     return true;
-  }
-
-  onServingReady(): void {
-    this.wake();
   }
 
   /** All loads are gone with the process; a build on trial that was in flight goes back at once. */
@@ -342,16 +344,15 @@ export class SlotEngine {
   #blame(exit: ServingExit, mine: readonly Load[], served: Load | undefined): void {
     const nobodyNamed = exit.inflight.length === 0 && exit.hungLoadId === null;
     const { candidate, slot } = this.#record;
+    const code = exit.cause === "hang" ? "hang" : "crash";
     const trialDigest = candidate?.phase === "trial" ? candidate.build.artifact.digest : undefined;
     const named = mine.map((load) => load.digest);
     // Of two builds, the one that is not proved yet: the one that serves has done so before.
     if (candidate?.phase === "shadowing" && (nobodyNamed || named.includes(candidate.build.artifact.digest))) {
-      const code = exit.cause === "hang" ? "hang" : "crash";
       this.apply({ kind: "failed", code, reason: `the serving process ended (${exit.exit}) beside the shadow` });
       if (nobodyNamed) named.push(candidate.build.artifact.digest);
     }
     if (trialDigest !== undefined && (nobodyNamed || named.includes(trialDigest))) {
-      const code = exit.cause === "hang" ? "hang" : "crash";
       const reason = `the serving process ended (${exit.exit}) while the new build was on trial`;
       this.apply({ kind: "reverting", verdict: { state: "rolled_back", code, reason } });
     }

@@ -160,10 +160,19 @@ export class Slots implements Service {
 
   async onRepository(asked: Extract<ServingEvent, { kind: "repository" }>): Promise<void> {
     const { serving, logger } = this.#options;
-    const refusal = await this.#repository.ask(this.all, asked);
+    const refusal = await this.#askRepository(asked);
     logger.info("a client on the device asked for a model", { ask: asked.ask, model: asked.model, refusal });
     // A process that ended meanwhile has forgotten the question, and its client with it.
     await serving.request({ kind: "repository-done", askId: asked.askId, refusal }).catch(() => undefined);
+  }
+
+  /** What cannot be done, as a record that cannot be saved, is a refusal to whoever asked, and no end of the supervisor. */
+  async #askRepository(asked: Extract<ServingEvent, { kind: "repository" }>): Promise<string | null> {
+    try {
+      return await this.#repository.ask(this.all, asked);
+    } catch (error) {
+      return toErrorMessage(error);
+    }
   }
 
   /** What may be served has changed for all of them. */
@@ -173,7 +182,7 @@ export class Slots implements Service {
   }
 
   onServingReady(): void {
-    for (const engine of this.#engines.values()) engine.onServingReady();
+    for (const engine of this.#engines.values()) engine.wake();
   }
 
   onServingExit(exit: ServingExit): void {

@@ -43,6 +43,7 @@ export function openOutboxDatabase(options: OpenDatabaseOptions): OpenedDatabase
   try {
     return { ...openFile(options), origin: { kind: existed ? "existing" : "created" } };
   } catch (error) {
+    if (existed && isDiskTrouble(error)) return { ...openAlone(options), origin: { kind: "existing" } };
     // Only what is really damaged is put aside: a full disk or a lock must not cost the queue.
     if (!existed || !isDamage(error)) throw toOpenError(error);
     const movedTo = moveAside(options);
@@ -54,11 +55,20 @@ export function openOutboxDatabase(options: OpenDatabaseOptions): OpenedDatabase
   }
 }
 
-function openFile({ path, maxFileBytes, createEpoch }: OpenDatabaseOptions): Omit<OpenedDatabase, "origin"> {
+/** Without the shared index beside the file, for which a full disk has no room: nobody else can look into it meanwhile. */
+function openAlone(options: OpenDatabaseOptions): Omit<OpenedDatabase, "origin"> {
+  try {
+    return openFile(options, "PRAGMA locking_mode = EXCLUSIVE;");
+  } catch (error) {
+    throw toOpenError(error);
+  }
+}
+
+function openFile({ path, maxFileBytes, createEpoch }: OpenDatabaseOptions, mode = ""): Omit<OpenedDatabase, "origin"> {
   closeSync(openSync(path, "a", 0o600));
   const database = new DatabaseSync(path);
   try {
-    database.exec("PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
+    database.exec(`PRAGMA busy_timeout = 2000; ${mode} PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;`);
     const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     if (check !== "ok") throw new CodedError("outbox_damaged", String(check));
     const pageBytes = Number(database.prepare("PRAGMA page_size").get()?.["page_size"]);
@@ -90,6 +100,11 @@ function isDamage(error: unknown): boolean {
   if (error instanceof CodedError) return error.code === "outbox_damaged";
   const code = toSqliteCode(error);
   return code === 11 || code === 26;
+}
+
+/** SQLITE_IOERR (10), SQLITE_FULL (13) and SQLITE_CANTOPEN (14). */
+function isDiskTrouble(error: unknown): boolean {
+  return [10, 13, 14].includes(toSqliteCode(error) ?? 0);
 }
 
 /** The primary result code of an error of `node:sqlite`. */

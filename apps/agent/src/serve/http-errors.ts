@@ -44,6 +44,7 @@ const statuses: Readonly<Record<ServeErrorCode | RuntimeErrorCode | ProtocolErro
   address_refused: 500,
   contract_mismatch: 500,
   file_unreadable: 500,
+  read_failed: 500,
   length_mismatch: 500,
   digest_mismatch: 500,
   golden_invalid: 500,

@@ -326,6 +326,7 @@ export interface ServingResults {
 export type ServingErrorCode =
   | "request_invalid"
   | "file_unreadable"
+  | "read_failed"
   | "length_mismatch"
   | "digest_mismatch"
   | "golden_invalid"

@@ -8,6 +8,7 @@ export type ServeErrorCode =
   | "socket_taken"
   | "address_refused"
   | "file_unreadable"
+  | "read_failed"
   | "length_mismatch"
   | "digest_mismatch"
   | "contract_mismatch"
@@ -41,6 +42,7 @@ const hints: Record<ServeErrorCode, string> = {
   socket_taken: "End the program that serves there, or set inference.socket in config.yaml to another path.",
   address_refused:
     "Set inference.host and inference.port, or inference.socket, in config.yaml to what this user may use on this device.",
+  read_failed: "It is tried again; when it stays, look at the disk and at the limits of open files and memory.",
   file_unreadable: "Check that the file exists, is a regular file and is readable for this process.",
   length_mismatch: "The file is not the one that was verified: fetch and verify it again.",
   digest_mismatch: "The file is not the one that was verified: fetch and verify it again.",

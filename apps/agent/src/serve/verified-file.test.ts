@@ -135,4 +135,10 @@ describe("a model file that somebody swaps", () => {
     const expected = { path: join(folder, "model"), digest: toDigest(good), sizeBytes: good.length };
     await expect(readVerifiedFile(expected, 100)).rejects.toMatchObject({ code: "file_unreadable" });
   });
+
+  it("is not blamed for a read that failed by the system: that is another code, and tried again", async () => {
+    // Address zero of this process cannot be read: EIO.
+    const unread = { path: "/proc/self/mem", digest: `sha256:${"0".repeat(64)}`, sizeBytes: 8 };
+    await expect(readVerifiedFile(unread, 100)).rejects.toMatchObject({ code: "read_failed" });
+  });
 });

@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { toErrorCode } from "@fairlead/kernel";
 import { ServeError } from "./serving-error.ts";
+
+/** What a read may fail by without a word about the file. */
+const passing: ReadonlySet<string> = new Set(["EIO", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EINTR"]);
 
 export interface ExpectedFile {
   readonly path: string;
@@ -33,6 +37,7 @@ export async function readVerifiedFile(expected: ExpectedFile, maxBytes: number)
     if (bytesRead > 0) throw new ServeError("length_mismatch", `more than ${sizeBytes} bytes`);
   } catch (error) {
     if (error instanceof ServeError) throw error;
+    if (passing.has(toErrorCode(error) ?? "")) throw new ServeError("read_failed", "the file could not be read", error);
     throw new ServeError("file_unreadable", "the file cannot be read", error);
   }
   const actual = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
