@@ -57,6 +57,9 @@ describe("a mistyped", () => {
     [[...push, "--model", "two", "--version", "1.x"], "write three numbers with dots between them"],
     [[...push, "--model", "two", "--version", "1.0.0", "--latency-p95-ms", "abc"], "write a number of milliseconds"],
     [["enrolments", "create-token", "--uses", "many"], "a whole number from 1 to 100000"],
+    [["keys", "generate", "Bad Name"], "cannot be the name of a key"],
+    [[...create, "--version", "1.0.0", "--selector", "a", "--gate", "self-test>=1@500"], "leave @500 out"],
+    [["rollouts", "create", "-f", "x.yaml", "--manual", "--soak", "10m"], "say it in the file: --soak, --manual"],
     [[...create, "--version", "1.x", "--selector", "a"], "version: three numbers with dots between them"],
     [
       [...create, "--version", "1.0.0", "--selector", "a", "--slot", "a/b"],

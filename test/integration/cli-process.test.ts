@@ -85,6 +85,16 @@ describe("contexts", () => {
     });
   });
 
+  it("keeps the token of a context that is added again, and another plane's context", async () => {
+    const again = await runCli(["contexts", "add", "lab", "--server", plane.url], env());
+    expect(again.code, again.stderr).toBe(0);
+    expect(await runCli(["devices", "list", "-o", "json"], env())).toMatchObject({ code: 0, stdout: "[]\n" });
+    expect(await runCli(["contexts", "add", "lab", "--server", "https://127.0.0.1:1"], env())).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("fairlead contexts remove lab"),
+    });
+  });
+
   it("refuses a plane that is not the one of the token, and a server without a pinned authority", async () => {
     const foreign = `${plane.token.slice(0, -4)}0000`;
     expect(await runCli(["contexts", "add", "evil", "--server", plane.url, "--token", foreign], env())).toMatchObject({
@@ -244,13 +254,21 @@ describe("a device and its rollouts", () => {
     const { spec } = await cliJson<RolloutStatus>("rollouts", "status", rolloutId);
     const write = (selector: string) =>
       writeFileSync(file, JSON.stringify({ apiVersion: "fairlead/v1", kind: "Rollout", spec: { ...spec, selector } }));
-    write("site in (lab)");
+    write("site in (lab,hall)");
     expect(await cli("apply", "-f", file, "--dry-run")).toMatchObject({
       ...{ code: 5, stdout: "" },
       stderr: expect.stringContaining(`rollout ${rolloutId} moves slot reader of lab-1 now`),
     });
     write(spec.selector);
     expect((await cli("apply", "-f", file)).stdout).toContain("unchanged");
+    // Whoever reaches a part of the fleet has the selector narrowed, and asks for the same as before all the same.
+    const part = ["tokens", "create", "--role", "operator", "--selector", "site=lab"];
+    const { token } = await cliJson<{ token: string }>(...part);
+    write("");
+    writeFileSync(file, readFileSync(file, "utf8").replace('"wholeFleet":false', '"wholeFleet":true'));
+    const again = await runCli(["apply", "-f", file, "--dry-run"], { ...plane.cliEnv, FAIRLEAD_TOKEN: token });
+    expect(again.stdout + again.stderr).toContain(rolloutId);
+    write(spec.selector);
     expect((await cli("rollouts", "abort", rolloutId, "--yes", "--reason", "enough")).code).toBe(0);
     const ended = await cli("rollouts", "status", rolloutId, "--watch", "-o", "json", "--timeout", "40s");
     expect(ended.code).toBe(8);

@@ -1,4 +1,5 @@
 import { CodedError, toErrorMessage } from "@fairlead/kernel";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -50,6 +51,7 @@ export function isRunning(root: string): boolean {
     if (attempt.kind === "taken") attempt.lock[Symbol.dispose]();
     return attempt.kind === "refused" && attempt.isHeld;
   } catch {
-    return true;
+    // A folder or a lock that is not there is nobody's; what cannot be opened may be somebody's.
+    return existsSync(toPath(root));
   }
 }

@@ -118,7 +118,7 @@ export function toReachWarning({ host: address, publicHost }: Pick<PlaneConfig, 
   return `the plane listens on ${address} alone, so devices that are told ${publicHost} do not reach it, unless something on this machine forwards to it; --host 0.0.0.0 listens on every address`;
 }
 
-export const usage = `usage: node apps/control-plane/src/main.ts [options]      (environment in parentheses)
+export const usage = `usage: npm run plane -- [options]      (environment in parentheses)
   --data DIR               data folder (FAIRLEAD_DATA), default .fairlead/plane
   --http-port PORT         REST API and status page (FAIRLEAD_HTTP_PORT), default 8443; 0 takes a free one
   --mqtt-port PORT         device link (FAIRLEAD_MQTT_PORT), default 8883; 0 takes a free one

@@ -73,3 +73,23 @@ it("takes no broker beyond the device, no secret in an address and no topic that
   const options = { url: "mqtt://127.0.0.1", clientId: "p", input: "a", output: "a", answer, logger: silentLogger };
   expect(() => openTopicPipe(options)).toThrow(expect.objectContaining({ code: "config_invalid" }));
 });
+
+it("tells once that its broker is away, and asks for it more and more seldom", async () => {
+  const told: unknown[] = [];
+  let asked = 0;
+  const server = createServer((socket) => {
+    asked += 1;
+    socket.resetAndDestroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const pipe = openTopicPipe({
+    url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...{ clientId: "pipe", input: "camera/in", output: "camera/out" },
+    logger: { ...silentLogger, warn: (_message, fields) => void told.push(fields?.["reason"]) },
+    answer: async (payload) => payload,
+  });
+  await expect.poll(() => asked, { timeout: 4_500 }).toBe(4);
+  expect(new Set(told).size).toBe(told.length);
+  await pipe.close();
+  server.close();
+});

@@ -29,6 +29,8 @@ export function isLocalBroker(url: string): boolean {
   return protocol === "mqtt:" && loopback && username === "" && password === "";
 }
 
+const maxReconnectMs = 30_000;
+
 /**
  * Messages of one topic in, an answer for each on another, one after the other. The broker holds what waits: a message
  * is acknowledged after its answer is (MQTT 3.1.1 §4.3.2, at least once).
@@ -45,8 +47,24 @@ export function openTopicPipe(options: TopicPipeOptions): TopicPipe {
   // One connection for each direction: while a message waits for its answer its connection reads nothing, acknowledgements included.
   const publisher = connect(url, { ...shared, clientId: `${clientId}-out`, clean: true });
   const log = (error: unknown) => logger.warn("a pipeline's broker", { input, reason: toErrorMessage(error) });
-  client.on("error", log);
-  publisher.on("error", log);
+  // A broker that is away fails alike each time: that is told once, and it is asked more and more seldom.
+  const told = new Set<string>();
+  const logOnce = (error: unknown): void => {
+    const reason = toErrorMessage(error);
+    if (!told.has(reason)) log(error);
+    told.add(reason);
+  };
+  for (const one of [client, publisher]) {
+    one.on("error", logOnce);
+    one.on("close", () => {
+      const { reconnectPeriod = shared.reconnectPeriod } = one.options;
+      one.options.reconnectPeriod = Math.min(maxReconnectMs, 2 * reconnectPeriod);
+    });
+    one.on("connect", () => {
+      one.options.reconnectPeriod = shared.reconnectPeriod;
+      told.clear();
+    });
+  }
   client.on("connect", () => void client.subscribeAsync(input, { qos: 1 }).catch(log));
   const refuse = (sizeBytes: number): Uint8Array => {
     const reason = `the message has ${sizeBytes} bytes, more than ${maxPayloadBytes}`;

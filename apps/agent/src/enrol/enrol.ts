@@ -90,8 +90,10 @@ function requireTrustRoot(answer: Approved, options: EnrolOptions): string {
 /** Right → pinned authority → key and request (→ credential of the TPM) → certificate → identity on disk. */
 export async function enrol(options: EnrolOptions): Promise<Identity> {
   const { server, right, profile, folder } = options;
-  if (new URL(server).protocol !== "https:")
-    throw new CodedError("server_invalid", `${server} is not an https address`, { hint: "give --server https://…" });
+  if (!URL.canParse(server) || new URL(server).protocol !== "https:")
+    throw new CodedError("server_invalid", `${server} is not an https address`, {
+      hint: "give --server https://host:port",
+    });
   const ca = await fetchCa(server, right.caFingerprint);
   const { key, publicKey, first, secret } = await askWithKey(options, ca);
   const answer = await waitForApproval({ first, ca, secret }, options);

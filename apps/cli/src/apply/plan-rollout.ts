@@ -22,9 +22,22 @@ const live: readonly RolloutState[] = ["draft", "pending_approval", "ready", "ru
 const moving: readonly RolloutState[] = ["ready", "running", "paused", "rolling_back"];
 const ended: readonly RolloutState[] = ["failed", "canceled", "rolled_back", "rollback_failed"];
 
-/** The newest rollout of the same slot and selector says what is wanted there now. */
-function findNewest(rollouts: readonly RolloutStatus[], spec: RolloutSpec): RolloutStatus | null {
-  const same = rollouts.filter((rollout) => rollout.spec.slot === spec.slot && rollout.spec.selector === spec.selector);
+/** A selector whatever the order of its terms. */
+function toTerms(selector: string): string {
+  const terms = parseSelector(selector).map((term) => JSON.stringify(term));
+  return [...new Set(terms)].toSorted().join(" ");
+}
+
+/** The newest rollout of the same slot and selector, which the server narrows to what the token reaches, says what is wanted there now. */
+function findNewest(
+  rollouts: readonly RolloutStatus[],
+  { slot, selector }: RolloutSpec,
+  reach: string,
+): RolloutStatus | null {
+  const narrowed = toTerms([selector, reach].filter((text) => text.trim() !== "").join(","));
+  const same = rollouts.filter(
+    ({ spec }) => spec.slot === slot && (spec.selector === selector || toTerms(spec.selector) === narrowed),
+  );
   return same.toSorted((left, right) => right.createdAtMs - left.createdAtMs)[0] ?? null;
 }
 
@@ -119,8 +132,9 @@ export async function planRollout(document: DocumentOf<"Rollout">, scope: Scope)
   const { client } = scope;
   const { spec } = document;
   const rollouts = await client.rollouts.list();
-  const newest = findNewest(rollouts, spec);
-  const changes = toChanges(newest?.spec, spec);
+  const reach = (await client.login.whoami()).selector ?? "";
+  const newest = findNewest(rollouts, spec, reach);
+  const changes = toChanges(newest === null ? undefined : { ...newest.spec, selector: spec.selector }, spec);
   const subject = toSubject(document);
   if (newest !== null && changes.length === 0) {
     requireNotEnded(newest);

@@ -87,7 +87,12 @@ async function planToken(document: DocumentOf<"EnrolmentToken">, { client, nowMs
   });
   const subject = toSubject(document);
   if (made !== undefined)
-    return { subject, effect: "unchanged", lines: [`  ${made.subject} is valid`], write: async () => null };
+    return {
+      subject,
+      effect: "unchanged",
+      lines: [`  ${made.subject} was made before; how many uses it has left is not known`],
+      write: async () => null,
+    };
   return {
     subject,
     effect: "create",

@@ -81,6 +81,9 @@ const metrics: Readonly<Record<string, MetricForm>> = {
   },
 };
 
+/** Each device answers once. */
+const perDevice: ReadonlySet<string> = new Set(["self-test", "placement"]);
+
 /** `canary,half:latency-p95-ratio<=1.2@200` */
 export function parseGate(text: string): ParsedGate {
   const refuse = (why: string): never => {
@@ -98,6 +101,8 @@ export function parseGate(text: string): ParsedGate {
   const unit = groups["unit"] ?? "";
   if (groups["op"] !== metric.op) return refuse(`${name} is bounded with ${metric.op}`);
   if (!metric.units.includes(unit)) return refuse(`the unit ${unit} does not fit ${name}`);
+  if (groups["requests"] !== undefined && perDevice.has(name))
+    return refuse(`${name} is judged by devices, not by requests: leave @${groups["requests"]} out`);
   const scale = unit === "%" ? 0.01 : unit === "s" ? 1_000 : 1;
   const parsed = gateSpecSchema.safeParse(
     metric.toSpec({

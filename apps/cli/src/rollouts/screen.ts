@@ -13,9 +13,10 @@ export function createScreen({ out, nowMs }: Pick<CommandContext, "out" | "nowMs
   return {
     show(status) {
       if (!out.isTerminal || out.isStructured) {
-        const lines = renderStatus(status, { nowMs: status.updatedAtMs, paint: plain }).slice(1);
-        const text = lines.join("\n");
-        if (text !== lastText) for (const line of lines) out.message(line);
+        // Compared without the time that goes by, and shown with it.
+        const render = (atMs: number) => renderStatus(status, { nowMs: atMs, paint: plain }).slice(1);
+        const text = render(status.updatedAtMs).join("\n");
+        if (text !== lastText) for (const line of render(nowMs())) out.message(line);
         lastText = text;
         return;
       }

@@ -54,7 +54,10 @@ function stretch(passphrase: string, salt: Uint8Array): Promise<Buffer> {
   );
 }
 
-const toPath = (folder: string, name: string) => join(folder, `${keyNameSchema.parse(name)}.key`);
+function toPath(folder: string, name: string): string {
+  if (keyNameSchema.safeParse(name).success) return join(folder, `${name}.key`);
+  throw toUsageError(`"${name}" cannot be the name of a key`, "use lower-case letters, digits and dashes, at most 64");
+}
 
 function save(folder: string, name: string, file: KeyFile): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -31,10 +31,19 @@ export const addContext: Command = {
     const config = loadConfig(path);
     const { context: _unused, ...flags } = globals;
     const target = await resolveTarget({ flags: { ...flags, server }, env, timeoutMs: timeoutMs ?? 30_000, nowMs });
+    const before = config.contexts[wanted];
+    if (before !== undefined && before.server !== target.server)
+      throw toUsageError(
+        `the context "${wanted}" is there already, of ${before.server}`,
+        `choose another name, or forget it first: fairlead contexts remove ${wanted}`,
+      );
+    // The token of before may be nowhere else: it goes only when another one takes its place.
+    const { token = before?.token, ca = before?.ca } = target;
     const context = {
+      ...before,
       server: target.server,
-      ...(target.token === undefined ? {} : { token: target.token }),
-      ...(target.ca === undefined ? {} : { ca: target.ca }),
+      ...(token === undefined ? {} : { token }),
+      ...(ca === undefined ? {} : { ca }),
     };
     saveConfig(path, { current: wanted, contexts: { ...config.contexts, [wanted]: context } });
     out.message(`context "${wanted}" is saved in ${path} and in use`);

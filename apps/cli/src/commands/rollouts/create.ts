@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { ClientError, type Client } from "@fairlead/client";
+import { toErrorMessage } from "@fairlead/kernel";
 import type { RolloutSpec, RolloutStatus } from "@fairlead/protocol";
 import { parse } from "yaml";
 import type { Command, Input } from "../../command.ts";
@@ -14,21 +15,38 @@ function readSpecFile(path: string): RolloutSpec {
   try {
     value = parse(readFileSync(path === "-" ? 0 : path, "utf8"));
   } catch (error) {
-    throw new CliError("file_unreadable", `cannot read a rollout from ${path}`, { cause: error });
+    const why = toErrorMessage(error).split("\n")[0] ?? "";
+    throw new CliError("file_unreadable", `cannot read a rollout from ${path}: ${why}`, { cause: error });
   }
   const inner: unknown = typeof value === "object" && value !== null && "spec" in value ? value.spec : value;
   return parseRolloutSpec(inner, path);
 }
 
+/** Options that say what a file says, too: one of them beside it would be passed over. */
+const describing = {
+  texts: [
+    ...["model", "version", "slot", "selector", "stages", "control", "soak", "stageTimeout", "deviceSoak"],
+    ...["maxFailures", "successRatio", "onFailure"],
+  ],
+  lists: ["gate", "shadow"],
+  flags: ["manual", "allDevices"],
+} as const;
+
+const toFlag = (name: string): string => `--${name.replaceAll(/[A-Z]/gu, (letter) => `-${letter.toLowerCase()}`)}`;
+
 function toSpec(input: Input): RolloutSpec {
   const file = input.text("file");
   if (file !== undefined) {
-    if (
-      ["model", "version", "slot", "selector", "stages"].some((name) => input.text(name) !== undefined) ||
-      input.many("gate").length > 0 ||
-      input.many("shadow").length > 0
-    )
-      throw toUsageError("--file excludes the options that describe a rollout");
+    const given = [
+      ...describing.texts.filter((name) => input.text(name) !== undefined),
+      ...describing.lists.filter((name) => input.many(name).length > 0),
+      ...describing.flags.filter((name) => input.flag(name) === true),
+    ];
+    if (given.length > 0)
+      throw toUsageError(
+        "--file excludes the options that describe a rollout",
+        `say it in the file: ${given.map(toFlag).join(", ")}`,
+      );
     return readSpecFile(file);
   }
   const optional = (name: string) => {
