@@ -116,6 +116,22 @@ describe("the outbox", () => {
     for (const item of items.filter((each) => each.kind === "event")) parsePayload(eventMessageSchema, item.payload);
   });
 
+  it("holds up the supervisor for a bounded time when it is full, and stores what comes all the same", () => {
+    let nowMs = 0;
+    const outbox = open({
+      capacityBytes: 200_000,
+      clock: { nowMs: () => startMs, monotonicMs: () => (nowMs += 10) },
+    });
+    const countMerged = () => outbox.pending(0, 1e9).filter((item) => item.kind === "event").length;
+    while (countMerged() === 0) {
+      expect(outbox.append("telemetry", toTelemetry(outbox.lastSeq + 1)).kind).toBe("stored");
+    }
+    expect(countMerged()).toBeLessThanOrEqual(5);
+    for (let more = 0; more < 50; more += 1) {
+      expect(outbox.append("telemetry", toTelemetry(outbox.lastSeq + 1)).kind).toBe("stored");
+    }
+  });
+
   it("merges nothing that may have left already, and refuses telemetry before it gives up anything else", () => {
     const outbox = open({ capacityBytes: 12_000 });
     for (let index = 1; index <= 6; index += 1) outbox.append("telemetry", toTelemetry(index));

@@ -113,15 +113,18 @@ export function openOutbox(options: OutboxOptions): Outbox {
     if (built.kind === "refused") return lose(built.code, built.reason);
     const { payload } = built;
     const size = payload.byteLength;
+    const limitBytes = kind === "telemetry" ? capacityBytes : reservedBytes;
     try {
       const stored = inTransaction(() => {
         let total = bytes;
         if (total + size > capacityBytes) {
           // A tenth more than needed, so that a full outbox is not searched at every append.
-          const wanted = total + size - capacityBytes + Math.floor(capacityBytes / 10);
-          total -= shrinkTelemetry(database, { bytes: wanted, sentUpTo, source });
+          const wantedBytes = total + size - capacityBytes + Math.floor(capacityBytes / 10);
+          const neededBytes = total + size - limitBytes;
+          const monotonicMs = () => clock.monotonicMs();
+          total -= shrinkTelemetry(database, { neededBytes, wantedBytes, sentUpTo, source, monotonicMs });
         }
-        if (total + size > (kind === "telemetry" ? capacityBytes : reservedBytes)) return { total, fits: false };
+        if (total + size > limitBytes) return { total, fits: false };
         const windows = kind === "telemetry" ? toWindowCount((body as OutboxBodies["telemetry"]).windows) : 0;
         insert.run(stamp.seq, kind, payload, size, windows);
         return { total: total + size, fits: true };
