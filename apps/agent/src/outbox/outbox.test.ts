@@ -4,11 +4,11 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { eventMessageSchema, parsePayload, telemetryMessageSchema } from "@fairlead/protocol";
+import { eventMessageSchema, limits, parsePayload, telemetryMessageSchema } from "@fairlead/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openOutbox, type Outbox, type OutboxOptions } from "./outbox.ts";
-import { startMs, toReply, toTelemetry } from "./testing/bodies.ts";
+import { startMs, toReply, toTelemetry, toWideTelemetry } from "./testing/bodies.ts";
 
 describe("the outbox", () => {
   let folder: string;
@@ -130,6 +130,17 @@ describe("the outbox", () => {
     for (let more = 0; more < 50; more += 1) {
       expect(outbox.append("telemetry", toTelemetry(outbox.lastSeq + 1)).kind).toBe("stored");
     }
+  });
+
+  it("makes nothing by merging that is too large for a message, and loses nothing for that", () => {
+    const outbox = open({ capacityBytes: 1_048_576 });
+    // Twenty classifiers of a thousand labels, most of whose builds are replaced meanwhile.
+    for (let index = 1; index <= 8; index += 1) {
+      expect(outbox.append("telemetry", toWideTelemetry(index, index <= 3 ? 0 : 15)).kind).toBe("stored");
+    }
+    const items = outbox.pending(0, 1e9);
+    expect(items.some((item) => item.kind === "event")).toBe(true);
+    for (const item of items) expect(item.payload.byteLength).toBeLessThanOrEqual(limits.mqttPayloadBytes);
   });
 
   it("merges nothing that may have left already, and refuses telemetry before it gives up anything else", () => {

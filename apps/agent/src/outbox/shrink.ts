@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { parsePayload, telemetryMessageSchema, toPayload, type TelemetryMessage } from "@fairlead/protocol";
+import { limits, parsePayload, telemetryMessageSchema, toPayload, type TelemetryMessage } from "@fairlead/protocol";
 import { mergeBatches, toWindowCount } from "./merge-telemetry.ts";
 import { buildLossEvent } from "./outbox-message.ts";
 
@@ -116,7 +116,7 @@ interface MergedPayloads {
   readonly savedBytes: number;
 }
 
-/** Undefined when nothing would be saved. */
+/** Undefined when nothing would be saved, or the plane would refuse what comes of it. */
 function mergePayloads(
   olderPayload: Uint8Array,
   newerPayload: Uint8Array,
@@ -126,7 +126,7 @@ function mergePayloads(
   if (older === undefined || newer === undefined) return undefined;
   const windows = mergeBatches(older.windows, newer.windows);
   const payload = toPayload({ ...newer, windows });
-  if (windows.length > 32) return undefined;
+  if (windows.length > 32 || payload.byteLength > limits.mqttPayloadBytes) return undefined;
   const droppedWindows = toWindowCount(older.windows);
   const tombstone = buildLossEvent(older, { source, droppedWindows, reason: `merged into ${newerSeq}` });
   if (tombstone.kind !== "built") return undefined;
