@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { eventMessageSchema, limits, parsePayload, telemetryMessageSchema } from "@fairlead/protocol";
+import { DatabaseSync } from "node:sqlite";
+import { eventMessageSchema, limits, parsePayload, telemetryMessageSchema, toPayload } from "@fairlead/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openOutbox, type Outbox, type OutboxOptions } from "./outbox.ts";
@@ -141,6 +142,36 @@ describe("the outbox", () => {
     const items = outbox.pending(0, 1e9);
     expect(items.some((item) => item.kind === "event")).toBe(true);
     for (const item of items) expect(item.payload.byteLength).toBeLessThanOrEqual(limits.mqttPayloadBytes);
+  });
+
+  it("gives up, under its own number, what lies on the disk and is too large for a message", () => {
+    const first = open({ capacityBytes: 2_000_000 });
+    for (let index = 1; index <= 4; index += 1) first.append("telemetry", toTelemetry(index));
+    const [, kept] = first.pending(0, 1e9);
+    first.markSent(3);
+    first.close();
+    const database = new DatabaseSync(join(folder, "outbox.db"));
+    const enlarge = database.prepare("UPDATE items SET payload = ?, bytes = ?, kind = ? WHERE seq = ?");
+    const message = parsePayload(telemetryMessageSchema, kept!.payload);
+    const [window] = toWideTelemetry(2, 0).windows;
+    const wide = toPayload({ ...message, windows: [window, { ...window, mergedWindows: 4 }] });
+    enlarge.run(wide, wide.byteLength, "telemetry", 2);
+    enlarge.run(Buffer.alloc(300_000), 300_000, "evidence", 3);
+    database.close();
+
+    const second = open({ capacityBytes: 2_000_000 });
+    const items = second.pending(0, 1e9);
+    expect(items.map(({ seq, kind }) => [seq, kind])).toEqual([
+      [1, "telemetry"],
+      [2, "event"],
+      [3, "event"],
+      [4, "telemetry"],
+    ]);
+    const [two, three] = items.slice(1, 3).map((item) => parsePayload(eventMessageSchema, item.payload));
+    expect(two).toMatchObject({ seq: 2, tsMs: startMs, event: { data: { kind: "outbox-merged", droppedWindows: 5 } } });
+    expect(three).toMatchObject({ seq: 3, event: { data: { kind: "outbox-merged", droppedWindows: 1 } } });
+    expect(second.stats().lostItems).toBe(2);
+    expect(second.stats().bytes).toBe(items.reduce((sum, item) => sum + item.payload.byteLength, 0));
   });
 
   it("merges nothing that may have left already, and refuses telemetry before it gives up anything else", () => {

@@ -4,6 +4,7 @@ import { toWindowCount } from "./merge-telemetry.ts";
 import { openOutboxDatabase, toSqliteCode, type OutboxOrigin } from "./outbox-database.ts";
 import { buildMessage, toEventBody, type MessageStamp, type OutboxBodies, type OutboxKind } from "./outbox-message.ts";
 import { shrinkTelemetry } from "./shrink.ts";
+import { withdrawUnsendable } from "./unsendable.ts";
 
 export interface OutboxItem {
   readonly seq: number;
@@ -81,6 +82,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
   let { lastSeq, sentUpTo, bytes } = opened;
   let lostItems = 0;
   let unreportedLoss = 0;
+  let sendable = false;
 
   function inTransaction<Value>(work: () => Value): Value {
     database.exec("BEGIN IMMEDIATE");
@@ -154,6 +156,23 @@ export function openOutbox(options: OutboxOptions): Outbox {
     }
   }
 
+  /** An agent of before may have left some. A full disk puts this off to the next time that items are asked for. */
+  function makeSendable(): void {
+    if (sendable) return;
+    const now = { epoch, tsMs: clock.nowMs(), uptimeMs: clock.monotonicMs() };
+    try {
+      const withdrawn = inTransaction(() => withdrawUnsendable(database, { source, now }));
+      sendable = true;
+      if (withdrawn === 0) return;
+      lostItems += withdrawn;
+      bytes = Number(sum.get()?.["bytes"] ?? 0);
+      logger.warn("items that no message can hold were given up", { withdrawn });
+    } catch (error) {
+      logger.warn("items that no message can hold could not be given up", { error: toErrorMessage(error) });
+    }
+  }
+  makeSendable();
+
   return {
     epoch,
     origin,
@@ -184,6 +203,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       }
     },
     pending(afterSeq, limitBytes) {
+      makeSendable();
       const items: OutboxItem[] = [];
       let total = 0;
       for (const row of after.iterate(afterSeq)) {
