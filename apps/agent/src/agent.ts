@@ -29,6 +29,7 @@ import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSch
 import { createPlaneStarts, planeStartsSchema } from "./link/plane-starts.ts";
 import { PlaneLink } from "./link/plane-link.ts";
 import { toReported } from "./link/reported.ts";
+import { keepRevisionInOutbox } from "./link/revision-in-outbox.ts";
 import { createTrustedTime, raiseToCertificate } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
@@ -244,7 +245,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
   });
   const session = createSessionCounter(openSavedState({ path: inState("session"), schema: sessionSchema, logger }));
   const revisions = createRevisionCounter(
-    openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
+    keepRevisionInOutbox(outbox, openSavedState({ path: inState("revision"), schema: revisionSchema, logger })),
     outbox.epoch,
   );
   const instance = randomBytes(12).toString("hex");

@@ -3,6 +3,7 @@ import type { Ack } from "@fairlead/protocol";
 import { toWindowCount } from "./merge-telemetry.ts";
 import { openOutboxDatabase, toSqliteCode, type OutboxOrigin } from "./outbox-database.ts";
 import { buildMessage, toEventBody, type MessageStamp, type OutboxBodies, type OutboxKind } from "./outbox-message.ts";
+import { openReservedRevision, type ReservedRevision } from "./reserved-revision.ts";
 import { shrinkTelemetry } from "./shrink.ts";
 import { withdrawUnsendable } from "./unsendable.ts";
 
@@ -49,6 +50,7 @@ export interface Outbox {
   pending(afterSeq: number, limitBytes: number): readonly OutboxItem[];
   /** To be called before items leave the device: from then on they are never merged. */
   markSent(upTo: number): void;
+  readonly reservedRevision: ReservedRevision;
   onAppend(listener: () => void): () => void;
   stats(): {
     readonly items: number;
@@ -222,6 +224,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       saveSent.run(String(upTo));
       sentUpTo = upTo;
     },
+    reservedRevision: openReservedRevision(database),
     onAppend(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
