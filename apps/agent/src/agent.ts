@@ -29,6 +29,7 @@ import { createRevisionCounter, createSessionCounter, revisionSchema, sessionSch
 import { createPlaneStarts, planeStartsSchema } from "./link/plane-starts.ts";
 import { PlaneLink } from "./link/plane-link.ts";
 import { toReported } from "./link/reported.ts";
+import { keepRevisionInOutbox } from "./link/revision-in-outbox.ts";
 import { createTrustedTime, raiseToCertificate } from "./link/trusted-time.ts";
 import { ArtifactKeeper } from "./models/artifact-keeper.ts";
 import { openArtifactStore, readFreeBytes } from "./models/artifact-store.ts";
@@ -247,7 +248,7 @@ export async function openAgent({ paths, config, identity, logger, beginWipe }: 
     logger,
   );
   const revisions = createRevisionCounter({
-    saved: openSavedState({ path: inState("revision"), schema: revisionSchema, logger }),
+    saved: keepRevisionInOutbox(outbox, openSavedState({ path: inState("revision"), schema: revisionSchema, logger })),
     epoch: outbox.epoch,
     ...{ nowMs: () => clock.nowMs(), logger },
   });

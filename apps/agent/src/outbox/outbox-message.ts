@@ -81,3 +81,16 @@ export function toEventBody(data: EventData, stamp: MessageStamp, source: string
     },
   };
 }
+
+export interface Loss {
+  readonly source: string;
+  readonly droppedWindows: number;
+  readonly reason: string;
+}
+
+/** What takes the number of an item that will not travel, or reports items that never got one. */
+export function buildLossEvent(stamp: MessageStamp, { source, droppedWindows, reason }: Loss): BuiltMessage {
+  const { epoch, seq, tsMs, uptimeMs } = stamp;
+  const own = { epoch, seq, tsMs, uptimeMs };
+  return buildMessage("event", toEventBody({ kind: "outbox-merged", droppedWindows, reason }, own, source), own);
+}

@@ -4,11 +4,12 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { eventMessageSchema, parsePayload, telemetryMessageSchema } from "@fairlead/protocol";
+import { DatabaseSync } from "node:sqlite";
+import { eventMessageSchema, limits, parsePayload, telemetryMessageSchema, toPayload } from "@fairlead/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openOutbox, type Outbox, type OutboxOptions } from "./outbox.ts";
-import { startMs, toReply, toTelemetry } from "./testing/bodies.ts";
+import { startMs, toReply, toTelemetry, toWideTelemetry } from "./testing/bodies.ts";
 
 describe("the outbox", () => {
   let folder: string;
@@ -114,6 +115,63 @@ describe("the outbox", () => {
     expect(windows.reduce((sum, window) => sum + window.mergedWindows, 0)).toBe(59);
     expect(windows.reduce((sum, window) => sum + window.slots[0]!.requests, 0)).toBe(59 * 3);
     for (const item of items.filter((each) => each.kind === "event")) parsePayload(eventMessageSchema, item.payload);
+  });
+
+  it("holds up the supervisor for a bounded time when it is full, and stores what comes all the same", () => {
+    let nowMs = 0;
+    const outbox = open({
+      capacityBytes: 200_000,
+      clock: { nowMs: () => startMs, monotonicMs: () => (nowMs += 10) },
+    });
+    const countMerged = () => outbox.pending(0, 1e9).filter((item) => item.kind === "event").length;
+    while (countMerged() === 0) {
+      expect(outbox.append("telemetry", toTelemetry(outbox.lastSeq + 1)).kind).toBe("stored");
+    }
+    expect(countMerged()).toBeLessThanOrEqual(5);
+    for (let more = 0; more < 50; more += 1) {
+      expect(outbox.append("telemetry", toTelemetry(outbox.lastSeq + 1)).kind).toBe("stored");
+    }
+  });
+
+  it("makes nothing by merging that is too large for a message, and loses nothing for that", () => {
+    const outbox = open({ capacityBytes: 1_048_576 });
+    // Twenty classifiers of a thousand labels, most of whose builds are replaced meanwhile.
+    for (let index = 1; index <= 8; index += 1) {
+      expect(outbox.append("telemetry", toWideTelemetry(index, index <= 3 ? 0 : 15)).kind).toBe("stored");
+    }
+    const items = outbox.pending(0, 1e9);
+    expect(items.some((item) => item.kind === "event")).toBe(true);
+    for (const item of items) expect(item.payload.byteLength).toBeLessThanOrEqual(limits.mqttPayloadBytes);
+  });
+
+  it("gives up, under its own number, what lies on the disk and is too large for a message", () => {
+    const first = open({ capacityBytes: 2_000_000 });
+    for (let index = 1; index <= 4; index += 1) first.append("telemetry", toTelemetry(index));
+    const [, kept] = first.pending(0, 1e9);
+    first.markSent(3);
+    first.close();
+    const database = new DatabaseSync(join(folder, "outbox.db"));
+    const enlarge = database.prepare("UPDATE items SET payload = ?, bytes = ?, kind = ? WHERE seq = ?");
+    const message = parsePayload(telemetryMessageSchema, kept!.payload);
+    const [window] = toWideTelemetry(2, 0).windows;
+    const wide = toPayload({ ...message, windows: [window, { ...window, mergedWindows: 4 }] });
+    enlarge.run(wide, wide.byteLength, "telemetry", 2);
+    enlarge.run(Buffer.alloc(300_000), 300_000, "evidence", 3);
+    database.close();
+
+    const second = open({ capacityBytes: 2_000_000 });
+    const items = second.pending(0, 1e9);
+    expect(items.map(({ seq, kind }) => [seq, kind])).toEqual([
+      [1, "telemetry"],
+      [2, "event"],
+      [3, "event"],
+      [4, "telemetry"],
+    ]);
+    const [two, three] = items.slice(1, 3).map((item) => parsePayload(eventMessageSchema, item.payload));
+    expect(two).toMatchObject({ seq: 2, tsMs: startMs, event: { data: { kind: "outbox-merged", droppedWindows: 5 } } });
+    expect(three).toMatchObject({ seq: 3, event: { data: { kind: "outbox-merged", droppedWindows: 1 } } });
+    expect(second.stats().lostItems).toBe(2);
+    expect(second.stats().bytes).toBe(items.reduce((sum, item) => sum + item.payload.byteLength, 0));
   });
 
   it("merges nothing that may have left already, and refuses telemetry before it gives up anything else", () => {

@@ -3,7 +3,9 @@ import type { Ack } from "@fairlead/protocol";
 import { toWindowCount } from "./merge-telemetry.ts";
 import { openOutboxDatabase, toSqliteCode, type OutboxOrigin } from "./outbox-database.ts";
 import { buildMessage, toEventBody, type MessageStamp, type OutboxBodies, type OutboxKind } from "./outbox-message.ts";
+import { openReservedRevision, type ReservedRevision } from "./reserved-revision.ts";
 import { shrinkTelemetry } from "./shrink.ts";
+import { withdrawUnsendable } from "./unsendable.ts";
 
 export interface OutboxItem {
   readonly seq: number;
@@ -48,6 +50,7 @@ export interface Outbox {
   pending(afterSeq: number, limitBytes: number): readonly OutboxItem[];
   /** To be called before items leave the device: from then on they are never merged. */
   markSent(upTo: number): void;
+  readonly reservedRevision: ReservedRevision;
   onAppend(listener: () => void): () => void;
   stats(): {
     readonly items: number;
@@ -81,6 +84,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
   let { lastSeq, sentUpTo, bytes } = opened;
   let lostItems = 0;
   let unreportedLoss = 0;
+  let sendable = false;
 
   function inTransaction<Value>(work: () => Value): Value {
     database.exec("BEGIN IMMEDIATE");
@@ -113,15 +117,18 @@ export function openOutbox(options: OutboxOptions): Outbox {
     if (built.kind === "refused") return lose(built.code, built.reason);
     const { payload } = built;
     const size = payload.byteLength;
+    const limitBytes = kind === "telemetry" ? capacityBytes : reservedBytes;
     try {
       const stored = inTransaction(() => {
         let total = bytes;
         if (total + size > capacityBytes) {
           // A tenth more than needed, so that a full outbox is not searched at every append.
-          const wanted = total + size - capacityBytes + Math.floor(capacityBytes / 10);
-          total -= shrinkTelemetry(database, { bytes: wanted, sentUpTo, source });
+          const wantedBytes = total + size - capacityBytes + Math.floor(capacityBytes / 10);
+          const neededBytes = total + size - limitBytes;
+          const monotonicMs = () => clock.monotonicMs();
+          total -= shrinkTelemetry(database, { neededBytes, wantedBytes, sentUpTo, source, monotonicMs });
         }
-        if (total + size > (kind === "telemetry" ? capacityBytes : reservedBytes)) return { total, fits: false };
+        if (total + size > limitBytes) return { total, fits: false };
         const windows = kind === "telemetry" ? toWindowCount((body as OutboxBodies["telemetry"]).windows) : 0;
         insert.run(stamp.seq, kind, payload, size, windows);
         return { total: total + size, fits: true };
@@ -150,6 +157,23 @@ export function openOutbox(options: OutboxOptions): Outbox {
       unreportedLoss -= 1;
     }
   }
+
+  /** An agent of before may have left some. A full disk puts this off to the next time that items are asked for. */
+  function makeSendable(): void {
+    if (sendable) return;
+    const now = { epoch, tsMs: clock.nowMs(), uptimeMs: clock.monotonicMs() };
+    try {
+      const withdrawn = inTransaction(() => withdrawUnsendable(database, { source, now }));
+      sendable = true;
+      if (withdrawn === 0) return;
+      lostItems += withdrawn;
+      bytes = Number(sum.get()?.["bytes"] ?? 0);
+      logger.warn("items that no message can hold were given up", { withdrawn });
+    } catch (error) {
+      logger.warn("items that no message can hold could not be given up", { error: toErrorMessage(error) });
+    }
+  }
+  makeSendable();
 
   return {
     epoch,
@@ -181,6 +205,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       }
     },
     pending(afterSeq, limitBytes) {
+      makeSendable();
       const items: OutboxItem[] = [];
       let total = 0;
       for (const row of after.iterate(afterSeq)) {
@@ -199,6 +224,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       saveSent.run(String(upTo));
       sentUpTo = upTo;
     },
+    reservedRevision: openReservedRevision(database),
     onAppend(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

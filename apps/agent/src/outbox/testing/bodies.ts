@@ -52,6 +52,17 @@ export function toWindow(index: number, requests = 3): TelemetryWindow {
 
 export const toTelemetry = (index: number): OutboxBodies["telemetry"] => ({ windows: [toWindow(index)] });
 
+/** A window of twenty slots with a thousand labels each, of which the first `replaced` have another build. */
+export function toWideTelemetry(index: number, replaced: number): OutboxBodies["telemetry"] {
+  const window = toWindow(index);
+  const classCounts = Object.fromEntries(Array.from({ length: 1_000 }, (_, label) => [String(label), 17]));
+  const slots = Array.from({ length: 20 }, (_, number) => {
+    const build = `sha256:${(number < replaced ? "b" : "a").repeat(64)}`;
+    return window.slots.map((slot) => ({ ...slot, slot: `cam-${number}`, buildDigest: build, classCounts }));
+  });
+  return { windows: [{ ...window, slots: slots.flat() }] };
+}
+
 export const toReply = (): OutboxBodies["reply"] => ({
   commandId: `cmd-${"0".repeat(26)}`,
   outcome: "done",
