@@ -154,6 +154,47 @@ describe("the HTTP API", () => {
     expect(second).toContain('"kind":"device"');
   });
 
+  test("keeps no listener's place for a HEAD, nor for a stream that it ended itself, and gives one caller not all of them", async () => {
+    const dispatcher = new Agent({ connect: { ca: harness.ca }, connections: 64 });
+    const url = `${harness.plane.url}/api/v1/events`;
+    const listen = async (token: string) => {
+      const answer = await request(url, { dispatcher, headers: { authorization: `Bearer ${token}` } });
+      const ended = (async () => {
+        for await (const _chunk of answer.body);
+      })();
+      return { status: answer.statusCode, ended };
+    };
+    const authorization = `Bearer ${harness.plane.token}`;
+    for (let asked = 0; asked < 201; asked += 1) {
+      const answer = await request(url, { method: "HEAD", dispatcher, headers: { authorization } });
+      await answer.body.dump();
+    }
+    type Made = { token: string; tokenId: string };
+    const make = async () =>
+      (
+        await harness.call<Made>("POST", "/api/v1/tokens", {
+          json: { role: "viewer", description: "v", ttlMs: 3_600_000 },
+        })
+      ).body;
+    for (let round = 0; round < 4; round += 1) {
+      const { token, tokenId } = await make();
+      const streams = await Promise.all(Array.from({ length: 50 }, () => listen(token)));
+      expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]));
+      const beyond = await listen(token);
+      expect(beyond.status).toBe(503);
+      await beyond.ended;
+      expect((await harness.call("DELETE", `/api/v1/tokens/${tokenId}`)).status).toBeLessThan(300);
+      // The next change is what they would hear; they are ended instead.
+      await enrol(harness, `heard-${round}`);
+      await Promise.all(streams.map(({ ended }) => ended));
+    }
+    const { token } = await make();
+    const last = await listen(token);
+    expect(last.status).toBe(200);
+    await dispatcher.destroy();
+    await last.ended.catch(() => undefined);
+  });
+
   test("shows the status page under a policy that admits only its own script", async () => {
     const dispatcher = new Agent({ connect: { ca: harness.ca } });
     const answer = await request(`${harness.plane.url}/`, { dispatcher });

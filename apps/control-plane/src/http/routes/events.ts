@@ -8,6 +8,8 @@ import type { OpenStreamFeed } from "../../events/stream-feed.ts";
 import { defineRoute, type AnyRoute } from "../route.ts";
 
 const maxListeners = 200;
+/** Of one token, session owner or person: browsers' tabs and watching commands. */
+const maxListenersEach = 50;
 const heartbeatMs = 15_000;
 const pageSize = 200;
 
@@ -41,11 +43,14 @@ function createEventStream(
     feed,
     scope,
     mayStill,
+    take,
   }: {
     readonly store: Store;
     readonly feed: OpenStreamFeed;
     readonly scope: Scope;
     readonly mayStill: () => Promise<boolean>;
+    /** Takes a place among the listeners, when the first bytes are read: whoever never reads holds none. */
+    readonly take: () => () => void;
   },
   start: { position: number; isLost: boolean },
 ) {
@@ -53,10 +58,21 @@ function createEventStream(
   let { position } = start;
   let wake: () => void = () => undefined;
   let isClosed = false;
-  const unsubscribe = feed.onStored(() => wake());
+  let leave: (() => void) | undefined;
+  const begin = () => {
+    if (leave !== undefined) return;
+    const giveBack = take();
+    const unsubscribe = feed.onStored(() => wake());
+    leave = () => {
+      unsubscribe();
+      giveBack();
+    };
+  };
+  /** However it ends: by the client, by its connection, or here because it may not listen any more. */
   const close = () => {
+    if (isClosed) return;
     isClosed = true;
-    unsubscribe();
+    leave?.();
     wake();
   };
   const stream = new ReadableStream<Uint8Array>({
@@ -65,6 +81,7 @@ function createEventStream(
       controller.enqueue(encoder.encode(`retry: 1000\n${reset}`));
     },
     pull: async (controller) => {
+      begin();
       while (!isClosed) {
         const stored = new Promise<"stored">((resolve) => {
           wake = () => resolve("stored");
@@ -101,7 +118,16 @@ function createEventStream(
 }
 
 export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[] {
-  let listeners = 0;
+  const listeners = new Map<string, number>();
+  const countAll = (): number => [...listeners.values()].reduce((sum, count) => sum + count, 0);
+  const take = (actor: string) => () => {
+    listeners.set(actor, (listeners.get(actor) ?? 0) + 1);
+    return () => {
+      const left = (listeners.get(actor) ?? 1) - 1;
+      if (left > 0) listeners.set(actor, left);
+      else listeners.delete(actor);
+    };
+  };
   return [
     defineRoute({
       method: "GET",
@@ -113,19 +139,14 @@ export function createEventRoutes(store: Store, feed: OpenStreamFeed): AnyRoute[
       request: { query: z.strictObject({}) },
       response: null,
       timeoutMs: null,
-      handle: async ({ headers, mayStill, scope, signal }) => {
-        if (listeners >= maxListeners) {
+      handle: async ({ actor, headers, mayStill, scope, signal }) => {
+        if (countAll() >= maxListeners || (listeners.get(actor) ?? 0) >= maxListenersEach) {
           throw new CodedError<HttpErrorCode>("unavailable", "too many listeners", { hint: "close another one" });
         }
         const start = await toStart(store, headers.get("last-event-id"));
-        const { stream, close } = createEventStream({ store, feed, scope, mayStill }, start);
-        listeners += 1;
-        const release = () => {
-          listeners -= 1;
-          close();
-        };
-        if (signal.aborted) release();
-        else signal.addEventListener("abort", release, { once: true });
+        const { stream, close } = createEventStream({ store, feed, scope, mayStill, take: take(actor) }, start);
+        if (signal.aborted) close();
+        else signal.addEventListener("abort", close, { once: true });
         return new Response(stream, { headers: { "content-type": "text/event-stream", "x-accel-buffering": "no" } });
       },
     }),
