@@ -274,6 +274,7 @@ export const drives: Readonly<Record<string, Drive>> = {
 
 /** Actions that a route declares and that need more than one request to come about, and the test that reads their entries. */
 export const seenElsewhere: Readonly<Record<string, string>> = {
+  "artifact.heal": "../../apps/control-plane/src/registry/registry.test.ts",
   "device.renew-certificate": "audit-devices.test.ts",
   "rollout.promote": "plane-races.test.ts",
   "rollout.undo": "rollout-controls.test.ts",

@@ -7,6 +7,7 @@ import { clonedAlert } from "../alerts/kinds.ts";
 import type { CommandOutbox } from "../commands/command-outbox.ts";
 import type { Asker, AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
+import { denyWaiting } from "./deny-waiting.ts";
 import { requireDevice } from "./require-device.ts";
 
 /** A device that lies in a cupboard is asked when it comes back, however late; then its certificate has ended anyway. */
@@ -83,17 +84,6 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
     return pending.map(({ commandId }) => commandId);
   };
 
-  /** Who still waits under the name asked for it as the old device. */
-  const denyWaiting = async (tx: Transaction, device: string): Promise<string[]> => {
-    const waiting = (await tx.enrolments.listOfDevice(device)).filter(({ state }) => state === "pending");
-    for (const { enrolmentId } of waiting) {
-      const reason = "the device was decommissioned";
-      await tx.enrolments.update(enrolmentId, { state: "denied", reason, decidedAtMs: clock.nowMs() });
-      await stream.emit(tx, "enrolment", enrolmentId);
-    }
-    return waiting.map(({ enrolmentId }) => enrolmentId);
-  };
-
   const end = async (tx: Transaction, device: Device, told: { readonly asker: Asker; readonly by: Decommission }) => {
     const { asker, by } = told;
     const name = device.device;
@@ -103,7 +93,9 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
       ...{ certificateFingerprint: null, pendingCertificate: null },
     });
     const endedCommands = await endCommands(tx, name, by.wipe);
-    const deniedEnrolments = await denyWaiting(tx, name);
+    const deniedEnrolments = await denyWaiting(tx, stream, {
+      ...{ device: name, reason: "the device was decommissioned", nowMs: clock.nowMs() },
+    });
     // With the identity its doubles end too.
     await options.alerts.resolveOfDevice(tx, name, clonedAlert);
     await tx.devices.removeDesired(name);

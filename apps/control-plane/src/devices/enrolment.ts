@@ -253,9 +253,14 @@ export function createEnrolments(options: EnrolmentOptions): Enrolments {
 
     approve: async (enrolmentId, { actor, from, scope }) => {
       const certificate = await admission.issueFor(await requirePending(store.read, enrolmentId, scope));
-      return await store.transaction(async (tx) =>
-        admission.admit(tx, await requirePending(tx, enrolmentId, scope), { certificate, actor, from }),
-      );
+      return await store.transaction(async (tx) => {
+        const row = await requirePending(tx, enrolmentId, scope);
+        // The name's device may have ended while the request waited.
+        const overSinceMs = toOverSinceMs(await tx.devices.get(row.device));
+        if (overSinceMs !== null)
+          requireFresh(row, row.requestedAtMs <= overSinceMs, await tx.enrolments.listOfDevice(row.device));
+        return await admission.admit(tx, row, { certificate, actor, from });
+      });
     },
 
     deny: async (enrolmentId, reason, { actor, from, scope }) =>

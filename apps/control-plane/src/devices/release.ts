@@ -7,6 +7,7 @@ import type { Scope } from "../authority/scope.ts";
 import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { listChangedConfiguration } from "./changed-configuration.ts";
+import { denyWaiting } from "./deny-waiting.ts";
 import { requireDevice } from "./require-device.ts";
 
 export interface ReleaseOptions {
@@ -56,6 +57,9 @@ export function createRelease(options: ReleaseOptions): (device: string, request
         ...{ lifecycle: "pending", online: false, releasedAtMs: clock.nowMs(), revision: device.revision + 1 },
         ...{ certificateFingerprint: null, pendingCertificate: null },
       });
+      const deniedEnrolments = await denyWaiting(tx, stream, {
+        ...{ device: name, reason: "the identity was released", nowMs: clock.nowMs() },
+      });
       await options.alerts.resolveOfDevice(tx, name, clonedAlert);
       await audit.append(tx, {
         ...{ actor, from, action: "device.release", subject: name, reason },
@@ -63,7 +67,7 @@ export function createRelease(options: ReleaseOptions): (device: string, request
           before: { lifecycle: device.lifecycle, serial: device.certificateSerial },
           after: { lifecycle: "pending", serial: null },
         },
-        details: { found: finding.code },
+        details: { found: finding.code, deniedEnrolments },
       });
       await stream.emit(tx, "device", name);
       for (const hooks of options.hooks()) await hooks.onDeviceChanged?.(tx, name);

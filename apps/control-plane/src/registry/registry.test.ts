@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { generateKeyPair, parseSigningKey, signDocument } from "@fairlead/artifacts";
@@ -116,6 +116,18 @@ describe("storing an artifact", () => {
     await files.remove(digest);
     expect((await upload(model)).created).toBe(false);
     expect(storedFiles()).toHaveLength(1);
+  });
+
+  test("puts back a file whose bytes were damaged on the disk, and says so in the audit log", async () => {
+    const { digest } = await upload(model);
+    const path = join(folder, "artifacts", "sha256", digest.slice(7, 9), digest.slice(7));
+    const damaged = Buffer.from(model);
+    damaged[5] = (damaged[5] ?? 0) ^ 1;
+    writeFileSync(path, damaged);
+    expect((await upload(model)).created).toBe(false);
+    expect(toDigest(readFileSync(path))).toBe(digest);
+    await upload(model);
+    expect(actions).toEqual(["artifact.store", "artifact.heal"]);
   });
 
   test("says which digest came instead of the expected one", async () => {

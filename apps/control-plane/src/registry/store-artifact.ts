@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { OperatorPolicy } from "@fairlead/inference/inspect";
-import { CodedError } from "@fairlead/kernel";
+import { CodedError, hasErrorCode } from "@fairlead/kernel";
 import { limits, type Artifact, type HttpErrorCode } from "@fairlead/protocol";
 import type { ArtifactRow } from "@fairlead/store";
 import type { Asker, PlaneContext } from "../context.ts";
@@ -46,10 +47,23 @@ function toArtifact(row: ArtifactRow, created: boolean): Artifact {
   return { digest, sizeBytes, kind, inspection, created };
 }
 
-/** True when the row's file is really there; a lost file is healed by uploading it again. */
-async function isPresent(files: ArtifactFiles, row: ArtifactRow): Promise<boolean> {
+/**
+ * True when the row's bytes are really there. A disk damages a file without touching its length, so all of it is read;
+ * what is lost or damaged is healed by uploading it again.
+ */
+async function isIntact(files: ArtifactFiles, row: ArtifactRow): Promise<boolean> {
   await using handle = await files.open(row.digest, row.sizeBytes);
-  return handle !== undefined;
+  if (handle === undefined) return false;
+  const hash = createHash("sha256");
+  try {
+    for await (const chunk of handle.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>)
+      hash.update(chunk);
+  } catch (error) {
+    // A block that the disk cannot read any more.
+    if (hasErrorCode(error, "EIO")) return false;
+    throw error;
+  }
+  return `sha256:${hash.digest("hex")}` === row.digest;
 }
 
 /**
@@ -67,7 +81,7 @@ export async function storeArtifact(
   if (known !== undefined && known.kind !== kind) {
     refuse("conflict", `${digest} is stored as ${known.kind}, not as ${kind}`, `name it with ?kind=${known.kind}`);
   }
-  const stored = known !== undefined && (await isPresent(files, known));
+  const stored = known !== undefined && (await isIntact(files, known));
   const maxBytes = maxBytesByKind[kind];
   const file = await files.receive({ body, signal, declaredBytes, maxBytes, kept: !stored });
   try {
@@ -79,7 +93,7 @@ export async function storeArtifact(
       );
     }
     if (known !== undefined && stored) return toArtifact(known, false);
-    return await keepArtifact(context, files, { request, file });
+    return await keepArtifact(context, files, { request, file, heals: known !== undefined });
   } finally {
     await file.discard();
   }
@@ -88,9 +102,11 @@ export async function storeArtifact(
 interface Keeping {
   readonly request: UploadRequest;
   readonly file: ReceivedFile;
+  /** The row was there before these bytes, and its file was not as it should be. */
+  readonly heals: boolean;
 }
 
-async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { request, file }: Keeping) {
+async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { request, file, heals }: Keeping) {
   const { digest, kind, actor, from } = request;
   const { operators } = context;
   const { path } = file;
@@ -104,7 +120,14 @@ async function keepArtifact(context: RegistryContext, files: ArtifactFiles, { re
     return await context.store.transaction(async (tx) => {
       const known = await tx.artifacts.get(digest);
       await files.install(file);
-      if (known !== undefined) return toArtifact(known, false);
+      if (known !== undefined) {
+        if (heals)
+          await context.audit.append(tx, {
+            ...{ actor, from, action: "artifact.heal", subject: digest, reason: "the stored file was lost or damaged" },
+            change: { before: { intact: false }, after: { intact: true } },
+          });
+        return toArtifact(known, false);
+      }
       await tx.artifacts.add(row);
       await context.audit.append(tx, {
         ...{ actor, from, action: "artifact.store", subject: digest, reason: "uploaded" },

@@ -7,6 +7,8 @@ import type { SecretSeal } from "./secret-seal.ts";
 import { signMessage } from "./signature.ts";
 
 const tickMs = 1_000;
+const firstRewriteMs = 1_000;
+const longestRewriteMs = 60_000;
 
 export interface CourierOptions {
   readonly store: Store;
@@ -16,6 +18,14 @@ export interface CourierOptions {
   readonly seal: SecretSeal;
   /** Writes what an attempt came to. */
   readonly record: (delivery: WebhookDeliveryRow, outcome: Outcome) => Promise<void>;
+}
+
+/** What an attempt came to and could not be written yet. */
+interface Unwritten {
+  readonly delivery: WebhookDeliveryRow;
+  readonly outcome: Outcome;
+  readonly failures: number;
+  readonly retryAtMs: number;
 }
 
 function toOutcome(error: unknown): Outcome {
@@ -54,7 +64,22 @@ async function attempt(
 export function createCourier(options: CourierOptions): ReconcileLoop {
   const { store, clock, logger } = options;
   const inFlight = new Map<string, Promise<void>>();
+  /** By webhook. Its receiver gets nothing before this is written, or it would get the same message again. */
+  const unwritten = new Map<string, Unwritten>();
   let giveUp = new AbortController();
+
+  const write = async (delivery: WebhookDeliveryRow, outcome: Outcome): Promise<void> => {
+    const { webhookId } = delivery;
+    try {
+      await options.record(delivery, outcome);
+      unwritten.delete(webhookId);
+    } catch (error) {
+      const failures = (unwritten.get(webhookId)?.failures ?? 0) + 1;
+      const waitMs = Math.min(firstRewriteMs * 2 ** (failures - 1), longestRewriteMs);
+      unwritten.set(webhookId, { delivery, outcome, failures, retryAtMs: clock.nowMs() + waitMs });
+      throw error;
+    }
+  };
 
   const deliver = async (delivery: WebhookDeliveryRow): Promise<void> => {
     const webhook = await store.read.webhooks.get(delivery.webhookId);
@@ -62,15 +87,27 @@ export function createCourier(options: CourierOptions): ReconcileLoop {
     const outcome = await attempt(options, { webhook, delivery }, giveUp.signal);
     // What the end of this process cut off is tried again after the next start.
     if (giveUp.signal.aborted) return;
-    await options.record(delivery, outcome);
+    await write(delivery, outcome);
+  };
+
+  /** The next piece of work for one receiver; undefined while there is none. */
+  const begin = async (webhookId: string): Promise<(() => Promise<void>) | undefined> => {
+    const owed = unwritten.get(webhookId);
+    if (owed !== undefined)
+      return owed.retryAtMs > clock.nowMs() ? undefined : () => write(owed.delivery, owed.outcome);
+    const delivery = await store.read.webhookDeliveries.findDue(webhookId, clock.nowMs());
+    return delivery === undefined ? undefined : () => deliver(delivery);
   };
 
   const run = async (): Promise<void> => {
-    for (const { webhookId } of await store.read.webhooks.list()) {
+    const webhooks = await store.read.webhooks.list();
+    const present = new Set(webhooks.map(({ webhookId }) => webhookId));
+    for (const webhookId of unwritten.keys()) if (!present.has(webhookId)) unwritten.delete(webhookId);
+    for (const webhookId of present) {
       if (inFlight.has(webhookId)) continue;
-      const delivery = await store.read.webhookDeliveries.findDue(webhookId, clock.nowMs());
-      if (delivery === undefined) continue;
-      const work = deliver(delivery)
+      const next = await begin(webhookId);
+      if (next === undefined) continue;
+      const work = next()
         .catch((error: unknown) => logger.error("a webhook's delivery failed", { error: toErrorMessage(error) }))
         .finally(() => {
           inFlight.delete(webhookId);

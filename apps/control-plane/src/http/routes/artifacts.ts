@@ -32,7 +32,7 @@ export function createArtifactRoutes(context: RegistryContext, files: ArtifactFi
         "tensor_malformed",
       ],
       timeoutMs: null,
-      audit: ["artifact.store"],
+      audit: ["artifact.store", "artifact.heal"],
       handle: async ({ params: { digest }, query: { kind }, headers, raw, signal, by }) => {
         const upload = { digest, kind, headers, body: raw.body, signal, ...by };
         const artifact = await storeArtifact(context, files, upload);

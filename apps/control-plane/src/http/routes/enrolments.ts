@@ -115,7 +115,7 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
       audit: ["device.enrol", "device.issue-certificate", "device.renew-certificate"],
       request: { params: idParams, body: z.strictObject({}) },
       response: enrolmentSchema,
-      errors: ["not_found", "conflict", "device_exists"],
+      errors: ["not_found", "conflict", "device_exists", "key_retired", "token_spent"],
       handle: async ({ params, by, scope }) => ({
         body: toEnrolment(await enrolments.approve(params.enrolment, { ...by, scope })),
       }),
