@@ -34,9 +34,20 @@ export function decide(options: DecideOptions): readonly Action[] {
     if (!isActive(current)) return seen === undefined ? [] : finish(current, { rule, seen, options });
     const gone = seen === undefined || isGone(seen);
     if (gone || rule === undefined) return abandon(current, gone ? "device_gone" : "rule_gone");
-    return workCase({ current, rule, seen, config, nowMs });
+    return workCase({ current, rule, seen, config, nowMs, told: isToldBeside(current, cases) });
   });
   return [...worked, ...openCases(options)];
+}
+
+function isToldBeside(current: RemediationCase, cases: readonly RemediationCase[]): boolean {
+  return cases.some(
+    (other) =>
+      other.remediationId !== current.remediationId &&
+      other.alert === "firing" &&
+      other.device === current.device &&
+      other.rule === current.rule &&
+      other.evidence["slot"] === current.evidence["slot"],
+  );
 }
 
 function abandon(current: RemediationCase, code: string): readonly Action[] {

@@ -10,6 +10,8 @@ export interface CaseContext {
   readonly seen: DeviceObservation;
   readonly config: RemediationConfig;
   readonly nowMs: number;
+  /** Another case's alert says the same already. */
+  readonly told: boolean;
 }
 
 const numbers = {};
@@ -51,7 +53,9 @@ export function isVerified({ current, rule, seen, config, nowMs }: CaseContext):
     }
     case "placement-missed": {
       const slot = seen.slots.find((candidate) => candidate.slot === current.evidence["slot"]);
-      return slot !== undefined && slot.serving && slot.missedPlacement === null;
+      // Where nothing is installed, nothing is missed.
+      if (slot === undefined || slot.activeBuildDigest === null) return true;
+      return slot.serving && slot.missedPlacement === null;
     }
     case "device-silent":
       return seen.online || !toSymptoms(seen, { config, nowMs }).some(({ kind }) => kind === "device-silent");
@@ -74,13 +78,18 @@ function toCommandsOfAttempt({ actions, attempt }: RemediationCase): readonly Ca
   return actions.filter((action) => action.commandId !== null && action.attempt === attempt);
 }
 
+/** A case fires once, and none beside one that fires: what cannot be repaired is told of once, not at every try. */
+function isTold({ current, told }: CaseContext): boolean {
+  return current.alert !== "none" || told;
+}
+
 /** First attempt, or the next one; or the end when there are none left. */
 function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: string }): readonly Action[] {
   const { current, rule, seen, nowMs } = context;
   const id = { remediationId: current.remediationId, device: current.device };
   const close: Action = { kind: "close-case", ...id, state: "failed", ...why, numbers: { attempts: current.attempt } };
   const alert: Action = { kind: "fire-alert", ...id, alertKind: rule.name, ...why, numbers };
-  const giveUp = current.alert === "none" ? [alert, close] : [close];
+  const giveUp = isTold(context) ? [close] : [alert, close];
   if (current.attempt >= rule.maxAttempts) return giveUp;
   if (current.attempt > 0 && nowMs - (current.attemptAtMs ?? nowMs) < rule.retryDelayMs) return [];
   // A device that is away is waited for, not given up.
@@ -90,10 +99,7 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
   const to = slot?.previousBuildDigest ?? null;
   if (reverts && to === null) {
     const none = { code: "no_previous_build", reason: `slot ${text(current.evidence["slot"])} has no previous build` };
-    return [
-      { ...alert, ...none },
-      { ...close, ...none },
-    ];
+    return [...(isTold(context) ? [] : [{ ...alert, ...none }]), { ...close, ...none }];
   }
   const commands = toCommands(context);
   if (rule.steps.length > 0 && commands.length === 0) return giveUp;
@@ -108,7 +114,7 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
       numbers: { attempt, maxAttempts: rule.maxAttempts },
     },
   ];
-  if (rule.alert === "always" && current.alert === "none") actions.push(alert);
+  if (rule.alert === "always" && !isTold(context)) actions.push(alert);
   if (rule.quarantine && current.quarantine === "none" && seen.lifecycle === "enrolled")
     actions.push({ kind: "quarantine", ...id, ...why, numbers });
   if (reverts && to !== null)

@@ -1,7 +1,7 @@
 export { openStore, type Store, type StoreOptions, type Transaction } from "./store.ts";
 export type { StoreErrorCode } from "./errors.ts";
 export type { Repositories } from "./repositories.ts";
-export type { StoredAt } from "./repositories/messages.ts";
+export type { ServingCrashRow, StoredAt } from "./repositories/messages.ts";
 export type { SlotWindowQuery } from "./repositories/telemetry.ts";
 export type { SessionPerson, SessionRow } from "./schema/sessions.ts";
 export type { EndorsementRow } from "./schema/endorsements.ts";

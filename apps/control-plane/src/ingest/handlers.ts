@@ -3,6 +3,7 @@ import { limits, type TelemetryMessage } from "@fairlead/protocol";
 import { announce, changeDevice, type Batch } from "./batch.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
 import { noteSighting, toChainSightings } from "./identity-guard.ts";
+import { toPlaneTimeMs } from "./plane-time.ts";
 import { toReportedRefusal } from "./reported-refusal.ts";
 import { toAsker, toSender, type DeviceMessage, type Received } from "./parse-message.ts";
 
@@ -86,11 +87,6 @@ const onReported: Handler<"reported"> = async (batch, { device, receivedMs }, { 
   await batch.services.stream.emit(batch.tx, "device", device);
 };
 
-/** Windows are placed in the plane's time: by the device's clock unless that is known to be wrong, never in the future. */
-function toPlaneTimeMs(t1Ms: number, skewMs: number, receivedMs: number): number {
-  return Math.min(receivedMs, Math.abs(skewMs) > limits.clockSkewMs ? t1Ms - skewMs : t1Ms);
-}
-
 const skewAction = "device.clock-skew";
 const noteAgainAfterMs = 3_600_000;
 
@@ -127,7 +123,7 @@ const onTelemetry: Handler<"telemetry"> = async (batch, received, message) => {
   const skewMs = batch.devices.get(device)?.clockSkewMs ?? 0;
   for (const [position, window] of body.windows.entries()) {
     const { t0Ms, t1Ms, mergedWindows, host, energy } = window;
-    const shared = { device, epoch, seq, t0Ms, t1Ms, atMs: toPlaneTimeMs(t1Ms, skewMs, receivedMs), receivedMs };
+    const shared = { device, epoch, seq, t0Ms, t1Ms, atMs: toPlaneTimeMs(t1Ms, { skewMs, receivedMs }), receivedMs };
     batch.hosts.push({ ...shared, position, mergedWindows, host, energy });
     for (const [index, slot] of window.slots.entries()) {
       const { model, version, buildDigest } = slot;

@@ -57,7 +57,10 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
     store.transaction(async (tx) => {
       const nowMs = clock.nowMs();
       const cases = (await tx.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
-      const observations = await loadObservations(tx, { cases, crashesSinceMs: nowMs - config.crashLoopWindowMs });
+      const { crashLoopCount: crashesPerBuild, crashLoopWindowMs } = config;
+      const observations = await loadObservations(tx, {
+        ...{ cases, crashesPerBuild, crashesSinceMs: nowMs - crashLoopWindowMs },
+      });
       const actions = decide({ observations, cases, config, nowMs });
       for (const action of actions) await perform(tx, action);
       return actions.length > 0;

@@ -6,15 +6,13 @@ import type {
   ServingCrash,
   SlotObservation,
 } from "@fairlead/remediation";
-import type { CommandRow, DesiredSlotRow, Device, EventRow, Repositories } from "@fairlead/store";
+import type { CommandRow, DesiredSlotRow, Device, Repositories, ServingCrashRow } from "@fairlead/store";
 import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
-
-/** Most events of one look: beyond it the oldest are left out, which can only delay a crash loop's case. */
-const maxEvents = 5_000;
+import { toPlaneTimeMs } from "../ingest/plane-time.ts";
 
 interface Facts {
   readonly rows: readonly DesiredSlotRow[];
-  readonly crashes: readonly ServingCrash[];
+  readonly crashes: readonly ServingCrashRow[];
   readonly commands: readonly CommandRow[];
 }
 
@@ -66,7 +64,7 @@ export function toObservation(device: Device, { rows, crashes, commands }: Facts
       evidenceAtMs: device.integrityAtMs,
       failing: device.integrity === "failed" ? toFailing(device, rows) : [],
     },
-    crashes,
+    crashes: toCrashes(device, crashes),
     slots: (device.reported?.slots ?? []).map((report) => ({
       slot: report.slot,
       serving: report.serving,
@@ -82,39 +80,43 @@ export function toObservation(device: Device, { rows, crashes, commands }: Facts
   };
 }
 
-function toCrashes(events: readonly EventRow[]): Map<string, ServingCrash[]> {
-  const crashes = new Map<string, ServingCrash[]>();
-  for (const { device, event, receivedMs } of events) {
-    const { data } = event;
-    if (data.kind !== "serving-crashed" && data.kind !== "serving-hung") continue;
-    if (data.buildDigest === null) continue;
-    const known = crashes.get(device) ?? [];
-    crashes.set(device, [...known, { tsMs: receivedMs, slot: data.slot, buildDigest: data.buildDigest }]);
-  }
-  return crashes;
+/** A backlog is told at once but did not happen at once. */
+function toCrashes({ clockSkewMs }: Device, rows: readonly ServingCrashRow[]): ServingCrash[] {
+  const skewMs = clockSkewMs ?? 0;
+  return rows.map(({ slot, buildDigest, tsMs, receivedMs }) => ({
+    tsMs: toPlaneTimeMs(tsMs, { skewMs, receivedMs }),
+    slot,
+    buildDigest,
+  }));
 }
 
 /** What remediation looks at: the mapping from the plane's tables to its words. */
 export async function loadObservations(
   from: Repositories,
-  about: { readonly cases: readonly RemediationCase[]; readonly crashesSinceMs: number },
+  about: {
+    readonly cases: readonly RemediationCase[];
+    readonly crashesSinceMs: number;
+    /** Of one slot's build; a loop needs no more. */
+    readonly crashesPerBuild: number;
+  },
 ): Promise<DeviceObservation[]> {
   const devices = await from.devices.list();
   const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
-  const events = [
-    ...(await from.events.list({ kind: "serving-crashed", fromMs: about.crashesSinceMs, limit: maxEvents })),
-    ...(await from.events.list({ kind: "serving-hung", fromMs: about.crashesSinceMs, limit: maxEvents })),
-  ];
-  const crashes = toCrashes(events);
+  const { crashesSinceMs: fromMs, crashesPerBuild: perBuild } = about;
+  const crashes = await from.events.listServingCrashes({ fromMs, perBuild });
   const ids = about.cases.flatMap(({ actions }) =>
     actions.flatMap(({ commandId, state }) => (commandId === null || state !== "issued" ? [] : [commandId])),
   );
   const commands = await from.commands.listByIds(ids.slice(-1_000));
+  // One pass over each table: a pass for each device is quadratic, in a transaction of every second.
+  const byDevice = <Row extends { readonly device: string }>(all: readonly Row[]): ReadonlyMap<string, Row[]> =>
+    Map.groupBy(all, ({ device }) => device);
+  const [rowsOf, crashesOf, commandsOf] = [byDevice(rows), byDevice(crashes), byDevice(commands)];
   return devices.map((device) =>
     toObservation(device, {
-      rows: rows.filter((row) => row.device === device.device),
-      crashes: crashes.get(device.device) ?? [],
-      commands: commands.filter((command) => command.device === device.device),
+      rows: rowsOf.get(device.device) ?? [],
+      crashes: crashesOf.get(device.device) ?? [],
+      commands: commandsOf.get(device.device) ?? [],
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gte, lt, lte } from "drizzle-orm";
+import { and, asc, desc, eq, gte, inArray, lt, lte, sql } from "drizzle-orm";
 import type { EventData } from "@fairlead/protocol";
 import type { Database } from "../database.ts";
 import {
@@ -85,7 +85,24 @@ export interface EventRepository {
     readonly fromMs?: number;
     readonly limit: number;
   }): Promise<EventRow[]>;
+  /**
+   * Crashes and hangs by what they blame, the newest `perBuild` of each device, slot and build: one device's flood hides
+   * nothing of another, nor one build's of another.
+   */
+  listServingCrashes(query: {
+    /** By receipt. */
+    readonly fromMs: number;
+    readonly perBuild: number;
+  }): Promise<ServingCrashRow[]>;
   removeReceivedBefore(timeMs: number): Promise<void>;
+}
+
+export interface ServingCrashRow {
+  readonly device: string;
+  readonly slot: string;
+  readonly buildDigest: string;
+  readonly tsMs: number;
+  readonly receivedMs: number;
 }
 
 export function createEventRepository(db: Database): EventRepository {
@@ -110,6 +127,32 @@ export function createEventRepository(db: Database): EventRepository {
         )
         .orderBy(desc(events.receivedMs), desc(events.seq))
         .limit(query.limit),
+    listServingCrashes: async ({ fromMs, perBuild }) => {
+      const slot = sql<string>`json_extract(${events.event}, '$.data.slot')`;
+      const buildDigest = sql<string>`json_extract(${events.event}, '$.data.buildDigest')`;
+      // A device sends what waited with it late and in order, so the newest is not always what came last.
+      const newestFirst = sql`min(${events.receivedMs}, ${events.tsMs}) desc, ${events.seq} desc`;
+      const place = sql<number>`row_number() over (partition by ${events.device}, ${slot}, ${buildDigest} order by ${newestFirst})`;
+      const ranked = db
+        .select({
+          ...{ device: events.device, tsMs: events.tsMs, receivedMs: events.receivedMs },
+          ...{ slot: slot.as("slot"), buildDigest: buildDigest.as("buildDigest"), place: place.as("place") },
+        })
+        .from(events)
+        .where(
+          and(
+            inArray(events.kind, ["serving-crashed", "serving-hung"]),
+            gte(events.receivedMs, fromMs),
+            sql`${buildDigest} is not null`,
+          ),
+        )
+        .as("ranked");
+      const { device, tsMs, receivedMs } = ranked;
+      return await db
+        .select({ device, tsMs, receivedMs, slot: ranked.slot, buildDigest: ranked.buildDigest })
+        .from(ranked)
+        .where(lte(ranked.place, perBuild));
+    },
     removeReceivedBefore: async (timeMs) => {
       await db.delete(events).where(lt(events.receivedMs, timeMs));
     },
