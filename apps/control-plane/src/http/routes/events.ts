@@ -60,7 +60,7 @@ function createEventStream(
   let isClosed = false;
   let leave: (() => void) | undefined;
   const begin = () => {
-    if (leave !== undefined) return;
+    if (leave !== undefined || isClosed) return;
     const giveBack = take();
     const unsubscribe = feed.onStored(() => wake());
     leave = () => {
@@ -75,6 +75,38 @@ function createEventStream(
     leave?.();
     wake();
   };
+  /** Waits for the next bytes. */
+  const next = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    while (!isClosed) {
+      const stored = new Promise<"stored">((resolve) => {
+        wake = () => resolve("stored");
+      });
+      // A token that was revoked, or a session that ended, hears nothing more.
+      if (!(await mayStill())) {
+        close();
+        controller.close();
+        return;
+      }
+      const rows = await store.read.streamEvents.listAfter(position, pageSize);
+      const last = rows.at(-1);
+      if (last !== undefined) {
+        position = last.id;
+        const frames = await toFrames(store, scope, rows);
+        if (frames === "") continue;
+        controller.enqueue(encoder.encode(frames));
+        return;
+      }
+      let timer: NodeJS.Timeout | undefined;
+      const idle = new Promise<"idle">((resolve) => {
+        timer = setTimeout(resolve, heartbeatMs, "idle");
+      });
+      const woken = await Promise.race([stored, idle]);
+      clearTimeout(timer);
+      if (woken === "stored" || isClosed) continue;
+      controller.enqueue(encoder.encode(": alive\n\n"));
+      return;
+    }
+  };
   const stream = new ReadableStream<Uint8Array>({
     start: (controller) => {
       const reset = start.isLost ? `id: ${position}\nevent: reset\ndata: {}\n\n` : `id: ${position}\n: listening\n\n`;
@@ -82,34 +114,11 @@ function createEventStream(
     },
     pull: async (controller) => {
       begin();
-      while (!isClosed) {
-        const stored = new Promise<"stored">((resolve) => {
-          wake = () => resolve("stored");
-        });
-        // A token that was revoked, or a session that ended, hears nothing more.
-        if (!(await mayStill())) {
-          close();
-          controller.close();
-          return;
-        }
-        const rows = await store.read.streamEvents.listAfter(position, pageSize);
-        const last = rows.at(-1);
-        if (last !== undefined) {
-          position = last.id;
-          const frames = await toFrames(store, scope, rows);
-          if (frames === "") continue;
-          controller.enqueue(encoder.encode(frames));
-          return;
-        }
-        let timer: NodeJS.Timeout | undefined;
-        const idle = new Promise<"idle">((resolve) => {
-          timer = setTimeout(resolve, heartbeatMs, "idle");
-        });
-        const woken = await Promise.race([stored, idle]);
-        clearTimeout(timer);
-        if (woken === "stored" || isClosed) continue;
-        controller.enqueue(encoder.encode(": alive\n\n"));
-        return;
+      try {
+        await next(controller);
+      } catch (error) {
+        close();
+        throw error;
       }
     },
     cancel: close,
