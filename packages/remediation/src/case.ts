@@ -47,6 +47,8 @@ export interface CommandOutcome {
 export interface DeviceObservation {
   readonly device: string;
   readonly lifecycle: DeviceLifecycle;
+  /** Its identity was used in two places: a repaired file says nothing about who holds the key, so an operator ends that. */
+  readonly doubted: boolean;
   readonly online: boolean;
   readonly lastSeenMs: number | null;
   readonly integrity: {

@@ -24,6 +24,7 @@ export function toObservation(device: string, changes: Partial<DeviceObservation
   return {
     device,
     lifecycle: "enrolled",
+    doubted: false,
     online: true,
     lastSeenMs: startMs,
     integrity: { state: "verified", evidenceAtMs: startMs, failing: [] },
