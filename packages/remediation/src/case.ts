@@ -51,6 +51,8 @@ export interface DeviceObservation {
   readonly doubted: boolean;
   readonly online: boolean;
   readonly lastSeenMs: number | null;
+  /** Since when the plane listens: a silence before that is its own. */
+  readonly listeningSinceMs: number;
   readonly integrity: {
     readonly state: IntegrityState;
     /** When the plane received the evidence that this state rests on. */

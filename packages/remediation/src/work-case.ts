@@ -60,7 +60,11 @@ export function isVerified({ current, rule, seen, config, nowMs }: CaseContext):
       return slot.serving && slot.missedPlacement === null;
     }
     case "device-silent":
-      return seen.online || !toSymptoms(seen, { config, nowMs }).some(({ kind }) => kind === "device-silent");
+      // A start of the plane is no word of the device: a case that waits goes on waiting.
+      return (
+        seen.online ||
+        !toSymptoms({ ...seen, listeningSinceMs: 0 }, { config, nowMs }).some(({ kind }) => kind === "device-silent")
+      );
   }
 }
 

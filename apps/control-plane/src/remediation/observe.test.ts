@@ -35,7 +35,8 @@ describe("a damaged model file", () => {
       ...{ attempt: 1, soakMs: 0, release: null, knownDigests, updatedAtMs: nowMs, shadow: null },
     };
     const sizes = new Map([[digestOf("a"), 10]]);
-    return toObservation(device, { rows: [row], crashes: [], commands: [], sizes }).integrity.failing;
+    return toObservation(device, { rows: [row], crashes: [], commands: [], sizes, listeningSinceMs: nowMs }).integrity
+      .failing;
   };
 
   it("of an earlier release, to which the device went back by itself, has a size and so can be repaired", () => {

@@ -16,6 +16,7 @@ interface Facts {
   readonly commands: readonly CommandRow[];
   /** Of the artifacts that the device may run, by digest. */
   readonly sizes: ReadonlyMap<string, number>;
+  readonly listeningSinceMs: number;
 }
 
 /** Size of the artifact with that digest among what the plane ever asked the slot to run; null when it is none of them. */
@@ -61,13 +62,17 @@ export function isConfirmed(
   return job.rolloutId === asked.rolloutId && job.attempt === asked.attempt;
 }
 
-export function toObservation(device: Device, { rows, crashes, commands, sizes }: Facts): DeviceObservation {
+export function toObservation(
+  device: Device,
+  { rows, crashes, commands, sizes, listeningSinceMs }: Facts,
+): DeviceObservation {
   return {
     device: device.device,
     lifecycle: device.lifecycle,
     doubted: (device.identityWatch?.finding ?? null) !== null,
     online: device.online,
     lastSeenMs: device.lastSeenMs,
+    listeningSinceMs,
     integrity: {
       state: device.integrity,
       evidenceAtMs: device.integrityAtMs,
@@ -116,6 +121,7 @@ export async function loadObservations(
     readonly crashesSinceMs: number;
     /** Of one slot's build; a loop needs no more. */
     readonly crashesPerBuild: number;
+    readonly listeningSinceMs: number;
   },
 ): Promise<DeviceObservation[]> {
   const devices = await from.devices.list();
@@ -139,6 +145,7 @@ export async function loadObservations(
       crashes: crashesOf.get(device.device) ?? [],
       commands: commandsOf.get(device.device) ?? [],
       sizes,
+      listeningSinceMs: about.listeningSinceMs,
     }),
   );
 }

@@ -27,6 +27,7 @@ export function toObservation(device: string, changes: Partial<DeviceObservation
     doubted: false,
     online: true,
     lastSeenMs: startMs,
+    listeningSinceMs: startMs,
     integrity: { state: "verified", evidenceAtMs: startMs, failing: [] },
     crashes: [],
     slots: [
