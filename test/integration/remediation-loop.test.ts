@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import type { Alert, AuditEntry, Remediation, RolloutStatus } from "@fairlead/protocol";
@@ -97,6 +98,16 @@ describe("a build that crashes again and again", () => {
   });
 });
 
+const silentAfterMs = 300_000;
+
+/** Of a plane whose clock goes ahead by the time of a silence once the file is there. */
+function toClockEnv(file: string): Record<string, string> {
+  const source = `import { existsSync } from "node:fs";
+    const now = Date.now;
+    Date.now = () => now() + (existsSync(${JSON.stringify(file)}) ? ${silentAfterMs + 1_000} : 0);`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(source)}` };
+}
+
 describe("a device that is silent", () => {
   it("raises an alert, which ends when the device is back", async () => {
     const identity = await enrol(harness, "cam-2");
@@ -111,19 +122,26 @@ describe("a device that is silent", () => {
     const heardAtMs = Date.now() - 6 * 60_000;
     database.prepare("UPDATE devices SET lastSeenMs = ? WHERE device = 'cam-2'").run(heardAtMs);
     database.close();
-    await harness.plane.start();
+    const aheadFile = join(harness.dir, "clock-ahead");
+    const startedAtMs = Date.now();
+    await harness.plane.start(toClockEnv(aheadFile));
+
+    // While the plane was away nobody could tell it anything, so it waits as long as for any other silence.
+    expect(await findAlert("cam-2")).toBeUndefined();
+    // One that was heard of a moment ago is not silent either, though it is as offline as the other.
+    expect((await harness.plane.device("cam-1")).online).toBe(false);
+    expect(await findAlert("cam-1")).toBeUndefined();
+    writeFileSync(aheadFile, "");
 
     const firing = await eventually("the alert fires", async () => findAlert("cam-2"));
     expect(firing).toMatchObject({ kind: "alert-silent-device", state: "firing" });
+    expect(firing.firedAtMs - startedAtMs).toBeGreaterThan(silentAfterMs);
     const open = await findCase("cam-2");
     expect(open).toMatchObject({
       rule: "alert-silent-device",
       symptom: "device-silent",
       evidence: { lastSeenMs: heardAtMs },
     });
-    // One that was heard of a moment ago is not silent, though it is as offline as the other.
-    expect((await harness.plane.device("cam-1")).online).toBe(false);
-    expect(await findAlert("cam-1")).toBeUndefined();
 
     await using back = await RawDevice.connect(harness, identity, 2);
     await back.birth({ session: 2 });

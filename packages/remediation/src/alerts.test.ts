@@ -38,3 +38,15 @@ test("a model file that cannot be repaired fires one alert however often it is t
   expect(plane.cases.filter(({ alert }) => alert === "firing")).toEqual([]);
   expect(plane.seen("a").lifecycle).toBe("enrolled");
 });
+
+test("a device is silent only for as long as the plane listens, and a start of the plane ends no alert", () => {
+  const plane = createPlane([toObservation("a", { online: false })]);
+  plane.advance(360_000);
+  plane.change("a", { listeningSinceMs: plane.nowMs });
+  expect(plane.settle()).toEqual([]);
+  plane.advance(300_001);
+  plane.settle();
+  expect(plane.cases).toMatchObject([{ rule: "alert-silent-device", alert: "firing" }]);
+  plane.change("a", { listeningSinceMs: plane.nowMs });
+  expect(plane.settle()).toEqual([]);
+});

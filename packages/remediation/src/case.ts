@@ -47,8 +47,12 @@ export interface CommandOutcome {
 export interface DeviceObservation {
   readonly device: string;
   readonly lifecycle: DeviceLifecycle;
+  /** Its identity was used in two places: a repaired file says nothing about who holds the key, so an operator ends that. */
+  readonly doubted: boolean;
   readonly online: boolean;
   readonly lastSeenMs: number | null;
+  /** Since when the plane listens: a silence before that is its own. */
+  readonly listeningSinceMs: number;
   readonly integrity: {
     readonly state: IntegrityState;
     /** When the plane received the evidence that this state rests on. */

@@ -57,7 +57,8 @@ function abandon(current: RemediationCase, code: string): readonly Action[] {
 }
 
 function isGone({ lifecycle }: DeviceObservation): boolean {
-  return lifecycle.startsWith("decommission");
+  // One that waits to be enrolled anew has a new key then, and what its old one proved is over.
+  return lifecycle === "pending" || lifecycle.startsWith("decommission");
 }
 
 interface Ended {
@@ -85,8 +86,12 @@ function letGo(current: RemediationCase, seen: DeviceObservation, options: Decid
   );
   const actions: Action[] = [];
   // Only verified evidence opens the door; unknown and stale do not.
-  if (current.quarantine === "held" && seen.integrity.state === "verified" && !busy)
-    actions.push({ kind: "release-quarantine", remediationId, device, ...because });
+  if (current.quarantine === "held" && seen.integrity.state === "verified" && !busy && !seen.doubted)
+    actions.push({
+      ...{ kind: "release-quarantine", remediationId, device, ...because },
+      // The case's hold ends all the same, but nobody is told that it let the device out.
+      ...(seen.lifecycle === "quarantined" ? {} : { code: "out_already", reason: `${device} is out of quarantine` }),
+    });
   // A device that was let go proves nothing any more, and nobody waits for it.
   if (current.alert === "firing" && isGone(seen))
     actions.push({

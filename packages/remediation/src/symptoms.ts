@@ -47,7 +47,7 @@ export function toSymptoms(
   observation: DeviceObservation,
   context: { readonly config: RemediationConfig; readonly nowMs: number },
 ): readonly Symptom[] {
-  const { device, lifecycle, integrity, online, lastSeenMs } = observation;
+  const { device, lifecycle, integrity, online, lastSeenMs, listeningSinceMs } = observation;
   if (lifecycle !== "enrolled" && lifecycle !== "quarantined") return [];
   const symptoms: Symptom[] = [];
   if (integrity.state === "failed") {
@@ -88,7 +88,7 @@ export function toSymptoms(
     });
   }
   // Never seen counts as silent only once it was seen: before that there is nothing to compare with.
-  const silentForMs = lastSeenMs === null ? 0 : context.nowMs - lastSeenMs;
+  const silentForMs = lastSeenMs === null ? 0 : context.nowMs - Math.max(lastSeenMs, listeningSinceMs);
   if (!online && silentForMs > context.config.silentAfterMs)
     symptoms.push({
       kind: "device-silent",

@@ -43,6 +43,8 @@ export function isVerified({ current, rule, seen, config, nowMs }: CaseContext):
       const sinceMs = current.attemptAtMs ?? current.detectedAtMs;
       const { state, evidenceAtMs } = seen.integrity;
       if (state !== "verified" || evidenceAtMs === null || evidenceAtMs < sinceMs) return false;
+      // What nothing was done about need not serve: its slot may have been emptied meanwhile.
+      if (rule.steps.length === 0) return true;
       const repaired = toRepairedSlots(current);
       return seen.slots.every(({ slot, serving }) => serving || !repaired.has(slot));
     }
@@ -58,7 +60,11 @@ export function isVerified({ current, rule, seen, config, nowMs }: CaseContext):
       return slot.serving && slot.missedPlacement === null;
     }
     case "device-silent":
-      return seen.online || !toSymptoms(seen, { config, nowMs }).some(({ kind }) => kind === "device-silent");
+      // A start of the plane is no word of the device: a case that waits goes on waiting.
+      return (
+        seen.online ||
+        !toSymptoms({ ...seen, listeningSinceMs: 0 }, { config, nowMs }).some(({ kind }) => kind === "device-silent")
+      );
   }
 }
 
@@ -149,6 +155,21 @@ function attemptOrGiveUp(context: CaseContext, why: { code: string; reason: stri
   return actions;
 }
 
+/** What a case that only holds its device does while it waits. */
+function holdOn({ current, rule, seen }: CaseContext): readonly Action[] {
+  const id = { remediationId: current.remediationId, device: current.device };
+  const { state, failing } = seen.integrity;
+  if (state !== "failed") return [];
+  // The quarantine stays: it ends with verified evidence only. Open, the case would keep the files from their repair.
+  if (failing.length > 0 && failing.every(isRepairable)) {
+    const why = { code: "only_repairable_files", reason: `what still fails of ${current.device} can be repaired` };
+    return [{ kind: "close-case", ...id, state: "resolved", ...why, numbers: { files: failing.length } }];
+  }
+  // A device that was in quarantine for something else may be out of it by now.
+  if (!rule.quarantine || current.quarantine !== "none" || seen.lifecycle !== "enrolled") return [];
+  return [{ kind: "quarantine", ...id, code: current.code, reason: current.reason, numbers }];
+}
+
 /** The next actions of one case that has not ended. */
 export function workCase(context: CaseContext): readonly Action[] {
   const { current, rule, nowMs } = context;
@@ -169,6 +190,10 @@ export function workCase(context: CaseContext): readonly Action[] {
         numbers: { attempts: current.attempt, tookMs: nowMs - current.detectedAtMs },
       },
     ];
+  if (current.symptom === "integrity-failed" && rule.steps.length === 0) {
+    const held = holdOn(context);
+    if (held.length > 0) return held;
+  }
   const failed = commands.find(({ state }) => state === "failed");
   if (failed !== undefined)
     return attemptOrGiveUp(context, { code: "command_failed", reason: `${failed.kind} failed: ${failed.detail}` });

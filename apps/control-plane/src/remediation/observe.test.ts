@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { isConfirmed } from "./observe.ts";
+import type { DesiredSlotRow } from "@fairlead/store";
+import { isConfirmed, toObservation } from "./observe.ts";
+import { digestOf, nowMs, toDeviceRow } from "./testing/device-row.ts";
 
 const ended = { state: "rolled_back", rolloutId: "rol-1", attempt: 1 } as const;
 
@@ -18,5 +20,30 @@ describe("whether remediation may judge what a slot runs", () => {
 
   it("is so after remediation itself changed what is asked of the slot", () => {
     expect(isConfirmed(ended, { rolloutId: null, attempt: 2 })).toBe(true);
+  });
+});
+
+describe("a damaged model file", () => {
+  const toFailing = (knownDigests: readonly string[]) => {
+    const measurement = { kind: "model", name: "slot/reader", expected: digestOf("a"), actual: digestOf("c") } as const;
+    const device = toDeviceRow("cam-1", {
+      ...{ integrity: "failed", measurements: [{ ...measurement, reason: null }] },
+      fileBaseline: { trust: "first-use", recordedAtMs: 0, digests: {} },
+    });
+    const row: DesiredSlotRow = {
+      ...{ device: "cam-1", slot: "reader", releaseId: "rel-2", model: "m", version: "1.1.0", rolloutId: null },
+      ...{ attempt: 1, soakMs: 0, release: null, knownDigests, updatedAtMs: nowMs, shadow: null },
+    };
+    const sizes = new Map([[digestOf("a"), 10]]);
+    return toObservation(device, { rows: [row], crashes: [], commands: [], sizes, listeningSinceMs: nowMs }).integrity
+      .failing;
+  };
+
+  it("of an earlier release, to which the device went back by itself, has a size and so can be repaired", () => {
+    expect(toFailing([digestOf("b"), digestOf("a")])).toMatchObject([{ expected: digestOf("a"), sizeBytes: 10 }]);
+  });
+
+  it("that the slot was never asked to run has none", () => {
+    expect(toFailing([digestOf("b")])).toMatchObject([{ expected: digestOf("a"), sizeBytes: null }]);
   });
 });

@@ -14,21 +14,30 @@ interface Facts {
   readonly rows: readonly DesiredSlotRow[];
   readonly crashes: readonly ServingCrashRow[];
   readonly commands: readonly CommandRow[];
+  /** Of the artifacts that the device may run, by digest. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly listeningSinceMs: number;
 }
 
-/** Size of the artifact with that digest among what the plane asked the slot to run; null when it is none of them. */
-function toSizeBytes(row: DesiredSlotRow | undefined, digest: string | null): number | null {
-  const build = row?.release?.signed.content.builds.find(({ artifact }) => artifact.digest === digest);
-  return build?.artifact.sizeBytes ?? null;
+/** Size of the artifact with that digest among what the plane ever asked the slot to run; null when it is none of them. */
+function toSizeBytes(
+  digest: string | null,
+  { row, sizes }: { readonly row: DesiredSlotRow | undefined; readonly sizes: Facts["sizes"] },
+): number | null {
+  if (row === undefined || digest === null) return null;
+  const build = row.release?.signed.content.builds.find(({ artifact }) => artifact.digest === digest);
+  if (build !== undefined) return build.artifact.sizeBytes;
+  // A device that went back by itself runs what an earlier release asked for.
+  return row.knownDigests.includes(digest) ? (sizes.get(digest) ?? null) : null;
 }
 
-function toFailing(device: Device, rows: readonly DesiredSlotRow[]): FailingMeasurement[] {
+function toFailing(device: Device, { rows, sizes }: Pick<Facts, "rows" | "sizes">): FailingMeasurement[] {
   return listFailingMeasurements(device, rows).map((measurement) => {
     const slot = measurement.kind === "model" ? (/^slot\/([^/]+)$/u.exec(measurement.name)?.[1] ?? null) : null;
     const active = device.reported?.slots.find((report) => report.slot === slot)?.active?.buildDigest ?? null;
     const expected = measurement.expected ?? active;
     const row = rows.find((candidate) => candidate.slot === slot);
-    return { ...measurement, slot, expected, sizeBytes: toSizeBytes(row, expected) };
+    return { ...measurement, slot, expected, sizeBytes: toSizeBytes(expected, { row, sizes }) };
   });
 }
 
@@ -53,16 +62,21 @@ export function isConfirmed(
   return job.rolloutId === asked.rolloutId && job.attempt === asked.attempt;
 }
 
-export function toObservation(device: Device, { rows, crashes, commands }: Facts): DeviceObservation {
+export function toObservation(
+  device: Device,
+  { rows, crashes, commands, sizes, listeningSinceMs }: Facts,
+): DeviceObservation {
   return {
     device: device.device,
     lifecycle: device.lifecycle,
+    doubted: (device.identityWatch?.finding ?? null) !== null,
     online: device.online,
     lastSeenMs: device.lastSeenMs,
+    listeningSinceMs,
     integrity: {
       state: device.integrity,
       evidenceAtMs: device.integrityAtMs,
-      failing: device.integrity === "failed" ? toFailing(device, rows) : [],
+      failing: device.integrity === "failed" ? toFailing(device, { rows, sizes }) : [],
     },
     crashes: toCrashes(device, crashes),
     slots: (device.reported?.slots ?? []).map((report) => ({
@@ -90,6 +104,15 @@ function toCrashes({ clockSkewMs }: Device, rows: readonly ServingCrashRow[]): S
   }));
 }
 
+async function loadSizes(from: Repositories, digests: readonly string[]): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  // SQLite binds at most 32,766 values in one statement.
+  for (let start = 0; start < digests.length; start += 1_000)
+    for (const { digest, sizeBytes } of await from.artifacts.listOf(digests.slice(start, start + 1_000)))
+      sizes.set(digest, sizeBytes);
+  return sizes;
+}
+
 /** What remediation looks at: the mapping from the plane's tables to its words. */
 export async function loadObservations(
   from: Repositories,
@@ -98,6 +121,7 @@ export async function loadObservations(
     readonly crashesSinceMs: number;
     /** Of one slot's build; a loop needs no more. */
     readonly crashesPerBuild: number;
+    readonly listeningSinceMs: number;
   },
 ): Promise<DeviceObservation[]> {
   const devices = await from.devices.list();
@@ -112,11 +136,16 @@ export async function loadObservations(
   const byDevice = <Row extends { readonly device: string }>(all: readonly Row[]): ReadonlyMap<string, Row[]> =>
     Map.groupBy(all, ({ device }) => device);
   const [rowsOf, crashesOf, commandsOf] = [byDevice(rows), byDevice(crashes), byDevice(commands)];
+  const failed = devices.filter(({ integrity }) => integrity === "failed");
+  const known = failed.flatMap(({ device }) => (rowsOf.get(device) ?? []).flatMap(({ knownDigests }) => knownDigests));
+  const sizes = await loadSizes(from, [...new Set(known)]);
   return devices.map((device) =>
     toObservation(device, {
       rows: rowsOf.get(device.device) ?? [],
       crashes: crashesOf.get(device.device) ?? [],
       commands: commandsOf.get(device.device) ?? [],
+      sizes,
+      listeningSinceMs: about.listeningSinceMs,
     }),
   );
 }

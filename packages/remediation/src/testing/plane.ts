@@ -24,8 +24,10 @@ export function toObservation(device: string, changes: Partial<DeviceObservation
   return {
     device,
     lifecycle: "enrolled",
+    doubted: false,
     online: true,
     lastSeenMs: startMs,
+    listeningSinceMs: startMs,
     integrity: { state: "verified", evidenceAtMs: startMs, failing: [] },
     crashes: [],
     slots: [
