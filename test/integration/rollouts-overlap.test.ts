@@ -69,8 +69,10 @@ it("goes on whatever a device gives as its reason: half a character, which no au
   const odd = devices.use(await AnsweringDevice.enrol(harness, "odd-1", { kind: "odd" }));
   await complete("1.0.0", { selector: "kind=odd" });
   odd.reason = "it is broken \ud83d";
-  odd.failing.add("1.1.0");
-  const { rolloutId } = await ask("1.1.0", { selector: "kind=odd" });
+  // A version of its own: one that failed for cause is known as bad afterwards.
+  await publishDigitReader(harness.plane, "1.2.0");
+  odd.failing.add("1.2.0");
+  const { rolloutId } = await ask("1.2.0", { selector: "kind=odd" });
   const ended = await eventually("it is over", async () => {
     const rollout = await harness.plane.rollout(String(rolloutId));
     return rollout.state === "rolled_back" ? rollout : undefined;
