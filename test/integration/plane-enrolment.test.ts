@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AuditEntry, Problem } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCliJson } from "../support/cli.ts";
+import { runCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRequest, enrol, RawDevice, startPlane, type Approved, type Harness } from "./plane-harness.ts";
 
@@ -146,6 +146,33 @@ describe("enrolment", () => {
     expect(items.map(({ action }) => action)).toEqual(
       expect.arrayContaining(["device.issue-certificate", "device.renew-certificate"]),
     );
+  });
+
+  test("lists its tokens without their secrets, and lets nobody enrol with one that was revoked", async () => {
+    const token = await harness.createToken({ autoApprove: true, uses: 5, description: "leaked" });
+    const first = await createRequest();
+    expect((await ask({ token, device: "leak-1", csr: first.csr })).status).toBe(200);
+    type Listed = { tokenId: string; description: string; usesLeft: number };
+    const list = async () => {
+      const { text, body } = await harness.call<{ items: Listed[] }>("GET", "/api/v1/enrolments/tokens");
+      expect(text).not.toContain(token);
+      expect(text).not.toContain("hash");
+      return body.items.find(({ description }) => description === "leaked");
+    };
+    const listed = await list();
+    expect(listed).toMatchObject({ usesLeft: 4 });
+    const cli = (...args: string[]) => runCli(["enrolments", ...args], harness.plane.cliEnv);
+    expect((await cli("list-tokens")).stdout).toMatch(/4 uses left\s+automatic/u);
+    expect(await cli("revoke-token", "tok-nobody", "--yes")).toMatchObject({ code: 3 });
+    expect(await cli("revoke-token", listed?.tokenId ?? "", "--yes")).toMatchObject({ code: 0 });
+    expect(await list()).toMatchObject({ usesLeft: 0 });
+    const late = await ask<Problem>({ token, device: "leak-2", csr: (await createRequest()).csr });
+    expect(late).toMatchObject({ status: 403, body: { code: "token_spent" } });
+    expect(await harness.plane.device("leak-1")).toMatchObject({ lifecycle: "enrolled" });
+    const { items } = (await harness.call<{ items: AuditEntry[] }>("GET", "/api/v1/audit?limit=20")).body;
+    expect(items.find(({ action }) => action === "enrolment-token.revoke")).toMatchObject({
+      ...{ subject: listed?.tokenId, details: { before: { usesLeft: 4 }, after: { usesLeft: 0 } } },
+    });
   });
 
   test("lets exactly one of many racing requests have the last use", async () => {

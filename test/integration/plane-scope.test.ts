@@ -48,6 +48,7 @@ const single: Readonly<
     ...{ role: "operator", of: ({ rollout }) => rollout, json: { action: "abort" } },
   },
   "GET /api/v1/remediations/{remediation}": { role: "viewer", of: ({ remediation }) => remediation },
+  "DELETE /api/v1/enrolments/tokens/{token}": { role: "admin", of: ({ enrolmentToken }) => enrolmentToken },
   "POST /api/v1/enrolments/{enrolment}/approve": { role: "approver", of: ({ enrolment }) => enrolment, json: {} },
   "POST /api/v1/enrolments/{enrolment}/deny": { role: "approver", of: ({ enrolment }) => enrolment, json: {} },
 };
@@ -59,6 +60,7 @@ const many = [
   "GET /api/v1/remediations",
   "GET /api/v1/alerts",
   "GET /api/v1/enrolments",
+  "GET /api/v1/enrolments/tokens",
   "POST /api/v1/enrolments/tokens",
   "GET /api/v1/audit",
   "GET /api/v1/events",
@@ -151,6 +153,10 @@ describe("a token of a part of the fleet", () => {
       expect(own, path).not.toContain("munich");
       expect(whole, path).toContain("munich");
     }
+    const tokensOf = await call("GET", "/api/v1/enrolments/tokens", { role: "admin" });
+    expect((tokensOf.body["items"] as { tokenId: string }[]).map(({ tokenId }) => tokenId)).toEqual([
+      berlin.enrolmentToken,
+    ]);
     const both = await call("GET", `/api/v1/devices?selector=${encodeURIComponent("site=munich")}`, { role: "viewer" });
     expect(both.body["items"]).toEqual([]);
     expect([berlin.device, munich.device]).toEqual(["berlin-1", "munich-1"]);

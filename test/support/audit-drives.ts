@@ -74,6 +74,13 @@ export const drives: Readonly<Record<string, Drive>> = {
     refusal: { code: "not_found" },
   },
   "POST /api/v1/enrolments/tokens": { change: post("/api/v1/enrolments/tokens", { uses: 2 }), refusal: null },
+  "DELETE /api/v1/enrolments/tokens/{token}": {
+    change: asAdmin("DELETE", async ({ post: ask }) => {
+      const { body } = await ask("/api/v1/enrolments/tokens", { uses: 2 });
+      return `/api/v1/enrolments/tokens/${String(body["tokenId"])}`;
+    }),
+    refusal: { of: [unknownId("tok")], code: "not_found" },
+  },
   "POST /api/v1/enrol": {
     change: async (world, from) => {
       for (const autoApprove of [false, true]) {

@@ -9,6 +9,7 @@ export interface SeededSite {
   readonly device: string;
   readonly rollout: string;
   readonly enrolment: string;
+  readonly enrolmentToken: string;
   readonly remediation: string;
   readonly alert: string;
 }
@@ -49,6 +50,11 @@ async function addSite(tx: Transaction, ids: SeededSite): Promise<void> {
     ...{ rolloutId: ids.rollout, slot: "reader", selector: spec.selector, state: "canceled", createdBy: "admin:seed" },
     ...{ updatedAtMs: atMs, revision: 1, record: { ...record, state: "canceled" } },
   });
+  await tx.enrolmentTokens.add({
+    ...{ tokenId: ids.enrolmentToken, hash: `none-${ids.site}`, description: "", labels, usesLeft: 3 },
+    // Ends far beyond any clock of a test: what is over is removed.
+    ...{ autoApprove: false, createdAtMs: atMs, expiresAtMs: 2 * atMs, selector: null, profile: null },
+  });
   await tx.enrolments.add({
     ...{ enrolmentId: ids.enrolment, tokenId: "tok", tokenHash: "none", device: `${ids.site}-2`, state: "pending" },
     ...{ profile: "generic-x86", labels, csr: "none", csrFingerprint: "none", fromAddress: "127.0.0.1" },
@@ -81,7 +87,13 @@ export async function seedFleet(folder: string, sites: readonly string[]): Promi
   const store = openStore({ folder, nowMs: atMs });
   const seeded = sites.map((site, index): SeededSite => {
     const id = (prefix: string) => toId(prefix, atMs, new Uint8Array(16).fill(index + 1));
-    const ids = { rollout: id("rol"), enrolment: id("enr"), remediation: id("rem"), alert: id("alr") };
+    const ids = {
+      rollout: id("rol"),
+      enrolment: id("enr"),
+      enrolmentToken: id("tok"),
+      remediation: id("rem"),
+      alert: id("alr"),
+    };
     return { site, device: `${site}-1`, ...ids };
   });
   try {

@@ -19,6 +19,7 @@ export interface Kind {
 export const kinds = {
   alert: { noun: "alert", form: idSchema, list: "fairlead alerts list" },
   device: { noun: "device", form: deviceIdSchema, list: "fairlead devices list" },
+  enrolmentToken: { noun: "enrolment token", form: idSchema, list: "fairlead enrolments list-tokens" },
   endorsement: {
     noun: "endorsement key",
     form: endorsementFingerprintSchema,

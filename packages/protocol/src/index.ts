@@ -197,6 +197,8 @@ export {
 export {
   createTokenRequestSchema,
   createTokenResponseSchema,
+  enrolmentTokenSchema,
+  type EnrolmentTokenFacts,
   enrolRequestSchema,
   enrolResponseSchema,
   renewRequestSchema,

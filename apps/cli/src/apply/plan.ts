@@ -72,6 +72,16 @@ function toMade(details: Readonly<Record<string, unknown>>): Readonly<Record<str
   return typeof after === "object" && after !== null ? (after as Readonly<Record<string, unknown>>) : details;
 }
 
+/** Who may apply a file may be somebody who does not see tokens. */
+async function readUsesLeft(client: Scope["client"], tokenId: string): Promise<string> {
+  const tokens = await client.enrolments.listTokens().catch((error: unknown) => {
+    if (error instanceof ClientError && error.code === "forbidden") return null;
+    throw error;
+  });
+  if (tokens === null) return "made before; how many uses it has left is not yours to see";
+  return `${tokens.find((token) => token.tokenId === tokenId)?.usesLeft ?? 0} uses left`;
+}
+
 /** A token's secret is shown once and kept nowhere; that it was made stands in the audit log, under its description. */
 async function planToken(document: DocumentOf<"EnrolmentToken">, { client, nowMs }: Scope): Promise<Step> {
   const { spec } = document;
@@ -90,7 +100,7 @@ async function planToken(document: DocumentOf<"EnrolmentToken">, { client, nowMs
     return {
       subject,
       effect: "unchanged",
-      lines: [`  ${made.subject} was made before; how many uses it has left is not known`],
+      lines: [`  ${made.subject}, ${await readUsesLeft(client, made.subject)}`],
       write: async () => null,
     };
   return {

@@ -16,6 +16,7 @@ import { brokerConfig } from "./broker/config.ts";
 import { createToken } from "./enrolments/create-token.ts";
 import { allowEndorsement, listEndorsements, removeEndorsement } from "./enrolments/endorsements.ts";
 import { listEnrolments } from "./enrolments/list.ts";
+import { listEnrolmentTokens, revokeEnrolmentToken } from "./enrolments/tokens.ts";
 import { login, logout } from "./login/login.ts";
 import { inspectModel } from "./models/inspect.ts";
 import { describeModel, listModels } from "./models/list.ts";
@@ -37,7 +38,7 @@ import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from ".
 export const commands: readonly Command[] = [
   ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
   ...[decommissionDevice, releaseDevice],
-  ...[createToken, listEnrolments],
+  ...[createToken, listEnrolmentTokens, revokeEnrolmentToken, listEnrolments],
   ...[allowEndorsement, listEndorsements, removeEndorsement],
   ...[pushModel, listModels, describeModel, inspectModel],
   ...[generateKey, addKey, listKeyFiles, rotateKeys],

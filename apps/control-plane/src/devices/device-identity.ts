@@ -14,6 +14,7 @@ import { createChallenges } from "./challenges.ts";
 import { createEndorsedEnrolments } from "./endorsed-enrolment.ts";
 import { createEndorsementList } from "./endorsement-list.ts";
 import { createEnrolments } from "./enrolment.ts";
+import { createEnrolmentTokens } from "./enrolment-tokens.ts";
 import { createRenewals } from "./renewal.ts";
 import { createSessions } from "./sessions.ts";
 import { loadTpmMakers } from "./tpm-makers.ts";
@@ -67,7 +68,7 @@ export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIden
   return {
     isInForce: (device, fingerprint, fromAddress) => renewals.admit(device, fingerprint, fromAddress),
     routes: [
-      ...createEnrolmentRoutes({ store, enrolments, limit }),
+      ...createEnrolmentRoutes({ store, enrolments, tokens: createEnrolmentTokens({ store, audit }), limit }),
       ...createEndorsementRoutes({ store, list, enrolments: endorsed, sessions, limit }),
       ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ],

@@ -3,11 +3,13 @@ import {
   createTokenResponseSchema,
   endorsementSchema,
   enrolmentSchema,
+  enrolmentTokenSchema,
   type AllowEndorsementRequest,
   type CreateTokenRequest,
   type CreateTokenResponse,
   type Endorsement,
   type Enrolment,
+  type EnrolmentTokenFacts,
 } from "@fairlead/protocol";
 import type { Transport } from "../transport.ts";
 import { readAll, type ListOptions } from "./list.ts";
@@ -17,6 +19,8 @@ export interface EnrolmentsClient {
   approve(enrolmentId: string): Promise<Enrolment>;
   deny(enrolmentId: string, reason: string): Promise<Enrolment>;
   createToken(request: CreateTokenRequest, idempotencyKey?: string): Promise<CreateTokenResponse>;
+  listTokens(options?: ListOptions): Promise<EnrolmentTokenFacts[]>;
+  revokeToken(tokenId: string): Promise<void>;
   /** Endorsement keys of TPMs that may enrol without a token. */
   allowEndorsement(request: AllowEndorsementRequest): Promise<Endorsement>;
   listEndorsements(options?: ListOptions): Promise<Endorsement[]>;
@@ -38,6 +42,11 @@ export function createEnrolmentsClient(transport: Transport): EnrolmentsClient {
         json,
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       }),
+    listTokens: (options) =>
+      readAll(transport, { path: ["enrolments", "tokens"], item: enrolmentTokenSchema }, options),
+    revokeToken: async (tokenId) => {
+      await transport.send({ method: "DELETE", path: ["enrolments", "tokens", tokenId] });
+    },
     allowEndorsement: (json) =>
       transport.read(endorsementSchema, { method: "POST", path: ["enrolments", "endorsements"], json }),
     listEndorsements: (options) =>

@@ -28,6 +28,21 @@ export const createTokenResponseSchema = z.object({
   expiresAtMs: timestampMsSchema,
 });
 
+/** What everybody may know of a token: not its secret. */
+export const enrolmentTokenSchema = z.object({
+  tokenId: idSchema,
+  description: z.string(),
+  labels: labelsSchema,
+  profile: z.string().nullable(),
+  usesLeft: z.int().min(0),
+  autoApprove: z.boolean(),
+  createdAtMs: timestampMsSchema,
+  expiresAtMs: timestampMsSchema,
+  /** The part of the fleet that whoever made it reaches; null: all of it. */
+  selector: z.string().nullable(),
+});
+export type EnrolmentTokenFacts = z.infer<typeof enrolmentTokenSchema>;
+
 export const enrolRequestSchema = z.strictObject({
   token: z.string().max(256),
   device: deviceIdSchema,

@@ -1,4 +1,4 @@
-import { and, eq, gt, lt, sql } from "drizzle-orm";
+import { and, desc, eq, gt, lt, sql } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { enrolmentTokens, type EnrolmentToken } from "../schema/enrolment-tokens.ts";
 
@@ -7,6 +7,10 @@ export interface EnrolmentTokenRepository {
   findByHash(hash: string): Promise<EnrolmentToken | undefined>;
   /** Takes one use; false when none is left or the token has expired. Two requests can never take the same use. */
   takeUse(tokenId: string, nowMs: number): Promise<boolean>;
+  /** Newest first. */
+  list(): Promise<EnrolmentToken[]>;
+  /** Takes every use that is left. */
+  endUses(tokenId: string): Promise<void>;
   removeExpiredBefore(timeMs: number): Promise<void>;
 }
 
@@ -29,6 +33,10 @@ export function createEnrolmentTokenRepository(db: Database): EnrolmentTokenRepo
         .where(open)
         .returning({ tokenId: enrolmentTokens.tokenId });
       return taken.length === 1;
+    },
+    list: async () => await db.select().from(enrolmentTokens).orderBy(desc(enrolmentTokens.createdAtMs)),
+    endUses: async (tokenId) => {
+      await db.update(enrolmentTokens).set({ usesLeft: 0 }).where(eq(enrolmentTokens.tokenId, tokenId));
     },
     removeExpiredBefore: async (timeMs) => {
       await db.delete(enrolmentTokens).where(lt(enrolmentTokens.expiresAtMs, timeMs));

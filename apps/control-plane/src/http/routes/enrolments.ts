@@ -2,14 +2,17 @@ import {
   createTokenRequestSchema,
   createTokenResponseSchema,
   enrolmentSchema,
+  enrolmentTokenSchema,
   enrolRequestSchema,
   enrolResponseSchema,
   idSchema,
+  listQuerySchema,
   toListSchema,
 } from "@fairlead/protocol";
 import type { EnrolmentRow, Store } from "@fairlead/store";
 import * as z from "zod";
 import type { Enrolments } from "../../devices/enrolment.ts";
+import type { EnrolmentTokens } from "../../devices/enrolment-tokens.ts";
 import { createScopeView, listKept } from "../../authority/scope-view.ts";
 import type { RateLimit } from "../middleware/rate-limit.ts";
 import { parseCursor, toPage } from "../page-cursor.ts";
@@ -29,10 +32,11 @@ function toEnrolment(row: EnrolmentRow) {
 export interface EnrolmentRouteOptions {
   readonly store: Store;
   readonly enrolments: Enrolments;
+  readonly tokens: EnrolmentTokens;
   readonly limit: RateLimit;
 }
 
-export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRouteOptions): AnyRoute[] {
+export function createEnrolmentRoutes({ store, enrolments, tokens, limit }: EnrolmentRouteOptions): AnyRoute[] {
   return [
     defineRoute({
       method: "POST",
@@ -49,6 +53,31 @@ export function createEnrolmentRoutes({ store, enrolments, limit }: EnrolmentRou
         status: 201,
         body: await enrolments.createToken(body, { ...by, scope }),
       }),
+    }),
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/enrolments/tokens",
+      summary: "List the tokens with which devices may enrol, without their secrets",
+      permission: "administer",
+      reach: "narrowed",
+      request: { query: listQuerySchema },
+      response: toListSchema(enrolmentTokenSchema),
+      handle: async ({ scope }) => ({ body: { items: await tokens.list(scope), nextCursor: null } }),
+    }),
+    defineRoute({
+      method: "DELETE",
+      path: "/api/v1/enrolments/tokens/:token",
+      summary: "Let nobody enrol with a token any more; devices that did stay",
+      permission: "administer",
+      reach: "narrowed",
+      audit: ["enrolment-token.revoke"],
+      request: { params: z.strictObject({ token: idSchema }) },
+      response: null,
+      errors: ["not_found"],
+      handle: async ({ params, by, scope }) => {
+        await tokens.revoke(params.token, { ...by, scope });
+        return { status: 204, body: null as never };
+      },
     }),
     defineRoute({
       method: "POST",
