@@ -146,6 +146,13 @@ function connectMqtt(options: MqttBusOptions, connectOptions: BusConnectOptions)
     );
   }
 
+  function openAgain(reason: string): void {
+    const delayMs = toBackoffDelayMs(options.backoff ?? defaultBackoff, attempt, random());
+    attempt += 1;
+    logger.info("will connect again", { delayMs, attempt, reason });
+    timer = setTimeout(open, delayMs);
+  }
+
   function open(): void {
     if (options.mayConnect?.() === false) {
       timer = setTimeout(open, toBackoffDelayMs(options.backoff ?? defaultBackoff, 0, random()));
@@ -156,11 +163,7 @@ function connectMqtt(options: MqttBusOptions, connectOptions: BusConnectOptions)
       current = openClient(options, connectOptions);
     } catch (error) {
       // Key, certificate or will cannot be had now: an attempt that failed like any other.
-      const delayMs = toBackoffDelayMs(options.backoff ?? defaultBackoff, attempt, random());
-      attempt += 1;
-      logger.warn("a connection could not be begun", { delayMs, reason: toErrorMessage(error) });
-      timer = setTimeout(open, delayMs);
-      return;
+      return openAgain(toErrorMessage(error));
     }
     client = current;
     let ended = false;
@@ -174,11 +177,7 @@ function connectMqtt(options: MqttBusOptions, connectOptions: BusConnectOptions)
       client = undefined;
       for (const reject of [...pending]) reject(fail("bus_offline", lastError));
       if (wasConnected) disconnects.call(lastError);
-      if (closed) return;
-      const delayMs = toBackoffDelayMs(options.backoff ?? defaultBackoff, attempt, random());
-      attempt += 1;
-      logger.info("will connect again", { delayMs, attempt, reason: lastError });
-      timer = setTimeout(open, delayMs);
+      if (!closed) openAgain(lastError);
     };
     current.on("error", (error) => {
       lastError = toErrorMessage(error);

@@ -51,10 +51,9 @@ export function toFileBaseline(measurements: readonly Measurement[], recordedAtM
   return { trust: "first-use", recordedAtMs, digests };
 }
 
-/** What was done to the device changes this group of its files; everything else stays as it was recorded or accepted. */
-export function reopenBaseline(baseline: FileBaseline, group: FileGroup): FileBaseline {
-  const { reopened = [] } = baseline;
-  return reopened.includes(group) ? baseline : { ...baseline, reopened: [...reopened, group] };
+/** What was done to the device changes these groups of its files; everything else stays as it was recorded or accepted. */
+export function reopenBaseline(baseline: FileBaseline | null, groups: readonly FileGroup[]): FileBaseline | null {
+  return baseline && { ...baseline, reopened: [...new Set([...(baseline.reopened ?? []), ...groups])] };
 }
 
 /** The baseline after a full evidence: the groups that were reopened are what was measured now. */

@@ -41,12 +41,14 @@ async function tryEach<Item>(
 /** Reads the server for every document and decides; writes nothing. What is wrong with a document does not hide the next one. */
 export async function planAll(
   documents: readonly FleetDocument[],
-  scope: Omit<Scope, "before" | "begun">,
+  scope: Omit<Scope, "before" | "begun" | "readReach">,
 ): Promise<{ readonly steps: readonly Step[]; readonly refusals: readonly Refusal[] }> {
   const steps: Step[] = [];
   const begun: RolloutSpec[] = [];
+  let reach: Promise<string> | undefined;
+  const readReach = () => (reach ??= scope.client.login.whoami().then(({ selector }) => selector ?? ""));
   const refusals = await tryEach(documents, toSubject, async (document, index) => {
-    const step = await planDocument(document, { ...scope, before: documents.slice(0, index), begun });
+    const step = await planDocument(document, { ...scope, before: documents.slice(0, index), begun, readReach });
     if (document.kind === "Rollout" && step.effect !== "unchanged") begun.push(document.spec);
     steps.push(step);
   });

@@ -15,11 +15,10 @@ import { toChangeLines, toChanges } from "./diff.ts";
 import { toSubject, type DocumentOf } from "./documents.ts";
 import { orNull, type Scope, type Step } from "./step.ts";
 
-/** While one of these moves the slot, the plane begins no other. */
-const live: readonly RolloutState[] = ["draft", "pending_approval", "ready", "running", "paused", "rolling_back"];
-
 /** While one of these moves a device's slot, no other rollout of the slot may have the device. */
 const moving: readonly RolloutState[] = ["ready", "running", "paused", "rolling_back"];
+/** Beside one of these, the same is not asked for again. */
+const live: readonly RolloutState[] = ["draft", "pending_approval", ...moving];
 const ended: readonly RolloutState[] = ["failed", "canceled", "rolled_back", "rollback_failed"];
 
 /** A selector whatever the order of its terms. */
@@ -132,8 +131,7 @@ export async function planRollout(document: DocumentOf<"Rollout">, scope: Scope)
   const { client } = scope;
   const { spec } = document;
   const rollouts = await client.rollouts.list();
-  const reach = (await client.login.whoami()).selector ?? "";
-  const newest = findNewest(rollouts, spec, reach);
+  const newest = findNewest(rollouts, spec, await scope.readReach());
   const changes = toChanges(newest === null ? undefined : { ...newest.spec, selector: spec.selector }, spec);
   const subject = toSubject(document);
   if (newest !== null && changes.length === 0) {

@@ -31,6 +31,8 @@ export interface Scope {
   readonly before: readonly FleetDocument[];
   /** Rollouts that documents before this one begin. */
   readonly begun: readonly RolloutSpec[];
+  /** The part of the fleet that the token reaches, as a selector; asked once. */
+  readonly readReach: () => Promise<string>;
   /** Opened only when something is to be signed. */
   readonly workplace: () => Workplace;
 }

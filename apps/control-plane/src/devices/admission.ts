@@ -62,11 +62,6 @@ function toKeyFacts(row: EnrolmentRow, existing: Device | undefined) {
 
 const toPending = ({ serial, fingerprint, notAfterMs }: DeviceCertificate) => ({ serial, fingerprint, notAfterMs });
 
-/** The files of its identity are new, and its software may be; what people configured is what it was. */
-function toReopened({ fileBaseline }: Device): Device["fileBaseline"] {
-  return fileBaseline === null ? null : reopenBaseline(reopenBaseline(fileBaseline, "identity"), "software");
-}
-
 /** What the name stood for before, in the terms of the audit log. */
 function toHeld({ lifecycle, certificateSerial, certificateFingerprint, assurance, endorsement }: Device) {
   return { lifecycle, serial: certificateSerial, fingerprint: certificateFingerprint, assurance, endorsement };
@@ -149,7 +144,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
         await tx.devices.update(row.device, {
           ...counts,
           ...facts,
-          fileBaseline: toReopened(owner.existing),
+          // The files of its identity are new, and its software may be; what people configured is what it was.
+          fileBaseline: reopenBaseline(owner.existing.fileBaseline, ["identity", "software"]),
           revision,
         });
         if (!isIssued) tx.afterCommit(() => options.onReplaced(row.device, certificate.fingerprint));

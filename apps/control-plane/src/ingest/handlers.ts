@@ -1,4 +1,4 @@
-import { namelessInstance, reopenBaseline, type FileBaseline } from "@fairlead/integrity";
+import { namelessInstance, reopenBaseline } from "@fairlead/integrity";
 import { limits, type TelemetryMessage } from "@fairlead/protocol";
 import { announce, changeDevice, type Batch } from "./batch.ts";
 import { appraiseEvidence } from "../devices/appraise-evidence.ts";
@@ -16,9 +16,6 @@ type Handler<Kind extends DeviceMessage["kind"]> = (
   message: Extract<DeviceMessage, { kind: Kind }>,
 ) => Promise<void>;
 
-const reopen = (baseline: FileBaseline | null): FileBaseline | null =>
-  baseline === null ? null : reopenBaseline(baseline, "software");
-
 const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
   const { device, receivedMs } = received;
   const before = batch.devices.get(device);
@@ -34,7 +31,7 @@ const onBirth: Handler<"birth"> = async (batch, received, { body }) => {
     clockSkewMs: skewMs,
     // Another agent version has other files: what it sends first is recorded anew, and the audit log says so. What people
     // configure stays as it was accepted.
-    ...(isUpgraded ? { fileBaseline: reopen(before?.fileBaseline ?? null) } : {}),
+    ...(isUpgraded ? { fileBaseline: reopenBaseline(before?.fileBaseline ?? null, ["software"]) } : {}),
   });
   if (before !== undefined && isUpgraded) {
     await batch.services.audit.append(batch.tx, {

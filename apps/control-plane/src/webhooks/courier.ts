@@ -1,5 +1,12 @@
 import { EgressError, type Egress } from "@fairlead/egress";
-import { toErrorCode, toErrorMessage, type Clock, type Logger } from "@fairlead/kernel";
+import {
+  toErrorCode,
+  toErrorMessage,
+  type Clock,
+  type Logger,
+  toBackoffDelayMs,
+  type BackoffPolicy,
+} from "@fairlead/kernel";
 import type { Store, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import type { Outcome } from "./decide-delivery.ts";
@@ -7,8 +14,9 @@ import type { SecretSeal } from "./secret-seal.ts";
 import { signMessage } from "./signature.ts";
 
 const tickMs = 1_000;
-const firstRewriteMs = 1_000;
-const longestRewriteMs = 60_000;
+const rewrite: BackoffPolicy = { baseMs: 1_000, maxMs: 60_000 };
+/** The one who writes is alone with its disk: nothing is to be spread. */
+const withoutJitter = 1;
 
 export interface CourierOptions {
   readonly store: Store;
@@ -75,7 +83,7 @@ export function createCourier(options: CourierOptions): ReconcileLoop {
       unwritten.delete(webhookId);
     } catch (error) {
       const failures = (unwritten.get(webhookId)?.failures ?? 0) + 1;
-      const waitMs = Math.min(firstRewriteMs * 2 ** (failures - 1), longestRewriteMs);
+      const waitMs = toBackoffDelayMs(rewrite, failures - 1, withoutJitter);
       unwritten.set(webhookId, { delivery, outcome, failures, retryAtMs: clock.nowMs() + waitMs });
       throw error;
     }
