@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { convModel } from "@fairlead/inference/testing";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
+import { chooseFiveMsModel } from "./five-ms-model.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
@@ -10,19 +10,21 @@ import { openDirect, timeInTurns, toBinaryRequest, toSender } from "./turns.ts";
 const shape = [1, 3, 240, 320];
 const elements = 3 * 240 * 320;
 
+const candidates = [8, 10, 12, 14, 16, 18, 20, 24].map((channels) => ({ height: 240, width: 320, channels, depth: 2 }));
+
 /**
- * A model of the cost of a small face detector (5 ms on a machine a little faster than this one) with an input of 0.9 MB: direct call, the agent's endpoint and the barest possible server in
+ * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the barest possible server in
  * turns of ten, so that all meet the same noise and each client is as warm as a camera loop is.
  */
 export async function benchOverhead(): Promise<Row[]> {
-  const model = convModel({ height: 240, width: 320, channels: 16, depth: 2 });
+  const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
+  const model = await chooseFiveMsModel(candidates, { shape, pixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
   await sharing.serve("conv", model);
   using bare = await forkBareServer({ path, shape });
-  const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
   const bytes = Buffer.from(pixels.buffer);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));
