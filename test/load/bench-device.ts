@@ -51,6 +51,17 @@ export class BenchDevice implements AsyncDisposable {
     await this.device.waitForEndpoint(this.plane);
   }
 
+  /** Starts the agent anew: what it remembered of its serving process's ends is gone with it. */
+  async startAgain(model: string): Promise<void> {
+    await this.device[Symbol.asyncDispose]();
+    this.device.run();
+    await eventually(`${model} answers again`, async () => {
+      const endpoint = await this.device.waitForEndpoint(this.plane);
+      const answer = await fetch(`${endpoint}/v2/models/${model}/ready`).catch(() => null);
+      return answer?.ok === true;
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.device[Symbol.asyncDispose]();
     await this.plane[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@ import { killNow, readChildren } from "../support/child-of.ts";
 import { eventually } from "../support/eventually.ts";
 import { loadDigits, toInferRequest } from "../support/digits.ts";
 import { BenchDevice } from "./bench-device.ts";
-import type { Row } from "./measure.ts";
+import { toQuantile, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 
 interface Answer {
@@ -55,14 +55,25 @@ class BusyClients implements AsyncDisposable {
 const observe = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const toWorst = (answers: readonly Answer[]) => Math.max(...answers.map(({ latencyMs }) => latencyMs));
 
-/** What a client feels when the active build changes, and when the serving process is killed. */
-export async function benchRecovery(): Promise<Row[]> {
-  await using bench = await BenchDevice.start(1_000);
-  await bench.install("1.0.0");
-  await bench.install("1.1.0");
+const kills = 5;
+
+/** Kills the serving process under its clients; milliseconds until the first good answer. */
+async function killOnce(bench: BenchDevice): Promise<number> {
+  await using clients = new BusyClients(bench.device.endpoint);
+  await observe(2_000);
+  const killedAtMs = performance.now();
+  for (const pid of readChildren(bench.device.process.pid)) killNow(pid);
+  const first = await eventually("a good answer after the kill", () => {
+    const later = clients.answers.filter(({ endedAtMs }) => endedAtMs > killedAtMs);
+    const broken = later.findIndex(({ good }) => !good);
+    return broken === -1 ? undefined : later.slice(broken).find(({ good }) => good);
+  });
+  return first.endedAtMs - killedAtMs;
+}
+
+async function benchSwitch(bench: BenchDevice): Promise<Row[]> {
   await using clients = new BusyClients(bench.device.endpoint);
   await observe(1_000);
-
   const calmFromMs = performance.now();
   await observe(5_000);
   const switchFromMs = performance.now();
@@ -73,24 +84,7 @@ export async function benchRecovery(): Promise<Row[]> {
   const during = clients.between(switchFromMs, switchToMs);
   const failed = during.filter(({ good }) => !good).length;
   const addedMs = toWorst(during) - calm;
-
-  const killedAtMs = performance.now();
-  for (const pid of readChildren(bench.device.process.pid)) killNow(pid);
-  const first = await eventually("a good answer after the kill", () => {
-    const later = clients.answers.filter(({ endedAtMs }) => endedAtMs > killedAtMs);
-    const broken = later.findIndex(({ good }) => !good);
-    return broken === -1 ? undefined : later.slice(broken).find(({ good }) => good);
-  });
-  const backMs = first.endedAtMs - killedAtMs;
   return [
-    {
-      name: "serving process killed under load: first good answer again",
-      value: `${backMs.toFixed(0)} ms`,
-      against: "500 ms",
-      ratio: (backMs / 500).toFixed(2),
-      bound: "≤ 1",
-      held: backMs <= 500,
-    },
     {
       name: `requests failed while the active build changed, of ${during.length}`,
       value: String(failed),
@@ -107,5 +101,31 @@ export async function benchRecovery(): Promise<Row[]> {
       bound: "≤ 1",
       held: addedMs <= 50,
     },
+  ];
+}
+
+/** What a client feels when the active build changes, and when the serving process is killed: one kill says little of the next. */
+export async function benchRecovery(): Promise<Row[]> {
+  await using bench = await BenchDevice.start(1_000);
+  await bench.install("1.0.0");
+  await bench.install("1.1.0");
+  const switching = await benchSwitch(bench);
+  const backMs: number[] = [];
+  for (let kill = 0; kill < kills; kill += 1) {
+    // A second end within a minute is waited out on purpose: each kill is the first of a new start.
+    if (kill > 0) await bench.startAgain("digit-reader");
+    backMs.push(await killOnce(bench));
+  }
+  const median = toQuantile(backMs, 0.5);
+  return [
+    {
+      name: `serving process killed under load: first good answer again, median of ${kills}`,
+      value: `${median.toFixed(0)} ms (${Math.min(...backMs).toFixed(0)} to ${Math.max(...backMs).toFixed(0)})`,
+      against: "500 ms",
+      ratio: (median / 500).toFixed(2),
+      bound: "≤ 1",
+      held: median <= 500,
+    },
+    ...switching,
   ];
 }
