@@ -111,7 +111,7 @@ it("shows a device that goes over to another build of its release, and the rollo
     writeFileSync(join(dir, file), model);
   const name = ["--model", "loops", "--version", "1.0.0"];
   const steps = [
-    ["models", "push", join(dir, "quick.onnx"), join(dir, "slow.onnx"), ...name],
+    ["models", "push", join(dir, "quick.onnx"), join(dir, "slow.onnx"), ...name, "--objective", "latency"],
     ["releases", "sign", "loops", "1.0.0"],
   ];
   for (const step of steps) {

@@ -83,6 +83,19 @@ describe("a mistyped", () => {
   });
 });
 
+it("refuses two files that claim one target before it uploads either", async () => {
+  const files = ["int8", "fp32"].map((form) => digitModelPath(`digit-reader-1.1.0-${form}.onnx`));
+  const push = ["models", "push", ...files, "--model", "two-files", "--version", "1.0.0"];
+  const answer = await cli(...push);
+  expect(answer).toMatchObject({ code: 1, stdout: "" });
+  expect(answer.stderr).toMatch(
+    /^error: .*int8\.onnx and .*fp32\.onnx claim the same target \[duplicate_target\]\nhint: say how a device chooses/u,
+  );
+  expect((await cli("models", "describe", "two-files/1.0.0")).code).toBe(3);
+  const told = await cli(...push, "--objective", "energy");
+  expect(told.stderr).toContain("a device that meets both measures them and takes the one with the fewest joules");
+});
+
 it("says that a device waits for approval where the list of devices is empty", async () => {
   expect((await cli("devices", "list")).stderr).toContain("enrolments create-token");
   const { token } = await cliJson<{ token: string }>("enrolments", "create-token");

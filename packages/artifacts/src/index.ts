@@ -20,6 +20,7 @@ export {
 export type { VerifyErrorCode } from "./refusal.ts";
 export {
   findDuplicateTargets,
+  findTargetConflict,
   listCandidates,
   selectBuild,
   toMemoryEstimateBytes,

@@ -88,7 +88,7 @@ export interface DuplicateTarget {
 }
 
 /** Pairs of builds that claim the same target: equally specific, and some device with some provider meets both. */
-export function findDuplicateTargets(builds: readonly Build[]): readonly DuplicateTarget[] {
+export function findDuplicateTargets(builds: readonly Pick<Build, "format" | "target">[]): readonly DuplicateTarget[] {
   const duplicates: DuplicateTarget[] = [];
   for (const [first, left] of builds.entries()) {
     for (const [offset, right] of builds.slice(first + 1).entries()) {
@@ -102,4 +102,22 @@ export function findDuplicateTargets(builds: readonly Build[]): readonly Duplica
     }
   }
   return duplicates;
+}
+
+/** Two builds that claim one target, and why that is a mistake. */
+export interface TargetConflict extends DuplicateTarget {
+  /** `same-file`: measuring would leave nothing to choose. `no-choice`: they differ, and nobody says by what a device is to choose. */
+  readonly kind: "same-file" | "no-choice";
+}
+
+/** The first mistake in what a version's builds claim; null where each device has one build, or is told how to choose. */
+export function findTargetConflict(
+  builds: readonly (Pick<Build, "format" | "target"> & { readonly digest: string })[],
+  hasChoice: boolean,
+): TargetConflict | null {
+  for (const pair of findDuplicateTargets(builds)) {
+    if (builds[pair.first]?.digest === builds[pair.second]?.digest) return { ...pair, kind: "same-file" };
+    if (!hasChoice) return { ...pair, kind: "no-choice" };
+  }
+  return null;
 }

@@ -1,3 +1,4 @@
+import { findTargetConflict } from "@fairlead/artifacts";
 import { ClientError, type Client } from "@fairlead/client";
 import {
   registerVersionRequestSchema,
@@ -58,12 +59,33 @@ export function isSameVersion(detail: ModelVersionDetail, request: RegisterVersi
   );
 }
 
+/** What the server would refuse, said before anything is uploaded, with the names of the files. */
+function requireDistinctTargets(
+  { choice }: PushPlan,
+  builds: readonly { readonly artifact: LocalArtifact; readonly target: BuildTarget }[],
+): void {
+  const claims = builds.map(({ artifact: { digest }, target }) => ({ format: "onnx" as const, digest, target }));
+  const conflict = findTargetConflict(claims, choice !== null);
+  if (conflict === null) return;
+  const [first, second] = [builds[conflict.first]?.artifact.path, builds[conflict.second]?.artifact.path];
+  if (conflict.kind === "same-file")
+    throw new ClientError("duplicate_target", `${first} and ${second} are the same file for the same target`, {
+      hint: "remove one of them",
+    });
+  throw new ClientError("duplicate_target", `${first} and ${second} claim the same target`, {
+    hint:
+      "say how a device chooses between them: --objective latency|energy|accuracy (choice: {objective: …} in a file), " +
+      "or give them different --target",
+  });
+}
+
 /** Local files to what would be registered. No network. */
 export async function planVersion(
   plan: PushPlan,
 ): Promise<{ readonly artifacts: readonly LocalArtifact[]; readonly request: RegisterVersionRequest }> {
   const builds: { artifact: LocalArtifact; target: BuildTarget }[] = [];
   for (const { path, target } of plan.builds) builds.push({ artifact: await measureArtifact(path, "onnx"), target });
+  requireDistinctTargets(plan, builds);
   const golden = plan.golden === null ? null : await measureArtifact(plan.golden, "golden");
   const parsed = registerVersionRequestSchema.safeParse({
     version: plan.version,

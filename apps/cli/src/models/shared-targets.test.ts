@@ -18,9 +18,10 @@ function toBuild(letter: string, target: object): Build {
 describe("builds for one target", () => {
   test("are named, with how a device decides between them", () => {
     const builds = [toBuild("a", { arch: ["arm64"] }), toBuild("b", {}), toBuild("c", {})];
-    expect(describeSharedTargets({ builds })).toEqual([
+    const choice = { objective: "latency", accuracyFloor: null } as const;
+    expect(describeSharedTargets({ builds, choice })).toEqual([
       "builds.1 (sha256:bbbbbbbbbbbb…) and builds.2 (sha256:cccccccccccc…) claim the same target: a device that meets both " +
-        "measures them and takes the fastest, unless it is configured otherwise",
+        "measures them and takes the fastest",
     ]);
     const [told] = describeSharedTargets({ builds, choice: { objective: "energy", accuracyFloor: 0.9 } });
     expect(told).toContain(
@@ -30,6 +31,6 @@ describe("builds for one target", () => {
 
   test("are none where every device meets one only", () => {
     const builds = [toBuild("a", { arch: ["arm64"] }), toBuild("b", { arch: ["x64"] })];
-    expect(describeSharedTargets({ builds })).toEqual([]);
+    expect(describeSharedTargets({ builds, choice: { objective: "latency", accuracyFloor: null } })).toEqual([]);
   });
 });

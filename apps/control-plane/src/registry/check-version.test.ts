@@ -87,6 +87,13 @@ describe("a version", () => {
     expect(() => requireDistinctTargets(content)).toThrow(/builds\.0 .* and builds\.1 /u);
   });
 
+  test("is refused when two files claim the same target and nobody says how a device chooses", () => {
+    const content = toModelVersion("reader", toRequest(twoBuilds({}, {})), [toRow(digestA), toRow(digestB)]);
+    expect(() => requireDistinctTargets(content)).toThrow(
+      expect.objectContaining({ code: "duplicate_target", hint: expect.stringContaining("--objective") }),
+    );
+  });
+
   test("may have different builds for the same target, between which the device chooses by the version's policy", () => {
     const choice = { objective: "energy", accuracyFloor: 0.9 };
     const request = toRequest({ ...twoBuilds({}, {}), choice, selfTest: { goldenDigest: digestG } });

@@ -1,4 +1,4 @@
-import { findDuplicateTargets } from "@fairlead/artifacts";
+import { findTargetConflict } from "@fairlead/artifacts";
 import { CodedError } from "@fairlead/kernel";
 import {
   limits,
@@ -82,23 +82,28 @@ export function toModelVersion(
 }
 
 /**
- * Different builds may claim one target: the device then chooses by measuring. The same file twice leaves nothing to choose.
+ * Two builds for one target are a mistake, unless they differ and the version says how a device chooses between what it measures.
  * @throws CodedError `duplicate_target`, naming both builds and what they share
  */
-export function requireDistinctTargets({ builds }: Pick<ModelVersion, "builds">): void {
-  const digestOf = (index: number): string | undefined => builds[index]?.artifact.digest;
-  const duplicate = findDuplicateTargets(builds).find(({ first, second }) => digestOf(first) === digestOf(second));
-  if (duplicate === undefined) return;
+export function requireDistinctTargets({ builds, choice }: Pick<ModelVersion, "builds" | "choice">): void {
+  const claims = builds.map(({ format, target, artifact: { digest } }) => ({ format, target, digest }));
+  const conflict = findTargetConflict(claims, choice !== undefined);
+  if (conflict === null) return;
+  const { kind, ...pair } = conflict;
   const describe = (index: number): string => {
-    const build = builds[index];
-    return build === undefined ? "" : `builds.${index} (${build.artifact.digest}, ${JSON.stringify(build.target)})`;
+    const claim = claims[index];
+    return claim === undefined ? "" : `builds.${index} (${claim.digest}, ${JSON.stringify(claim.target)})`;
   };
+  const what = kind === "same-file" ? "are the same file for the same target" : "claim the same target";
   throw new CodedError<HttpErrorCode>(
     "duplicate_target",
-    `${describe(duplicate.first)} and ${describe(duplicate.second)} are the same file for the same target`,
-    { hint: "remove one of them", details: { ...duplicate } },
+    `${describe(pair.first)} and ${describe(pair.second)} ${what}`,
+    { hint: kind === "same-file" ? "remove one of them" : howToDistinguish, details: { ...pair } },
   );
 }
+
+const howToDistinguish =
+  "say how a device chooses between them (choice; fairlead models push --objective latency|energy|accuracy), or give them different targets";
 
 /** A policy that asks for accuracy needs something to measure it by; on a device it would refuse every build. */
 export function requireMeasurableChoice({ choice, selfTest }: ModelVersion): void {

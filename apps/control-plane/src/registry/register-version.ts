@@ -68,7 +68,7 @@ export interface RegisterRequest extends Asker {
 }
 
 /**
- * Registers one version: every file is known, no file is listed twice for one target, all have one interface, and the labels
+ * Registers one version: every file is known, no target is claimed twice without a way to choose, all have one interface, and the labels
  * and the golden set fit it. The same request again changes nothing.
  * @throws CodedError `artifact_unknown` · `duplicate_target` · `validation_failed` · `version_exists`
  */
