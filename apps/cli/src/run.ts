@@ -12,6 +12,7 @@ import { Output, type Format, type Streams } from "./output/output.ts";
 import { sanitize } from "./output/sanitize.ts";
 import { parseDuration } from "./parse-duration.ts";
 import { createProgram } from "./program.ts";
+import { describeSystemError } from "./system-error.ts";
 
 export interface RunOptions {
   readonly args: readonly string[];
@@ -95,7 +96,7 @@ function createContext(options: RunOptions, globals: GlobalOptions, connections:
 /** What, where, and what to do next; safe to print, and no part of it can begin a line of its own. */
 export function toErrorText(error: unknown): string {
   const code = toErrorCode(error);
-  const told = error instanceof CliError ? error.lines : [toErrorMessage(error)];
+  const told = error instanceof CliError ? error.lines : [describeSystemError(error) ?? toErrorMessage(error)];
   const said = told.join("\n");
   const mark = code === undefined || code === "usage" ? "" : ` [${code}]`;
   const lines = told.map(

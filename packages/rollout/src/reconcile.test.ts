@@ -219,6 +219,18 @@ describe("devices", () => {
     expect(fleet.record.devices.find(({ device }) => device === "a")?.stageIndex).toBe(1);
   });
 
+  test("that come into quarantine on the way are shown as such, not only as working", () => {
+    const fleet = createFleet(toSpec(), devices);
+    fleet.settle();
+    const [first] = fleet.record.devices.filter(({ phase }) => phase === "offered");
+    fleet.change(first!.device, { lifecycle: "quarantined" });
+    fleet.settle();
+    expect(toRolloutStatus(fleet).devices.find(({ device }) => device === first!.device)).toMatchObject({
+      code: "quarantined",
+      reason: "the device is quarantined",
+    });
+  });
+
   test("that are silent are unknown, never succeeded", () => {
     const fleet = createFleet(toSpec(), devices);
     fleet.settle();

@@ -65,8 +65,10 @@ function toDeviceState(
   if (outcome !== null && (standing !== "unknown" || !isJobSuccess(outcome.state)))
     return { state: outcome.state, code: outcome.code, reason: outcome.reason };
   if (standing === "unknown") return { state: "unknown", code: "silent", reason: "the device is not connected" };
+  const isUnderway = standing === "working" || standing === "reverting";
+  if (isUnderway && seen?.lifecycle === "quarantined")
+    return { state: job?.state ?? "queued", code: "quarantined", reason: "the device is quarantined" };
   if (job !== null && standing === "succeeded") return { state: "shadowing", code: job.code, reason: job.reason };
-  if (job !== null && (standing === "working" || standing === "reverting"))
-    return { state: job.state, code: job.code, reason: job.reason };
+  if (job !== null && isUnderway) return { state: job.state, code: job.code, reason: job.reason };
   return { state: standing === "working" ? "queued" : standing, code: null, reason: device.note };
 }

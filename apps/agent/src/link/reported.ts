@@ -62,6 +62,13 @@ export function toEndpoint(address: ServingAddress | null): string | null {
   return `http://${host}:${address.port}`;
 }
 
+/** What `toEndpoint` wrote. @throws TypeError when it did not */
+export function fromEndpoint(endpoint: string): ServingAddress {
+  if (endpoint.startsWith("unix:")) return { kind: "unix", socketPath: endpoint.slice("unix:".length) };
+  const { hostname, port } = new URL(endpoint);
+  return { kind: "tcp", host: hostname.replace(/^\[|\]$/gu, ""), port: Number(port) };
+}
+
 export interface ReportParts {
   readonly epoch: string;
   readonly revision: number;

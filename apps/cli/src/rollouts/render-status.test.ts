@@ -16,6 +16,14 @@ it("shows stages, counts, time and gates with value against threshold", () => {
   );
 });
 
+it("says of a soak how long it is, since it has no value", () => {
+  const soak = { gate: "soak", kind: "pass", code: "soaked", why: "soaked for 15 s" } as const;
+  const [stage, ...rest] = makeStatus().stages;
+  const verdict = { ...soak, value: null, threshold: 15_000, control: null, samples: null };
+  const text = renderStatus(makeStatus({ stages: [{ ...stage!, verdicts: [verdict] }, ...rest] }), plain).join("\n");
+  expect(text).toContain("✔ soak  soaked for 15 s\n");
+});
+
 it("says why it is paused and which devices are in trouble, without letting them steer the terminal", () => {
   const text = renderStatus(
     makeStatus({

@@ -43,6 +43,13 @@ function toEvidence(verdict: Verdict): string {
   return `${value}${bound}${control}${samples}`;
 }
 
+function toFinding(verdict: Verdict, paint: Paint): string {
+  // It measures nothing: its text is all there is to say.
+  if (verdict.gate === "soak") return paint("dim", sanitize(verdict.why));
+  const why = verdict.kind === "pass" ? "" : `: ${sanitize(verdict.why)}`;
+  return `${toEvidence(verdict)}${paint("dim", why)}`;
+}
+
 function toTarget(status: RolloutStatus, index: number): string {
   const target = status.spec.stages[index]?.target;
   if (target === undefined) return "";
@@ -87,9 +94,8 @@ function renderStage(
   const lines = [`${isLast ? "└─" : "├─"} ${paint(style, mark)} ${head.filter((part) => part !== "").join("  ")}`];
   for (const verdict of stage.verdicts) {
     const [sign, tone] = verdictMark[verdict.kind];
-    const why = verdict.kind === "pass" ? "" : `: ${sanitize(verdict.why)}`;
     lines.push(
-      `${isLast ? " " : "│"}     ${paint(tone, sign)} ${sanitize(verdict.gate)}  ${toEvidence(verdict)}${paint("dim", why)}`,
+      `${isLast ? " " : "│"}     ${paint(tone, sign)} ${sanitize(verdict.gate)}  ${toFinding(verdict, paint)}`,
     );
   }
   return lines;
