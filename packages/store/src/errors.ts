@@ -20,6 +20,11 @@ function toSqliteCode(error: unknown): string | undefined {
   return undefined;
 }
 
+/** The store as a whole refuses (full, damaged, in use, not writable), whatever was asked of it. */
+export function isStoreError(error: unknown): boolean {
+  return toStoreError(error) !== error || (error instanceof CodedError && /^(?:storage_|store_)/u.test(error.code));
+}
+
 /** The engine's error → ours; anything else passes through unchanged. */
 export function toStoreError(error: unknown): unknown {
   const code = error instanceof CodedError ? undefined : toSqliteCode(error);

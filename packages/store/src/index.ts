@@ -1,5 +1,5 @@
 export { openStore, type Store, type StoreOptions, type Transaction } from "./store.ts";
-export type { StoreErrorCode } from "./errors.ts";
+export { isStoreError, type StoreErrorCode } from "./errors.ts";
 export type { Repositories } from "./repositories.ts";
 export type { ServingCrashRow, StoredAt } from "./repositories/messages.ts";
 export type { SlotWindowQuery } from "./repositories/telemetry.ts";

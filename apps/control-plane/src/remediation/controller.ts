@@ -1,3 +1,4 @@
+import { toErrorMessage } from "@fairlead/kernel";
 import { applyAction, decide, type Action, type RemediationCase } from "@fairlead/remediation";
 import type { RemediationRow, Transaction } from "@fairlead/store";
 import { toOwnDecision } from "../audit/own-decision.ts";
@@ -5,10 +6,13 @@ import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { execute } from "./executors.ts";
 import { loadObservations } from "./observe.ts";
 import type { RemediationPorts } from "./ports.ts";
+import { aboutDevice, DeviceTrouble, SetAside } from "./set-aside.ts";
 
 const tickMs = 1_000;
 /** A case is opened in one round and worked on in the next; more than this in one turn waits for the next tick. */
 const maxRounds = 8;
+/** How long a device that remediation cannot deal with waits for the next attempt, which costs a look at the whole fleet. */
+const asideMs = 60_000;
 
 export function remediationSubject(remediationId: string): string {
   return `remediation:${remediationId}`;
@@ -32,6 +36,7 @@ function toDetails(action: Action): Record<string, unknown> {
 export function createRemediationController(ports: RemediationPorts): ReconcileLoop {
   const { audit, clock, config, store, stream } = ports;
   const listeningSinceMs = clock.nowMs();
+  const setAside = new SetAside(asideMs);
   const memoryMs = Math.max(config.crashLoopWindowMs, ...config.rules.map(({ coolDownMs }) => coolDownMs));
 
   const perform = async (tx: Transaction, action: Action): Promise<void> => {
@@ -58,21 +63,42 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
     store.transaction(async (tx) => {
       const nowMs = clock.nowMs();
       const cases = (await tx.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
+      const aside = setAside.list(nowMs);
       const { crashLoopCount: crashesPerBuild, crashLoopWindowMs } = config;
       const observations = await loadObservations(tx, {
-        ...{ cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
+        ...{ aside, cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
       });
-      const actions = decide({ observations, cases, config, nowMs });
-      for (const action of actions) await perform(tx, action);
+      const deviceOf = new Map(cases.map(({ remediationId, device }) => [remediationId, device]));
+      const toDevice = (action: Action): string =>
+        "device" in action ? action.device : (deviceOf.get(action.remediationId) ?? "");
+      // Who is not looked at seems to be gone, which is no reason to end its case.
+      const actions = decide({ observations, cases, config, nowMs }).filter((action) => !aside.has(toDevice(action)));
+      for (const action of actions) await aboutDevice(toDevice(action), () => perform(tx, action));
       return actions.length > 0;
     });
+
+  /** A round that one device fails is undone, and tried again without it: the others must not wait. */
+  const advanceWithout = async (): Promise<boolean> => {
+    try {
+      return await advance();
+    } catch (error) {
+      if (!(error instanceof DeviceTrouble)) throw error;
+      setAside.add(error.device, clock.nowMs());
+      ports.logger.error("remediation sets a device aside and goes on with the others", {
+        device: error.device,
+        retryInMs: asideMs,
+        error: toErrorMessage(error.cause),
+      });
+      return true;
+    }
+  };
 
   return createReconcileLoop({
     name: "remediation",
     everyMs: tickMs,
     logger: ports.logger,
     run: async () => {
-      for (let round = 0; round < maxRounds && (await advance()); round += 1);
+      for (let round = 0; round < maxRounds && (await advanceWithout()); round += 1);
     },
   });
 }

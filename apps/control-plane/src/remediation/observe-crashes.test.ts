@@ -52,7 +52,13 @@ async function repeat(device: string, times: number): Promise<void> {
 
 async function listOpened(): Promise<string[]> {
   const crashesSinceMs = nowMs - config.crashLoopWindowMs;
-  const about = { cases: [], crashesSinceMs, crashesPerBuild: config.crashLoopCount, listeningSinceMs: nowMs };
+  const about = {
+    cases: [],
+    crashesSinceMs,
+    crashesPerBuild: config.crashLoopCount,
+    listeningSinceMs: nowMs,
+    aside: new Set<string>(),
+  };
   const observations = await loadObservations(store.read, about);
   return decide({ observations, cases: [], config, nowMs }).flatMap((action) =>
     action.kind === "open-case" ? [`${action.device} ${action.rule}`] : [],

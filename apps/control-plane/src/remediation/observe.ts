@@ -8,6 +8,7 @@ import type {
 } from "@fairlead/remediation";
 import type { CommandRow, DesiredSlotRow, Device, Repositories, ServingCrashRow } from "@fairlead/store";
 import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
+import { aboutDevice } from "./set-aside.ts";
 import { toPlaneTimeMs } from "../ingest/plane-time.ts";
 
 interface Facts {
@@ -122,9 +123,11 @@ export async function loadObservations(
     /** Of one slot's build; a loop needs no more. */
     readonly crashesPerBuild: number;
     readonly listeningSinceMs: number;
+    /** Not looked at. */
+    readonly aside: ReadonlySet<string>;
   },
 ): Promise<DeviceObservation[]> {
-  const devices = await from.devices.list();
+  const devices = (await from.devices.list()).filter(({ device }) => !about.aside.has(device));
   const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
   const { crashesSinceMs: fromMs, crashesPerBuild: perBuild } = about;
   const crashes = await from.events.listServingCrashes({ fromMs, perBuild });
@@ -139,13 +142,15 @@ export async function loadObservations(
   const failed = devices.filter(({ integrity }) => integrity === "failed");
   const known = failed.flatMap(({ device }) => (rowsOf.get(device) ?? []).flatMap(({ knownDigests }) => knownDigests));
   const sizes = await loadSizes(from, [...new Set(known)]);
-  return devices.map((device) =>
+  const observe = (device: Device): DeviceObservation =>
     toObservation(device, {
       rows: rowsOf.get(device.device) ?? [],
       crashes: crashesOf.get(device.device) ?? [],
       commands: commandsOf.get(device.device) ?? [],
       sizes,
       listeningSinceMs: about.listeningSinceMs,
-    }),
-  );
+    });
+  const observations: DeviceObservation[] = [];
+  for (const device of devices) observations.push(await aboutDevice(device.device, () => observe(device)));
+  return observations;
 }
