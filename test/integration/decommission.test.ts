@@ -112,7 +112,8 @@ describe("a device that is decommissioned", () => {
     expect(early.output).toContain("wipe_unfinished");
 
     await plane.start();
-    expect((await plane.device("cam-1")).lifecycle).toBe("decommissioning");
+    // A fast device may have told it, unanswered, between its order and the first kill.
+    expect((await plane.device("cam-1")).lifecycle).toMatch(/^decommission(?:ing|ed)$/u);
     device.run();
     expect(await device.process.exited()).toBe(0);
     expect(readdirSync(data)).toEqual(["agent.lock"]);
