@@ -1,6 +1,6 @@
 import { convModel } from "@fairlead/inference/testing";
 import { toQuantile } from "./measure.ts";
-import { openDirect } from "./turns.ts";
+import { openDirect, timeInTurns } from "./turns.ts";
 
 type ConvOptions = Parameters<typeof convModel>[0];
 
@@ -17,13 +17,7 @@ export async function chooseFiveMsModel(
   let best = { model: new Uint8Array(), awayMs: Number.POSITIVE_INFINITY };
   for (const candidate of candidates) {
     const model = convModel(candidate);
-    const runDirectly = await openDirect(model, image);
-    const times: number[] = [];
-    for (let turn = -20; turn < 40; turn += 1) {
-      const startedAt = performance.now();
-      await runDirectly();
-      if (turn >= 0) times.push(performance.now() - startedAt);
-    }
+    const [times = []] = await timeInTurns([await openDirect(model, image)], 4, 2);
     const awayMs = Math.abs(toQuantile(times, 0.5) - wantedMs);
     if (awayMs < best.awayMs) best = { model, awayMs };
   }

@@ -13,8 +13,8 @@ const elements = 3 * 240 * 320;
 const candidates = [8, 10, 12, 14, 16, 18, 20, 24].map((channels) => ({ height: 240, width: 320, channels, depth: 2 }));
 
 /**
- * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the barest possible server in
- * turns of ten, so that all meet the same noise and each client is as warm as a camera loop is.
+ * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
+ * barest possible server in turns of ten, so that all meet the same noise and each client is as warm as a camera loop is.
  */
 export async function benchOverhead(): Promise<Row[]> {
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);

@@ -49,11 +49,15 @@ export function toPolling(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** Rounds that are not counted: a camera's loop is measured as it is after its first minute, not in it. */
-const warmUpRounds = 80;
-
-/** Times of each work in milliseconds, ten of one after ten of another, so that all meet the same noise. */
-export async function timeInTurns(works: readonly (() => Promise<void>)[], rounds: number): Promise<number[][]> {
+/**
+ * Times of each work in milliseconds, ten of one after ten of another, so that all meet the same noise.
+ * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, not in it.
+ */
+export async function timeInTurns(
+  works: readonly (() => Promise<void>)[],
+  rounds: number,
+  warmUpRounds = 80,
+): Promise<number[][]> {
   const times: number[][] = works.map(() => []);
   for (let round = -warmUpRounds; round < rounds; round += 1) {
     for (const [index, work] of works.entries()) {

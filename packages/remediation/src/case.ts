@@ -137,7 +137,12 @@ interface ActionData {
     readonly toBuildDigest: string;
   };
   /** A command of the case ended. */
-  "record-outcome": { readonly remediationId: string; readonly commandId: string; readonly done: boolean };
+  "record-outcome": {
+    readonly remediationId: string;
+    readonly device: string;
+    readonly commandId: string;
+    readonly done: boolean;
+  };
   /** Every command of the attempt is done: `verifying`. */
   "start-verifying": { readonly remediationId: string; readonly device: string };
   /** SIDE EFFECT: an alert fires / is resolved; at most one per case, `alertKind` = the rule's name. */

@@ -26,6 +26,7 @@ export function toOutcomes({ current, rule, seen, nowMs }: OutcomeContext): read
       {
         kind: "record-outcome",
         remediationId: current.remediationId,
+        device: current.device,
         commandId,
         done: outcome === "done",
         code: `command_${outcome}`,

@@ -59,6 +59,15 @@ export function isSameVersion(detail: ModelVersionDetail, request: RegisterVersi
   );
 }
 
+const toldOf = {
+  "same-file": ["are the same file for the same target", "remove one of them"],
+  "no-choice": [
+    "claim the same target",
+    "say how a device chooses between them: --objective latency|energy|accuracy (choice: {objective: …} in a file), " +
+      "or give them different --target",
+  ],
+} as const;
+
 /** What the server would refuse, said before anything is uploaded, with the names of the files. */
 function requireDistinctTargets(
   { choice }: PushPlan,
@@ -67,16 +76,9 @@ function requireDistinctTargets(
   const claims = builds.map(({ artifact: { digest }, target }) => ({ format: "onnx" as const, digest, target }));
   const conflict = findTargetConflict(claims, choice !== null);
   if (conflict === null) return;
-  const [first, second] = [builds[conflict.first]?.artifact.path, builds[conflict.second]?.artifact.path];
-  if (conflict.kind === "same-file")
-    throw new ClientError("duplicate_target", `${first} and ${second} are the same file for the same target`, {
-      hint: "remove one of them",
-    });
-  throw new ClientError("duplicate_target", `${first} and ${second} claim the same target`, {
-    hint:
-      "say how a device chooses between them: --objective latency|energy|accuracy (choice: {objective: …} in a file), " +
-      "or give them different --target",
-  });
+  const paths = `${builds[conflict.first]?.artifact.path} and ${builds[conflict.second]?.artifact.path}`;
+  const [what, hint] = toldOf[conflict.kind];
+  throw new ClientError("duplicate_target", `${paths} ${what}`, { hint });
 }
 
 /** Local files to what would be registered. No network. */

@@ -81,6 +81,9 @@ export function toModelVersion(
   throw parsed.error;
 }
 
+const howToDistinguish =
+  "say how a device chooses between them (choice; fairlead models push --objective latency|energy|accuracy), or give them different targets";
+
 /**
  * Two builds for one target are a mistake, unless they differ and the version says how a device chooses between what it measures.
  * @throws CodedError `duplicate_target`, naming both builds and what they share
@@ -101,9 +104,6 @@ export function requireDistinctTargets({ builds, choice }: Pick<ModelVersion, "b
     { hint: kind === "same-file" ? "remove one of them" : howToDistinguish, details: { ...pair } },
   );
 }
-
-const howToDistinguish =
-  "say how a device chooses between them (choice; fairlead models push --objective latency|energy|accuracy), or give them different targets";
 
 /** A policy that asks for accuracy needs something to measure it by; on a device it would refuse every build. */
 export function requireMeasurableChoice({ choice, selfTest }: ModelVersion): void {

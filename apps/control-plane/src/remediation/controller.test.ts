@@ -31,6 +31,8 @@ afterEach(async () => {
 function createController(fire: (device: string) => void) {
   let ids = 0;
   const ports: Partial<RemediationPorts> = {
+    onDeviceChanged: () => undefined,
+    commands: { issue: async () => "cmd-1" },
     ...{ clock, store, audit: createAuditLog(clock), config: defaultRemediationConfig },
     logger: { ...silentLogger, error: (_message, fields) => void logged.push(fields) },
     stream: { emit: async () => undefined },
@@ -77,6 +79,23 @@ describe("remediation", () => {
     elapsedMs += 60_000;
     await turn();
     expect(told).toEqual(["a"]);
+  });
+
+  it("counts a device in quarantine against its limit while it is set aside", async () => {
+    await store.transaction(async (tx) => {
+      await tx.devices.add(toDeviceRow("a", { lifecycle: "quarantined", online: false }));
+      await tx.devices.add(toDeviceRow("b", { integrity: "failed" }));
+    });
+    const turn = createController((device) => {
+      if (device === "a") throw new RangeError("no such number");
+    });
+    elapsedMs = 3_600_000;
+    await turn();
+    await turn();
+    expect(logged).toMatchObject([{ device: "a" }]);
+    const cases = await store.read.remediations.listOpenOrSince(0);
+    expect(cases.filter(({ device }) => device === "b").map(({ caseData }) => caseData.code)).toEqual(["blast_radius"]);
+    expect((await store.read.devices.get("b"))?.lifecycle).toBe("enrolled");
   });
 
   it("sets nobody aside for what the store as a whole refuses", async () => {

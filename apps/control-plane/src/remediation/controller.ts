@@ -6,7 +6,7 @@ import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { execute } from "./executors.ts";
 import { loadObservations } from "./observe.ts";
 import type { RemediationPorts } from "./ports.ts";
-import { aboutDevice, DeviceTrouble, SetAside } from "./set-aside.ts";
+import { DeviceTrouble, SetAside, toDeviceTrouble } from "./set-aside.ts";
 
 const tickMs = 1_000;
 /** A case is opened in one round and worked on in the next; more than this in one turn waits for the next tick. */
@@ -68,12 +68,11 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
       const observations = await loadObservations(tx, {
         ...{ aside, cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
       });
-      const deviceOf = new Map(cases.map(({ remediationId, device }) => [remediationId, device]));
-      const toDevice = (action: Action): string =>
-        "device" in action ? action.device : (deviceOf.get(action.remediationId) ?? "");
-      // Who is not looked at seems to be gone, which is no reason to end its case.
-      const actions = decide({ observations, cases, config, nowMs }).filter((action) => !aside.has(toDevice(action)));
-      for (const action of actions) await aboutDevice(toDevice(action), () => perform(tx, action));
+      const actions = decide({ observations, cases, config, nowMs }).filter(({ device }) => !aside.has(device));
+      for (const action of actions)
+        await perform(tx, action).catch((error: unknown) => {
+          throw toDeviceTrouble(action.device, error);
+        });
       return actions.length > 0;
     });
 

@@ -8,7 +8,7 @@ import type {
 } from "@fairlead/remediation";
 import type { CommandRow, DesiredSlotRow, Device, Repositories, ServingCrashRow } from "@fairlead/store";
 import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
-import { aboutDevice } from "./set-aside.ts";
+import { toDeviceTrouble } from "./set-aside.ts";
 import { toPlaneTimeMs } from "../ingest/plane-time.ts";
 
 interface Facts {
@@ -123,11 +123,11 @@ export async function loadObservations(
     /** Of one slot's build; a loop needs no more. */
     readonly crashesPerBuild: number;
     readonly listeningSinceMs: number;
-    /** Not looked at. */
+    /** Of these only what the fleet is counted by. */
     readonly aside: ReadonlySet<string>;
   },
 ): Promise<DeviceObservation[]> {
-  const devices = (await from.devices.list()).filter(({ device }) => !about.aside.has(device));
+  const devices = await from.devices.list();
   const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
   const { crashesSinceMs: fromMs, crashesPerBuild: perBuild } = about;
   const crashes = await from.events.listServingCrashes({ fromMs, perBuild });
@@ -142,15 +142,25 @@ export async function loadObservations(
   const failed = devices.filter(({ integrity }) => integrity === "failed");
   const known = failed.flatMap(({ device }) => (rowsOf.get(device) ?? []).flatMap(({ knownDigests }) => knownDigests));
   const sizes = await loadSizes(from, [...new Set(known)]);
-  const observe = (device: Device): DeviceObservation =>
-    toObservation(device, {
-      rows: rowsOf.get(device.device) ?? [],
-      crashes: crashesOf.get(device.device) ?? [],
-      commands: commandsOf.get(device.device) ?? [],
-      sizes,
-      listeningSinceMs: about.listeningSinceMs,
-    });
-  const observations: DeviceObservation[] = [];
-  for (const device of devices) observations.push(await aboutDevice(device.device, () => observe(device)));
-  return observations;
+  const { aside, listeningSinceMs } = about;
+  return devices.map((device) => {
+    if (aside.has(device.device)) return toBareObservation(device, listeningSinceMs);
+    try {
+      return toObservation(device, {
+        rows: rowsOf.get(device.device) ?? [],
+        crashes: crashesOf.get(device.device) ?? [],
+        commands: commandsOf.get(device.device) ?? [],
+        sizes,
+        listeningSinceMs,
+      });
+    } catch (error) {
+      throw toDeviceTrouble(device.device, error);
+    }
+  });
+}
+
+/** Without what may have troubled us. A device that is set aside is still one of the fleet, and one in quarantine still counts. */
+function toBareObservation(device: Device, listeningSinceMs: number): DeviceObservation {
+  const nothing = { rows: [], crashes: [], commands: [], sizes: new Map<string, number>(), listeningSinceMs };
+  return toObservation({ ...device, reported: null, integrity: "unknown" }, nothing);
 }

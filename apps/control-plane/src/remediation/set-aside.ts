@@ -10,13 +10,9 @@ export class DeviceTrouble extends Error {
   }
 }
 
-/** Does the work about a device. @throws DeviceTrouble; what the store as a whole refuses passes through */
-export async function aboutDevice<Made>(device: string, work: () => Made | Promise<Made>): Promise<Made> {
-  try {
-    return await work();
-  } catch (error) {
-    throw isStoreError(error) ? error : new DeviceTrouble(device, error);
-  }
+/** What is to be thrown of an error at a device; what the store as a whole refuses is nobody's trouble, and stays what it is. */
+export function toDeviceTrouble(device: string, error: unknown): unknown {
+  return isStoreError(error) ? error : new DeviceTrouble(device, error);
 }
 
 /** Devices that remediation leaves alone for a while after they troubled it. */
