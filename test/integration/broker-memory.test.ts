@@ -3,7 +3,7 @@ import { toTopic } from "@fairlead/protocol";
 import { toConnect, toText } from "@fairlead/bus/testing/malformed-packets";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { connectAsync } from "mqtt";
+import { connectAsync, type MqttClient } from "mqtt";
 import { beforeAll, describe, expect, it } from "vitest";
 import { BrokerProcess, type BrokerSetup } from "../support/broker-process.ts";
 import { eventually } from "../support/eventually.ts";
@@ -108,20 +108,37 @@ describe("the memory of the broker's process", () => {
     expect(bytes).toBeLessThan(48 * 1_048_576);
   });
 
+  const toDown = (device: string) => toTopic({ kind: "down", tenant: "acme", device, channel: "ack" });
+  async function listen(broker: BrokerProcess, device: string): Promise<MqttClient> {
+    const session = { protocol: "mqtts", host: "127.0.0.1", clientId: device, reconnectPeriod: 0 } as const;
+    const identity = await authority.issueDevice("acme", device);
+    const client = await connectAsync({ ...session, port: broker.port, ca: tls.ca, ...identity });
+    await client.on("error", () => undefined).subscribeAsync(toDown(device));
+    return client;
+  }
+
+  it("A32 ends the device that reads nothing, not the good one to which is written when the room ends", async () => {
+    const inAllBytes = 1_048_576;
+    await using broker = await start("product", { outboundBytes: 4 * inAllBytes, outboundBytesInAll: inAllBytes });
+    const [slow, good] = [await listen(broker, "slow"), await listen(broker, "good")];
+    let heard = 0;
+    good.on("message", () => (heard += 1));
+    slow.stream.pause();
+    // The kernel's buffers take the first ones.
+    for (let sent = 0; (await broker.stats()).outboundBytes < inAllBytes - 65_536 && sent < 1_000; sent += 1)
+      await broker.publish(toDown("slow"), { payloadBytes: 32_768, count: 1, qos: 0 });
+    expect(await broker.stats()).toMatchObject({ slowReaders: 0, devices: 2 });
+    await broker.publish(toDown("good"), { payloadBytes: 200_000, count: 1, qos: 0 });
+    await eventually("the good one has heard it", () => heard === 1);
+    expect(await broker.stats()).toMatchObject({ slowReaders: 1, devices: 1 });
+    for (const client of [slow, good]) await client.endAsync(true);
+  });
+
   it("A32 stays bounded while eight devices read nothing, however much each of them might leave unread, and serves the ninth", async () => {
     const inAllBytes = 8 * 1_048_576;
     await using broker = await start("product", { outboundBytes: 8 * inAllBytes, outboundBytesInAll: inAllBytes });
     const names = Array.from({ length: 9 }, (_, index) => `slow-${index + 1}`);
-    const toDown = (device: string) => toTopic({ kind: "down", tenant: "acme", device, channel: "ack" });
-    const clients = await Promise.all(
-      names.map(async (device) => {
-        const session = { protocol: "mqtts", host: "127.0.0.1", clientId: device, reconnectPeriod: 0 } as const;
-        const identity = await authority.issueDevice("acme", device);
-        const client = await connectAsync({ ...session, port: broker.port, ca: tls.ca, ...identity });
-        await client.on("error", () => undefined).subscribeAsync(toDown(device));
-        return client;
-      }),
-    );
+    const clients = await Promise.all(names.map((device) => listen(broker, device)));
     let heard = 0;
     clients[8]?.on("message", () => (heard += 1));
     for (const client of clients.slice(0, 8)) client.stream.pause();

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { createFrameGuard, type FrameGuard } from "../frame-guard.ts";
+import type { BacklogHolder, Backlogs } from "./backlogs.ts";
 import type { BrokerLimits } from "./broker-options.ts";
-import type { ByteBudget } from "./byte-budget.ts";
 import { ByteRate } from "./byte-rate.ts";
 import { PacketAssembly } from "./packet-assembly.ts";
 
@@ -19,7 +19,7 @@ export interface SocketGuardOptions {
   readonly socket: Socket;
   readonly limits: BrokerLimits;
   /** Unsent bytes of all connections. */
-  readonly outbound: ByteBudget;
+  readonly outbound: Backlogs;
   readonly onAdmit?: () => void;
   readonly onThrottle?: () => void;
 }
@@ -32,14 +32,14 @@ const backlogBytes = 65_536;
  * and each packet another queue. Before CONNECT is admitted: one packet of that size, then nothing is read until the
  * answer. After it: packets of the bigger size, at the rate that is allowed; more is left in the kernel, which holds the
  * sender back. Outwards nothing is ever held back, since one slow reader would then hold the broker's queue for all: a
- * reader whose backlog passes its bound is disconnected.
+ * reader whose backlog passes its bound is disconnected, and the slowest when the backlogs of all pass theirs.
  */
-export class SocketGuard {
+export class SocketGuard implements BacklogHolder {
   readonly #socket: Socket;
   readonly #guard: FrameGuard;
   readonly #assembly = new PacketAssembly();
   readonly #limits: BrokerLimits;
-  readonly #outbound: ByteBudget;
+  readonly #outbound: Backlogs;
   readonly #rate: ByteRate;
   readonly #onThrottle: (() => void) | undefined;
   readonly #push: Socket["push"];
@@ -48,8 +48,6 @@ export class SocketGuard {
   #admitted = false;
   #throttle: NodeJS.Timeout | undefined;
   #bytesAsStranger = 0;
-  /** Unsent bytes beyond what is written at once, as they are known to the budget of all. */
-  #backlog = 0;
 
   constructor({ socket, limits, outbound, onAdmit, onThrottle }: SocketGuardOptions) {
     this.#socket = socket;
@@ -131,19 +129,31 @@ export class SocketGuard {
     }, waitMs);
   }
 
+  /** The connection is the slowest reader of all. */
+  end(): void {
+    this.#endAsSlow(this.#socket.writableLength);
+  }
+
   /** False when the connection is over. */
   #countOut(bytes: number): boolean {
     if (this.#socket.destroyed) return false;
     const unsentBytes = this.#socket.writableLength + bytes;
+    if (unsentBytes > this.#limits.outboundBytes) {
+      this.#endAsSlow(unsentBytes);
+      return false;
+    }
     this.#settle(Math.max(0, unsentBytes - backlogBytes));
-    if (unsentBytes <= this.#limits.outboundBytes && (this.#backlog === 0 || !this.#outbound.isExceeded)) return true;
-    this.#socket.destroy(new GuardError("slow-reader", `${unsentBytes} bytes are not read`));
-    return false;
+    this.#outbound.shed(performance.now());
+    return !this.#socket.destroyed;
   }
 
+  #endAsSlow(unsentBytes: number): void {
+    this.#socket.destroy(new GuardError("slow-reader", `${unsentBytes} bytes are not read`));
+  }
+
+  /** `backlog`: unsent bytes beyond what is written at once. */
   #settle(backlog: number): void {
     if (this.#socket.destroyed) clearTimeout(this.#throttle);
-    this.#outbound.add(backlog - this.#backlog);
-    this.#backlog = backlog;
+    this.#outbound.note(this, backlog, performance.now());
   }
 }

@@ -8,7 +8,7 @@ import {
   type BrokerOptions,
   type ListenOptions,
 } from "./broker-options.ts";
-import { ByteBudget } from "./byte-budget.ts";
+import { Backlogs } from "./backlogs.ts";
 import { countRefusal, createCounters, type Refusal } from "./counters.ts";
 import type { Door } from "./door.ts";
 import { SocketGuard, type SocketGuardOptions } from "./socket-guard.ts";
@@ -35,7 +35,7 @@ export async function startBroker(options: StartOptions): Promise<Broker> {
   const limits = { ...defaultBrokerLimits, ...options.limits };
   const logger = options.logger ?? silentLogger;
   const counters = createCounters();
-  const outbound = new ByteBudget(limits.outboundBytesInAll);
+  const outbound = new Backlogs(limits.outboundBytesInAll);
   const onRefusal = options.onRefusal ?? (() => undefined);
   const sessions = createSessions({ ...options, limits, logger, counters, onRefusal });
   const aedes = await Aedes.createBroker({ ...sessions.hooks, connectTimeout: limits.connectTimeoutMs });
@@ -93,7 +93,7 @@ export async function startBroker(options: StartOptions): Promise<Broker> {
       ...counters,
       connections: door.connections,
       devices: sessions.count(),
-      outboundBytes: outbound.usedBytes,
+      outboundBytes: outbound.bytes,
       retainedBytes: sessions.retainedBytes(),
     }),
     close: () => (closing ??= close()),

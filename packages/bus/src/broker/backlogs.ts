@@ -1,0 +1,56 @@
+/** Where a backlog is: a connection whose peer does not read. */
+export interface BacklogHolder {
+  /** Ends the connection and gives its backlog back. */
+  end(): void;
+}
+
+interface Backlog {
+  readonly bytes: number;
+  readonly sinceMs: number;
+}
+
+/** Unsent bytes of many connections, against one bound. Times are in milliseconds of one monotonic clock. */
+export class Backlogs {
+  readonly #maxBytes: number;
+  readonly #held = new Map<BacklogHolder, Backlog>();
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** What a connection has unsent now; 0 when all has been read. */
+  note(holder: BacklogHolder, bytes: number, nowMs: number): void {
+    const before = this.#held.get(holder);
+    this.#bytes += bytes - (before?.bytes ?? 0);
+    if (bytes === 0) this.#held.delete(holder);
+    else this.#held.set(holder, { bytes, sinceMs: before?.sinceMs ?? nowMs });
+  }
+
+  /**
+   * Ends connections until the bound is kept: first that which has held most bytes for the longest time. Whoever happens
+   * to be written to when the room ends may be a good reader, whose backlog is gone in a moment.
+   */
+  shed(nowMs: number): void {
+    while (this.#bytes > this.#maxBytes) {
+      const heaviest = this.#findHeaviest(nowMs);
+      if (heaviest === undefined) return;
+      this.note(heaviest, 0, nowMs);
+      heaviest.end();
+    }
+  }
+
+  #findHeaviest(nowMs: number): BacklogHolder | undefined {
+    let heaviest: BacklogHolder | undefined;
+    let most = 0;
+    for (const [holder, { bytes, sinceMs }] of this.#held) {
+      const weight = bytes * (nowMs - sinceMs + 1);
+      if (weight > most) [heaviest, most] = [holder, weight];
+    }
+    return heaviest;
+  }
+}
