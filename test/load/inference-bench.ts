@@ -1,11 +1,13 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
-import { chooseFiveMsModel } from "./five-ms-model.ts";
+import { DirectProcess } from "./direct-process.ts";
+import { openFiveMsModel } from "./five-ms-model.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
+import { OneProcessor } from "./one-processor.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
-import { openDirect, timeInTurns, toBinaryRequest, toSender } from "./turns.ts";
+import { timeInTurns, toBinaryRequest, toSender, toTimed } from "./turns.ts";
 
 const shape = [1, 3, 240, 320];
 const elements = 3 * 240 * 320;
@@ -14,41 +16,44 @@ const candidates = [8, 10, 12, 14, 16, 18, 20, 24].map((channels) => ({ height: 
 
 /**
  * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
- * barest possible server in turns of ten, so that all meet the same noise and each client is as warm as a camera loop is.
+ * barest possible server in turns, on one processor.
  */
 export async function benchOverhead(): Promise<Row[]> {
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
-  const model = await chooseFiveMsModel(candidates, { shape, pixels });
+  using processor = new OneProcessor();
+  using direct = new DirectProcess();
+  processor.compare(direct.pid);
+  const model = await openFiveMsModel(direct, candidates, { shape, pixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
   await sharing.serve("conv", model);
   using bare = await forkBareServer({ path, shape });
+  for (const { pid } of [serving, sharing, bare]) processor.compare(pid);
   const bytes = Buffer.from(pixels.buffer);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));
   using frame = new SharedFrame();
   await frame.register(sharing.port, bytes);
   const overShared = frame.toSender(new RawConnection("127.0.0.1", sharing.port), bytes);
-  const runDirectly = await openDirect(model, { shape, pixels });
-  const works = [runDirectly, overHttp, overBare, overShared];
-  const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 30)).map((times) =>
+  const works = [direct.time, ...[overHttp, overBare, overShared].map(toTimed)];
+  const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 20)).map((times) =>
     toQuantile(times, 0.5),
   ) as [number, number, number, number];
-  const direct = { ms: directMs, what: "session.run() in one process" };
+  const against = { ms: directMs, what: "session.run() in one process" };
   return [
     toQuotientRow({
       name: "one inference over HTTP, 0.9 MB in shared memory, writing it included, p50",
-      ...{ ms: sharedMs, against: direct, atMost: 1.15 },
+      ...{ ms: sharedMs, against, atMost: 1.15 },
     }),
     toQuotientRow({
       name: "one inference over HTTP, binary tensors, 0.9 MB in, p50",
-      ...{ ms: httpMs, against: direct, atMost: 1.15 },
+      ...{ ms: httpMs, against, atMost: 1.15 },
     }),
     toQuotientRow({
       name: "the same through a bare node:http server with one thread, no protocol (for information)",
-      ...{ ms: bareMs, against: direct, atMost: null },
+      ...{ ms: bareMs, against, atMost: null },
     }),
     toQuotientRow({
       name: "what the agent's endpoint costs beyond that bare server",

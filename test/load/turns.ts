@@ -1,14 +1,18 @@
-import * as ort from "onnxruntime-node";
 import { toHttpRequest, type RawConnection } from "./raw-client.ts";
 
-/** What a request is held against: the generated convolution's session, called in this process. */
-export async function openDirect(
-  model: Uint8Array,
-  image: { readonly shape: readonly number[]; readonly pixels: Float32Array },
-): Promise<() => Promise<void>> {
-  const options = { intraOpNumThreads: 1, extra: { session: { intra_op: { allow_spinning: "0" } } } };
-  const session = await ort.InferenceSession.create(model, options);
-  return async () => void (await session.run({ image: new ort.Tensor("float32", image.pixels, image.shape) }));
+/** Does the work so many times and gives the milliseconds of each. */
+export type TimedWork = (times: number) => Promise<number[]>;
+
+export function toTimed(work: () => Promise<void>): TimedWork {
+  return async (count) => {
+    const times: number[] = [];
+    for (let turn = 0; turn < count; turn += 1) {
+      const startedAt = performance.now();
+      await work();
+      times.push(performance.now() - startedAt);
+    }
+    return times;
+  };
 }
 
 /** A request to the generated convolution, named conv: its only input in binary, its only output too. */
@@ -49,23 +53,19 @@ export function toPolling(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
+/** A process that was left alone for a while needs some calls until it is as warm as a camera's loop keeps it. */
+const turns = 30;
+
 /**
- * Times of each work in milliseconds, ten of one after ten of another, so that all meet the same noise.
+ * Times of each work in milliseconds, thirty of one after thirty of another, so that all meet the same noise.
  * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, not in it.
  */
-export async function timeInTurns(
-  works: readonly (() => Promise<void>)[],
-  rounds: number,
-  warmUpRounds = 80,
-): Promise<number[][]> {
+export async function timeInTurns(works: readonly TimedWork[], rounds: number, warmUpRounds = 20): Promise<number[][]> {
   const times: number[][] = works.map(() => []);
   for (let round = -warmUpRounds; round < rounds; round += 1) {
     for (const [index, work] of works.entries()) {
-      for (let turn = 0; turn < 10; turn += 1) {
-        const startedAt = performance.now();
-        await work();
-        if (round >= 0) times[index]?.push(performance.now() - startedAt);
-      }
+      const measured = await work(turns);
+      if (round >= 0) times[index]?.push(...measured);
     }
   }
   return times;

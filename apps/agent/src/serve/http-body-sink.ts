@@ -80,11 +80,6 @@ export class BodySink {
     this.#bytes = Buffer.alloc(0);
   }
 
-  /** Whether its chunks together would be much garbage. */
-  get isLarge(): boolean {
-    return this.#bytes.length > maxAheadBytes;
-  }
-
   /** What has arrived. From here on the memory is the caller's, whatever becomes of the client. */
   finish(): Buffer {
     const bytes = this.#bytes.subarray(0, this.#length);

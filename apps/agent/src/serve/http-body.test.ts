@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
 import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
 import { createBodyBudget } from "./http-body-budget.ts";
 import { BodySink } from "./http-body-sink.ts";
+import { readBody } from "./http-body.ts";
 
 const mebibyte = 1_048_576;
 const overloaded = expect.objectContaining({ code: "overloaded" }) as Error;
@@ -32,6 +35,22 @@ describe("the memory of a body", () => {
     expect(budget.usedBytes).toBeLessThanOrEqual(16_384);
     for (let sent = 0; sent < 16; sent += 1) sink.push(Buffer.alloc(mebibyte));
     expect(budget.usedBytes).toBeLessThanOrEqual(18 * mebibyte);
+  });
+
+  it("leaves no chunk of a body to a collection of garbage", async () => {
+    const sent = randomBytes(196_608);
+    const chunks = [0, 65_536, 131_072].map((from) => {
+      const part = sent.subarray(from, from + 65_536);
+      const chunk = Buffer.allocUnsafeSlow(part.length);
+      chunk.set(part);
+      return chunk;
+    });
+    const request = Object.assign(Readable.from(chunks), { headers: { "content-length": "196608" } });
+    const hold = createBodyBudget({ maxBytes: mebibyte, eachBytes: mebibyte, nowMs: () => 0 }).open();
+    const options = { maxBytes: mebibyte, jsonBytes: null, memory: createBodyMemory(mebibyte), hold };
+    const body = await readBody(request as unknown as IncomingMessage, options);
+    expect(Buffer.compare(body, sent)).toBe(0);
+    expect(chunks.map(({ length }) => length)).toEqual([0, 0, 0]);
   });
 
   it.each([null, 7_000_001, 900_000])(
