@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { commands } from "./commands/index.ts";
+import { loadCommands } from "./commands/index.ts";
 import { toCompletionScript, toCompletionTree } from "./completion.ts";
 import { globalFlags } from "./program.ts";
 
 const tree = toCompletionTree(
-  commands,
+  await loadCommands(null),
   globalFlags.map((spec) => spec.flags),
 );
 

@@ -3,15 +3,16 @@ import { createClient, type Client } from "@fairlead/client";
 import { hasErrorCode, toErrorCode, toErrorMessage, withoutSecrets } from "@fairlead/kernel";
 import { CommanderError } from "commander";
 import type { CommandContext, GlobalOptions } from "./command.ts";
-import { commands } from "./commands/index.ts";
+import { loadCommands } from "./commands/index.ts";
 import { openTrustedConnection, type Connection } from "./context/connection.ts";
 import { resolveTarget } from "./context/resolve.ts";
 import { CliError } from "./errors.ts";
 import { exitCodes, toExitCode } from "./exit-codes.ts";
 import { Output, type Format, type Streams } from "./output/output.ts";
 import { sanitize } from "./output/sanitize.ts";
+import { toNoun } from "./noun.ts";
 import { parseDuration } from "./parse-duration.ts";
-import { createProgram } from "./program.ts";
+import { createProgram, globalFlags } from "./program.ts";
 import { describeSystemError } from "./system-error.ts";
 
 export interface RunOptions {
@@ -120,8 +121,9 @@ function toProgramArgs(args: readonly string[]): string[] {
 export async function run(options: RunOptions): Promise<number> {
   const connections: Connection[] = [];
   let exitCode: number = exitCodes.ok;
+  const args = toProgramArgs(options.args);
   const program = createProgram({
-    commands,
+    commands: await loadCommands(toNoun(args, globalFlags)),
     version: options.version,
     streams: options.streams,
     execute: async (command, input, globals) => {
@@ -129,7 +131,7 @@ export async function run(options: RunOptions): Promise<number> {
     },
   });
   try {
-    await program.parseAsync(toProgramArgs(options.args), { from: "user" });
+    await program.parseAsync(args, { from: "user" });
     return exitCode;
   } catch (error) {
     if (options.signal.aborted) return exitCodes.interrupted;

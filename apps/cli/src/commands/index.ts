@@ -1,55 +1,33 @@
 import type { Command } from "../command.ts";
-import { listAlerts } from "./alerts/list.ts";
-import { resolveAlert } from "./alerts/resolve.ts";
-import { applyFile } from "./apply/apply.ts";
-import { listAudit } from "./audit/list.ts";
-import { verifyAuditLog } from "./audit/verify.ts";
-import { addContext, currentContext, listContexts, removeContext, useContext } from "./contexts/contexts.ts";
-import { approveDevice, denyDevice } from "./devices/approve.ts";
-import { decommissionDevice } from "./devices/decommission.ts";
-import { describeDeviceCommand, getDevice } from "./devices/get.ts";
-import { labelDevice } from "./devices/label.ts";
-import { listDevices } from "./devices/list.ts";
-import { releaseDevice } from "./devices/release.ts";
-import { watchDevices } from "./devices/watch.ts";
-import { brokerConfig } from "./broker/config.ts";
-import { createToken } from "./enrolments/create-token.ts";
-import { allowEndorsement, listEndorsements, removeEndorsement } from "./enrolments/endorsements.ts";
-import { listEnrolments } from "./enrolments/list.ts";
-import { listEnrolmentTokens, revokeEnrolmentToken } from "./enrolments/tokens.ts";
-import { login, logout } from "./login/login.ts";
-import { inspectModel } from "./models/inspect.ts";
-import { describeModel, listModels } from "./models/list.ts";
-import { pushModel } from "./models/push.ts";
-import { addKey, generateKey, listKeyFiles, rotateKeys } from "./keys/keys.ts";
-import { acceptKnownBad, pruneOldReleases } from "./releases/tend.ts";
-import { listReleases, publishReleases, signRelease, verifyReleases } from "./releases/sign.ts";
-import { describeRemediation, listRemediations } from "./remediations/remediations.ts";
-import { rolloutActions } from "./rollouts/act.ts";
-import { createRollout } from "./rollouts/create.ts";
-import { listRollouts, rolloutHistory } from "./rollouts/list.ts";
-import { rolloutStatus } from "./rollouts/status.ts";
-import { createApiToken, listApiTokens, revokeApiToken } from "./tokens/tokens.ts";
-import { createWebhook, deleteWebhook, describeWebhook, listWebhooks, testWebhook } from "./webhooks/webhooks.ts";
-import { showOnlineKey } from "./trust/online-key.ts";
-import { createTrust, delegateTrust, pullTrust, revokeTrust, viewTrust } from "./trust/trust.ts";
 
-/** Every command; program and completion are built from this table. */
-export const commands: readonly Command[] = [
-  ...[listDevices, getDevice, describeDeviceCommand, approveDevice, denyDevice, watchDevices, labelDevice],
-  ...[decommissionDevice, releaseDevice],
-  ...[createToken, listEnrolmentTokens, revokeEnrolmentToken, listEnrolments],
-  ...[allowEndorsement, listEndorsements, removeEndorsement],
-  ...[pushModel, listModels, describeModel, inspectModel],
-  ...[generateKey, addKey, listKeyFiles, rotateKeys],
-  ...[createApiToken, listApiTokens, revokeApiToken],
-  ...[createWebhook, listWebhooks, describeWebhook, deleteWebhook, testWebhook],
-  ...[createTrust, delegateTrust, revokeTrust, pullTrust, viewTrust, showOnlineKey],
-  ...[signRelease, publishReleases, verifyReleases, listReleases, pruneOldReleases, acceptKnownBad],
-  ...[createRollout, rolloutStatus, listRollouts, rolloutHistory, ...rolloutActions],
-  ...[listRemediations, describeRemediation],
-  ...[brokerConfig],
-  ...[listAlerts, resolveAlert, listAudit, verifyAuditLog, applyFile],
-  ...[login, logout],
-  ...[addContext, listContexts, useContext, currentContext, removeContext],
-];
+type Load = () => Promise<{ readonly commands: readonly Command[] }>;
+
+const load: Readonly<Record<string, Load>> = {
+  devices: () => import("./devices/index.ts"),
+  enrolments: () => import("./enrolments/index.ts"),
+  models: () => import("./models/index.ts"),
+  keys: () => import("./keys/index.ts"),
+  tokens: () => import("./tokens/index.ts"),
+  webhooks: () => import("./webhooks/index.ts"),
+  trust: () => import("./trust/index.ts"),
+  releases: () => import("./releases/index.ts"),
+  rollouts: () => import("./rollouts/index.ts"),
+  remediations: () => import("./remediations/index.ts"),
+  broker: () => import("./broker/index.ts"),
+  alerts: () => import("./alerts/index.ts"),
+  audit: () => import("./audit/index.ts"),
+  apply: () => import("./apply/index.ts"),
+  login: () => import("./login/index.ts"),
+  logout: () => import("./login/index.ts"),
+  contexts: () => import("./contexts/index.ts"),
+};
+
+/**
+ * The commands of one noun, so that `devices list` does not wait for what signs releases; every command where there is no
+ * such noun. Program and completion are built from this table.
+ */
+export async function loadCommands(noun: string | null): Promise<readonly Command[]> {
+  const one = noun !== null && Object.hasOwn(load, noun) ? load[noun] : undefined;
+  const loaded = await Promise.all((one === undefined ? Object.values(load) : [one]).map((each) => each()));
+  return [...new Set(loaded.flatMap(({ commands }) => commands))];
+}
