@@ -32,7 +32,7 @@ export default defineConfig({
           name: "integration",
           include: ["test/integration/**/*.test.ts", "test/faults/**/*.test.ts", processTests],
           env: { NODE_COMPILE_CACHE: compileCache, [appsVariable]: "built" },
-          globalSetup: "test/support/build-apps.ts",
+          globalSetup: ["test/support/build-apps.ts", "test/support/warm-cli.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,
           // Each file has folders and ports of its own, and mostly waits for its processes.

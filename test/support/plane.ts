@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { DeviceDetail, DeviceSummary, RolloutStatus } from "@fairlead/protocol";
 import { Agent, request } from "undici";
 import { toEntry } from "./entries.ts";
-import { runCli } from "./cli.ts";
+import { prepareWithCli } from "./cli.ts";
 import { eventually } from "./eventually.ts";
 import { OwnedProcess } from "./process.ts";
 
@@ -109,8 +109,7 @@ export class TestPlane implements AsyncDisposable {
   /** As an operator does once: keys, the first root, one publisher of every model; all through the command line. */
   async #createTrust(): Promise<void> {
     if (existsSync(this.trustDir)) return;
-    const answer = await runCli(["trust", "create", "--publish"], this.cliEnv);
-    if (answer.code !== 0) throw new Error(`fairlead trust create: exit ${answer.code}\n${answer.stderr}`);
+    await prepareWithCli(["trust", "create", "--publish"], this.cliEnv);
   }
 
   async get<Answer>(path: string): Promise<Answer> {

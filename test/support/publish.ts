@@ -1,5 +1,5 @@
 import { digitModelPath } from "./digits.ts";
-import { runCli } from "./cli.ts";
+import { prepareWithCli } from "./cli.ts";
 import type { TestPlane } from "./plane.ts";
 
 export const digitFiles = {
@@ -10,7 +10,7 @@ export const digitFiles = {
 
 export type DigitVersion = keyof typeof digitFiles;
 
-/** Pushes and releases one version of the digit reader through the real command line. */
+/** Pushes and releases one version of the digit reader through the command line. */
 export async function publishDigitReader(
   plane: TestPlane,
   version: DigitVersion,
@@ -24,8 +24,5 @@ export async function publishDigitReader(
     ],
     ["releases", "sign", "digit-reader", version],
   ];
-  for (const step of steps) {
-    const answer = await runCli(step, plane.cliEnv);
-    if (answer.code !== 0) throw new Error(`fairlead ${step.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
-  }
+  for (const step of steps) await prepareWithCli(step, plane.cliEnv);
 }
