@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, AuditEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { runWarmCli } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
@@ -12,7 +12,7 @@ const dir = mkdtempSync(join(tmpdir(), "accept-"));
 const plane = new TestPlane({ dir: join(dir, "plane") });
 const device = new TestDevice({ name: "cam-1", dir: join(dir, "cam-1"), labels: {} });
 const release = (...rest: string[]) =>
-  runCli(["devices", "release", "cam-1", "--reason", "one more thread", "--yes", ...rest], plane.cliEnv);
+  runWarmCli(["devices", "release", "cam-1", "--reason", "one more thread", "--yes", ...rest], plane.cliEnv);
 const findAlert = async (): Promise<Alert | undefined> =>
   (await plane.get<{ items: Alert[] }>("/api/v1/alerts")).items.find(({ kind }) => kind === "hold-tampered-device");
 const waitFor = (what: string, state: object) =>
@@ -55,7 +55,7 @@ describe("a device whose configuration was changed", () => {
     const command = "fairlead devices release cam-1 --accept-config --reason";
     expect((await findAlert())?.summary).toContain(command);
     expect((await release()).stderr).toContain(command);
-    expect((await runCli(["devices", "describe", "cam-1"], plane.cliEnv)).stdout).toContain(command);
+    expect((await runWarmCli(["devices", "describe", "cam-1"], plane.cliEnv)).stdout).toContain(command);
     const accept = (name: string, digest: string) =>
       plane.post("/api/v1/devices/cam-1/accept-configuration", { reason: "guessed", files: [{ name, digest }] });
     expect(await accept("config.yaml", `sha256:${"0".repeat(64)}`)).toMatchObject({ status: 409, code: "conflict" });

@@ -14,7 +14,7 @@ import {
   type TpmSteps,
 } from "../support/audit-world.ts";
 import { callPlane, readRoutes, type PlaneCall, type RouteFacts } from "../support/call-plane.ts";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { TestPlane } from "../support/plane.ts";
 import { RawTpmDevice } from "../support/raw-tpm-device.ts";
 import { SoftwareTpm, whyNoTpm } from "../support/swtpm.ts";
@@ -240,7 +240,7 @@ describe("the whole log of it", () => {
       verified: true,
       head: expect.stringMatching(/^\d+:sha256:[0-9a-f]{64}$/u) as string,
     });
-    expect(await runCli(["audit", "verify", "--head", verified.head], plane.cliEnv)).toMatchObject({ code: 0 });
+    expect(await runWarmCli(["audit", "verify", "--head", verified.head], plane.cliEnv)).toMatchObject({ code: 0 });
     using database = new DatabaseSync(world.databaseFile, { timeout: 10_000 });
     expect(() => database.exec('UPDATE audit SET reason = reason WHERE "index" = 5')).toThrow(/never changed/u);
     expect(() => database.exec('DELETE FROM audit WHERE "index" = 5')).toThrow(/never deleted/u);
@@ -268,7 +268,7 @@ describe("the whole log of it", () => {
     ];
     for (const { what, forge, mend } of forgeries) {
       database.exec(forge);
-      const { code, stderr } = await runCli(["audit", "verify"], plane.cliEnv);
+      const { code, stderr } = await runWarmCli(["audit", "verify"], plane.cliEnv);
       expect({ what, code, stderr }).toEqual({
         what,
         code: 1,
@@ -277,11 +277,11 @@ describe("the whole log of it", () => {
       const answer = await plane.get<{ verified: boolean; entries: number }>("/api/v1/audit/verification");
       expect({ what, ...answer }).toMatchObject({ what, verified: false, entries: at });
       database.exec(mend);
-      expect(await runCli(["audit", "verify", "--head", head], plane.cliEnv), what).toMatchObject({ code: 0 });
+      expect(await runWarmCli(["audit", "verify", "--head", head], plane.cliEnv), what).toMatchObject({ code: 0 });
     }
     // The plane may write the next entry in its place at once: then it is another one than was kept.
     database.exec('DELETE FROM audit WHERE "index" = (SELECT max("index") FROM audit)');
-    expect(await runCli(["audit", "verify", "--head", head], plane.cliEnv)).toMatchObject({
+    expect(await runWarmCli(["audit", "verify", "--head", head], plane.cliEnv)).toMatchObject({
       ...{ code: 1, stderr: expect.stringMatching(/shortened|kept as its head/u) as string },
     });
   });

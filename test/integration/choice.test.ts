@@ -5,7 +5,7 @@ import type { ChoiceCandidate, RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { findBench, quickModel, slowModel } from "../support/bench-process.ts";
 import { killNow } from "../support/child-of.ts";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { digitModelPath } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
@@ -21,7 +21,7 @@ async function rollOut(version: string, builds: readonly string[], onFailure = "
   const golden = ["--golden", digitModelPath("golden-1.1.0.json"), "--objective", "latency", "--accuracy-floor", "0.9"];
   const push = ["models", "push", ...builds.map(digitModelPath), ...name, ...golden, "--labels", "0,1,2,3,4,5,6,7,8,9"];
   for (const step of [push, ["releases", "sign", "digit-reader", version]]) {
-    const answer = await runCli(step, plane.cliEnv);
+    const answer = await runWarmCli(step, plane.cliEnv);
     expect(answer.code, answer.stderr).toBe(0);
   }
   const { rolloutId } = await runCliJson<RolloutStatus>(
@@ -43,7 +43,7 @@ async function rollOut(version: string, builds: readonly string[], onFailure = "
 }
 
 const readSlot = async () => (await plane.device(device.name)).reported?.slots.find(({ slot }) => slot === "reader");
-const describe = async () => (await runCli(["devices", "describe", device.name], plane.cliEnv)).stdout;
+const describe = async () => (await runWarmCli(["devices", "describe", device.name], plane.cliEnv)).stdout;
 
 beforeAll(async () => {
   await plane.start();
@@ -115,7 +115,7 @@ it("shows a device that goes over to another build of its release, and the rollo
     ["releases", "sign", "loops", "1.0.0"],
   ];
   for (const step of steps) {
-    const answer = await runCli(step, plane.cliEnv);
+    const answer = await runWarmCli(step, plane.cliEnv);
     expect(answer.code, answer.stderr).toBe(0);
   }
   const { rolloutId } = await runCliJson<RolloutStatus>(
@@ -145,7 +145,7 @@ it("shows a device that goes over to another build of its release, and the rollo
   expect(second.job).toMatchObject({ rolloutId, attempt: first.job?.attempt });
   const status = await plane.rollout(rolloutId);
   expect(status).toMatchObject({ state: "succeeded", devices: [{ device: other.name, state: "succeeded" }] });
-  const described = await runCli(["devices", "describe", other.name], plane.cliEnv);
+  const described = await runWarmCli(["devices", "describe", other.name], plane.cliEnv);
   expect(described.stdout).toMatch(/main: wants loops 1\.0\.0, runs loops 1\.0\.0, (?!.*fail)/u);
   expect(described.stdout).toMatch(/lost: p50 [\d.]+ µs, the chosen build [\d.]+ µs/u);
 }, 120_000);

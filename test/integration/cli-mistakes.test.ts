@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditEntry, DeviceSummary } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson, type CliAnswer } from "../support/cli.ts";
+import { runCliJson, runWarmCli, type CliAnswer } from "../support/cli.ts";
 import { TestDevice } from "../support/device.ts";
 import { digitModelPath } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
@@ -12,7 +12,7 @@ import { TestPlane } from "../support/plane.ts";
 const dir = mkdtempSync(join(tmpdir(), "fairlead-mistakes-"));
 const plane = new TestPlane({ dir: join(dir, "plane") });
 const device = new TestDevice({ name: "lab-1", dir: join(dir, "lab-1"), labels: {}, telemetryWindowMs: 300 });
-const cli = (...args: string[]): Promise<CliAnswer> => runCli(args, plane.cliEnv);
+const cli = (...args: string[]): Promise<CliAnswer> => runWarmCli(args, plane.cliEnv);
 const cliJson = <Answer>(...args: string[]): Promise<Answer> => runCliJson<Answer>(args, plane.cliEnv);
 const actions = async () =>
   (await cliJson<AuditEntry[]>("audit", "list", "--limit", "0"))
@@ -170,7 +170,7 @@ describe("apply", () => {
   it("asks for the key's passphrase before it changes anything", async () => {
     const args = write(token("first"), labels, model);
     const before = await actions();
-    const answer = await runCli(args, { ...plane.cliEnv, FAIRLEAD_KEY_PASSPHRASE: "" });
+    const answer = await runWarmCli(args, { ...plane.cliEnv, FAIRLEAD_KEY_PASSPHRASE: "" });
     expect(answer).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("passphrase_missing") });
     expect(await actions()).toEqual(before);
     expect((await cli(...args, "--dry-run")).code).toBe(0);
@@ -227,18 +227,18 @@ it("names the model that was meant, instead of asking to sign one that does not 
 it("acts as the environment's token says, whatever the context holds", async () => {
   const { FAIRLEAD_TOKEN: administrator = "", FAIRLEAD_SERVER: _server, ...rest } = plane.cliEnv;
   const env = { ...rest, FAIRLEAD_SERVER: "", FAIRLEAD_CONFIG: join(dir, "own", "config.yaml") };
-  const added = await runCli(["contexts", "add", "lab", "--server", plane.url, "--token", administrator], env);
+  const added = await runWarmCli(["contexts", "add", "lab", "--server", plane.url, "--token", administrator], env);
   expect(added.code).toBe(0);
   const viewer = (await cliJson<{ token: string }>("tokens", "create", "--role", "viewer")).token;
   for (const context of [[], ["--context", "lab"]]) {
     const create = ["enrolments", "create-token", ...context];
-    const own = await runCli(create, env);
+    const own = await runWarmCli(create, env);
     expect(own, own.stderr).toMatchObject({ code: 0 });
-    expect(await runCli(create, { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({ code: 4, stdout: "" });
-    expect(await runCli(["devices", "list", ...context], { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({
+    expect(await runWarmCli(create, { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({ code: 4, stdout: "" });
+    expect(await runWarmCli(["devices", "list", ...context], { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({
       code: 0,
     });
     const flagged = [...create, "--token", administrator];
-    expect(await runCli(flagged, { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({ code: 0 });
+    expect(await runWarmCli(flagged, { ...env, FAIRLEAD_TOKEN: viewer })).toMatchObject({ code: 0 });
   }
 });

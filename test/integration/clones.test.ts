@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Alert, AuditEntry, DeviceDetail } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toEntry } from "../support/entries.ts";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { askAsDevice } from "../support/ask-as-device.ts";
 import { eventually } from "../support/eventually.ts";
@@ -72,7 +72,7 @@ describe("a device whose data folder is copied and started twice", () => {
     expect(items.find(({ action }) => action === "device.clone-detected")).toMatchObject({
       details: { code: found.cloned?.code, before: "enrolled" },
     });
-    const described = await runCli(["devices", "describe", "cam-1"], plane.cliEnv);
+    const described = await runWarmCli(["devices", "describe", "cam-1"], plane.cliEnv);
     expect(described.stdout).toMatch(/cloned .*\n\s+\S/u);
     expect(described.stdout).toContain("fairlead devices release");
 
@@ -140,7 +140,7 @@ describe("a device of which a copy is used only while it is off", () => {
       expect(codes).toContain(found.cloned?.code);
       const firing = () => listAlerts("firing").then((alerts) => alerts.filter(({ device: of }) => of === name));
       const [alert] = await firing();
-      const refused = await runCli(
+      const refused = await runWarmCli(
         ["alerts", "resolve", alert?.alertId ?? "", "--reason", "it annoys", "--yes"],
         plane.cliEnv,
       );

@@ -5,7 +5,7 @@ import type { AuditEntry, DeviceDetail, RolloutStatus } from "@fairlead/protocol
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toEntry } from "../support/entries.ts";
 import { readChildren } from "../support/child-of.ts";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { askAsDevice } from "../support/ask-as-device.ts";
 import { eventually } from "../support/eventually.ts";
@@ -131,7 +131,7 @@ describe("a device that is decommissioned", () => {
       const [job] = (await plane.rollout(rolloutId)).devices;
       return job?.state === "removed" && job.code === "device_decommissioned";
     });
-    const described = await runCli(["devices", "describe", "cam-1"], plane.cliEnv);
+    const described = await runWarmCli(["devices", "describe", "cam-1"], plane.cliEnv);
     expect(described.stdout).toContain("it said that it is empty");
 
     // Whoever kept the old certificate is nobody, and the name is given only to a new key on a new token.
@@ -175,7 +175,7 @@ describe("a device that is decommissioned", () => {
       return items.some(({ action, actor }) => action === "broker.refuse" && actor === "device:cam-2");
     });
     expect(listHoldings(device.dataDir)).toEqual(holdings);
-    const described = await runCli(["devices", "describe", "cam-2"], plane.cliEnv);
+    const described = await runWarmCli(["devices", "describe", "cam-2"], plane.cliEnv);
     expect(described.stdout).toContain("nobody knows whether anything was removed");
   }, 90_000);
 

@@ -6,7 +6,7 @@ import { FailingDriver, whyNoFailingDriver } from "@fairlead/inference/testing";
 import Database from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { killNow, readChildren } from "../support/child-of.ts";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
@@ -64,10 +64,10 @@ beforeAll(async () => {
     ...["models", "push", digitModelPath("digit-reader-1.1.0-fp32.onnx"), "--model", "digit-reader"],
     ...["--version", "1.1.0", "--target", "ep=webgpu+cpu"],
   ];
-  const pushed = await runCli(push, plane.cliEnv);
+  const pushed = await runWarmCli(push, plane.cliEnv);
   expect(pushed.stderr).not.toContain("error");
   expect(pushed.code).toBe(0);
-  expect((await runCli(["releases", "sign", "digit-reader", "1.1.0"], plane.cliEnv)).code).toBe(0);
+  expect((await runWarmCli(["releases", "sign", "digit-reader", "1.1.0"], plane.cliEnv)).code).toBe(0);
 });
 afterAll(async () => {
   await plane[Symbol.asyncDispose]();
@@ -81,7 +81,7 @@ describe("a model that is wanted on an accelerator", () => {
     const placement = await eventually("the placement is reported", () => readPlacement("bare-1"));
     expect(placement).toMatchObject({ requested: ["webgpu", "cpu"], proved: { cpu: 1 } });
     expect(placement.reason).toContain("the cpu stands in: webgpu failed");
-    const described = await runCli(["devices", "describe", "bare-1"], plane.cliEnv);
+    const described = await runWarmCli(["devices", "describe", "bare-1"], plane.cliEnv);
     expect(described.stdout).toContain("proved: cpu 100 % of node time; asked for webgpu, cpu");
     const gated = await rollOut("bare-1", ["--gate", "placement>=50%"]);
     const failed = await eventually("the gate fails", async () => {

@@ -4,7 +4,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { TestPlane } from "../support/plane.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "roles-"));
@@ -143,7 +143,7 @@ describe("the API", () => {
   it("A58 ends with a token that was revoked or is over, and keeps the last administrator's", async () => {
     const { token, tokenId } = tokens.get("operator") ?? { token: "", tokenId: "" };
     expect(await call("GET", "/api/v1/devices", token)).toMatchObject({ status: 200 });
-    expect(await runCli(["tokens", "revoke", tokenId, "--yes"], plane.cliEnv)).toMatchObject({ code: 0 });
+    expect(await runWarmCli(["tokens", "revoke", tokenId, "--yes"], plane.cliEnv)).toMatchObject({ code: 0 });
     expect(await call("GET", "/api/v1/devices", token)).toMatchObject({ status: 401, code: "unauthenticated" });
     const brief = await runCliJson<{ token: string; expiresAtMs: number }>(
       ["tokens", "create", "--role", "viewer", "--ttl", "1s"],
@@ -158,8 +158,8 @@ describe("the API", () => {
     expect(admins).toHaveLength(2);
     const [first, second] = admins.map(({ tokenId: id }) => id);
     const own = { ...plane.cliEnv, FAIRLEAD_TOKEN: tokens.get("admin")?.token ?? "" };
-    expect(await runCli(["tokens", "revoke", first ?? "", "--yes"], own)).toMatchObject({ code: 0 });
-    expect(await runCli(["tokens", "revoke", second ?? "", "--yes"], own)).toMatchObject({
+    expect(await runWarmCli(["tokens", "revoke", first ?? "", "--yes"], own)).toMatchObject({ code: 0 });
+    expect(await runWarmCli(["tokens", "revoke", second ?? "", "--yes"], own)).toMatchObject({
       code: 5,
       stderr: expect.stringContaining("last administrator"),
     });

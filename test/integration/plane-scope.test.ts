@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { callPlane, listenToPlane, readRoutes, type RouteFacts } from "../support/call-plane.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader } from "../support/publish.ts";
@@ -218,7 +218,7 @@ describe("a token of a part of the fleet", () => {
   });
 
   it("has a selector only where that means something", async () => {
-    const make = (...args: string[]) => runCli(["tokens", "create", ...args], plane.cliEnv);
+    const make = (...args: string[]) => runWarmCli(["tokens", "create", ...args], plane.cliEnv);
     expect(await make("--role", "publisher", "--selector", "site=berlin")).toMatchObject({ code: 2 });
     expect(await make("--role", "viewer", "--selector", "")).toMatchObject({ code: 2 });
     expect(await make("--role", "viewer", "--selector", "site in")).toMatchObject({ code: 2 });

@@ -17,7 +17,7 @@ import {
 import Database from "better-sqlite3";
 import { connect, type IClientOptions } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRequest, enrol, RawDevice, startPlane, type Harness, type Identity } from "./plane-harness.ts";
 
@@ -165,7 +165,7 @@ async function offerLargeModel(): Promise<string> {
       ...["--selector", "site=test"],
     ]),
   ]) {
-    const answer = await runCli(step, env);
+    const answer = await runWarmCli(step, env);
     if (answer.code !== 0) throw new Error(`fairlead ${step.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
   }
   const [version] = await runCliJson<{ builds: { artifact: { digest: string } }[] }[]>(["models", "list"], env);

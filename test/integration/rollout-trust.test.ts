@@ -1,6 +1,6 @@
 import type { RolloutStatus, SignedDesiredState, SlotReport } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { publishDigitReader } from "../support/publish.ts";
 import { enrol, RawDevice, startPlane, type Harness } from "./plane-harness.ts";
@@ -46,8 +46,8 @@ class Answering {
 let harness: Harness;
 let device: Answering;
 const tokens = new Map<string, Record<string, string>>();
-const cli = (...args: string[]) => runCli(args, harness.plane.cliEnv);
-const as = (name: string, ...args: string[]) => runCli(args, tokens.get(name) ?? {});
+const cli = (...args: string[]) => runWarmCli(args, harness.plane.cliEnv);
+const as = (name: string, ...args: string[]) => runWarmCli(args, tokens.get(name) ?? {});
 const rollout = (version: string) => [
   ...["rollouts", "create", "--model", "digit-reader", "--version", version, "--slot", "reader"],
   ...["--selector", "site=test", "--stages", "all=100%", "--soak", "0", "--device-soak", "0"],

@@ -1,6 +1,6 @@
 import type { RolloutHistoryEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { runWarmCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { publishDigitReader } from "../support/publish.ts";
 import { AnsweringDevice } from "./answering-device.ts";
@@ -96,7 +96,7 @@ it("leaves a newcomer to the older one once the newer one's release is over, and
   const first = devices.use(await AnsweringDevice.enrol(harness, "door-1", { kind: "door" }));
   const older = await complete("1.0.0", { selector: "kind=door" });
   const sign = ["releases", "sign", "digit-reader", "1.1.0", "--ttl", "8s"];
-  expect(await runCli(sign, harness.plane.cliEnv)).toMatchObject({ code: 0 });
+  expect(await runWarmCli(sign, harness.plane.cliEnv)).toMatchObject({ code: 0 });
   const endsAtMs = Date.now() + 8_000;
   const newer = await complete("1.1.0", { selector: "kind in (door)" });
   await eventually("the release is over", () => Date.now() > endsAtMs, 15_000);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { runWarmCli } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 const create = (version: string, selector: string, policy: readonly string[]) =>
-  runCli(
+  runWarmCli(
     [
       ...["rollouts", "create", "--model", "digit-reader", "--version", version, "--slot", "reader"],
       ...["--selector", selector, ...policy],

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RolloutStatus } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { loadDigits } from "../support/digits.ts";
 import { eventually } from "../support/eventually.ts";
@@ -93,14 +93,14 @@ it("catches a bad version beside the one that serves, so that not one request is
     "confidence/absolute pass",
   ]);
   for (const { gate, control } of verdicts) if (gate.includes("control")) expect(control, gate).toBeGreaterThan(0);
-  const described = await runCli(["devices", "describe", "cam-1"], plane.cliEnv);
+  const described = await runWarmCli(["devices", "describe", "cam-1"], plane.cliEnv);
   expect(described.stdout).toMatch(/shadow digit-reader 1\.1\.0 on 100 % of requests/u);
   await eventually("a window with a comparison is described", async () =>
     /agreed on \d+ of \d+, \d+ skipped; run p95 \d/u.test(
-      (await runCli(["devices", "describe", "cam-1"], plane.cliEnv)).stdout,
+      (await runWarmCli(["devices", "describe", "cam-1"], plane.cliEnv)).stdout,
     ),
   );
-  const status = await runCli(["rollouts", "status", good.rolloutId], plane.cliEnv);
+  const status = await runWarmCli(["rollouts", "status", good.rolloutId], plane.cliEnv);
   expect(status.stdout).toContain("shadow on 100% of requests");
 
   await runCliJson(["rollouts", "promote", good.rolloutId, "--yes"], plane.cliEnv);

@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toAnotherId } from "../support/another-id.ts";
-import { runCli, type CliAnswer } from "../support/cli.ts";
+import { runWarmCli, type CliAnswer } from "../support/cli.ts";
 import { TestPlane } from "../support/plane.ts";
 import { publishDigitReader } from "../support/publish.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "trust-cli-"));
 const plane = new TestPlane({ dir });
-const cli = (...args: string[]): Promise<CliAnswer> => runCli(args, plane.cliEnv);
+const cli = (...args: string[]): Promise<CliAnswer> => runWarmCli(args, plane.cliEnv);
 const done = async (...args: string[]): Promise<string> => {
   const answer = await cli(...args);
   if (answer.code !== 0) throw new Error(`${args.join(" ")}: ${answer.stderr}`);
@@ -36,7 +36,7 @@ describe("the repository", () => {
     const key = join(plane.trustDir, "keys", "publisher.key");
     expect(statSync(key).mode & 0o777).toBe(0o600);
     expect(readFileSync(key, "utf8")).not.toMatch(/PRIVATE KEY/u);
-    const wrong = await runCli(["releases", "sign", "digit-reader", "1.0.0"], {
+    const wrong = await runWarmCli(["releases", "sign", "digit-reader", "1.0.0"], {
       ...plane.cliEnv,
       FAIRLEAD_KEY_PASSPHRASE: "something else altogether",
     });
@@ -111,7 +111,7 @@ describe("the repository", () => {
     expect(listed()).toEqual(before);
     expect(await cli("releases", "publish")).toMatchObject({ code: 0 });
     const offline = { ...plane.cliEnv, FAIRLEAD_TOKEN: "fla_nobody" };
-    await runCli(["releases", "sign", "digit-reader", "1.0.0"], offline);
+    await runWarmCli(["releases", "sign", "digit-reader", "1.0.0"], offline);
     expect(listed()).toEqual(before);
   });
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, AuditEntry } from "@fairlead/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { runWarmCli } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
@@ -64,8 +64,8 @@ it("says so on either plane when a device meets the plane and a copy of its data
   const [fork] = await listForks(plane);
   const id = fork?.alertId ?? "";
   const resolve = (env: Record<string, string>, ...more: string[]) =>
-    runCli(["alerts", "resolve", id, "--reason", "the copy was a restored backup, and is destroyed", ...more], env);
-  const operator = await runCli(["tokens", "create", "--role", "operator", "-o", "json"], plane.cliEnv);
+    runWarmCli(["alerts", "resolve", id, "--reason", "the copy was a restored backup, and is destroyed", ...more], env);
+  const operator = await runWarmCli(["tokens", "create", "--role", "operator", "-o", "json"], plane.cliEnv);
   const { token } = JSON.parse(operator.stdout) as { token: string };
   expect(await resolve({ ...plane.cliEnv, FAIRLEAD_TOKEN: token }, "--yes")).toMatchObject({ code: 4 });
   expect((await listForks(plane))[0]?.state).toBe("firing");

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Alert, CreateWebhookResponse, Webhook, WebhookDetail } from "@fairlead/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runCliJson } from "../support/cli.ts";
+import { runWarmCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
 import { readRssBytes } from "../support/rss.ts";
@@ -28,7 +28,7 @@ const test = async (id: string) =>
   (await runCliJson<{ deliveryId: string }>(["webhooks", "test", id], plane.cliEnv)).deliveryId;
 const deliveryOf = async (id: string, deliveryId: string) =>
   (await describeOf(id)).deliveries.find((delivery) => delivery.deliveryId === deliveryId);
-const remove = (id: string) => runCli(["webhooks", "delete", id, "--yes"], plane.cliEnv);
+const remove = (id: string) => runWarmCli(["webhooks", "delete", id, "--yes"], plane.cliEnv);
 
 beforeAll(() => plane.start());
 afterAll(async () => {
@@ -52,10 +52,10 @@ describe("a webhook", () => {
       data: { webhookId: webhook.webhookId },
     });
     await eventually("the outcome is told", async () => {
-      const { stdout } = await runCli(["webhooks", "describe", webhook.webhookId], plane.cliEnv);
+      const { stdout } = await runWarmCli(["webhooks", "describe", webhook.webhookId], plane.cliEnv);
       return /webhook\.test .* delivered {2}1 attempts {2}status 204/u.test(stdout);
     });
-    const list = await runCli(["webhooks", "list"], plane.cliEnv);
+    const list = await runWarmCli(["webhooks", "list"], plane.cliEnv);
     expect(list.stdout).toContain(url);
     const everything = JSON.stringify([
       await describeOf(webhook.webhookId),
@@ -64,7 +64,7 @@ describe("a webhook", () => {
     ]);
     expect(everything).not.toContain(secret.slice(6, 40));
     expect(await remove(webhook.webhookId)).toMatchObject({ code: 0 });
-    expect(await runCli(["webhooks", "describe", webhook.webhookId], plane.cliEnv)).toMatchObject({ code: 3 });
+    expect(await runWarmCli(["webhooks", "describe", webhook.webhookId], plane.cliEnv)).toMatchObject({ code: 3 });
   });
 
   it("A64 leaves no secret of its signatures in log, database or any other file but the sealed one's key", async () => {
@@ -100,7 +100,7 @@ describe("a webhook", () => {
       ],
       own.cliEnv,
     );
-    expect(await runCli(["rollouts", "pause", rollout.rolloutId, "--yes"], own.cliEnv)).toMatchObject({ code: 0 });
+    expect(await runWarmCli(["rollouts", "pause", rollout.rolloutId, "--yes"], own.cliEnv)).toMatchObject({ code: 0 });
     const [message] = await eventually("the outcome arrives", () =>
       wants.received.length > 0 ? wants.received : undefined,
     );
@@ -260,7 +260,7 @@ describe("a plane without listed networks", () => {
     const { webhook } = await runCliJson<CreateWebhookResponse>(["webhooks", "create", url], own.cliEnv);
     await own.process.kill("SIGTERM");
     await own.start({});
-    await runCli(["webhooks", "test", webhook.webhookId], own.cliEnv);
+    await runWarmCli(["webhooks", "test", webhook.webhookId], own.cliEnv);
     await eventually("it is refused", async () => {
       const { deliveries } = await own.get<WebhookDetail>(`/api/v1/webhooks/${webhook.webhookId}`);
       return /^(?:address|url)_refused/u.test(deliveries[0]?.reason ?? "");

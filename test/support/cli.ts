@@ -1,5 +1,4 @@
-import { request } from "undici";
-import { Agent } from "undici";
+import { Agent, request } from "undici";
 import { toEntry } from "./entries.ts";
 import { OwnedProcess } from "./process.ts";
 
@@ -34,7 +33,7 @@ export async function runCli(args: readonly string[], env: Readonly<Record<strin
  * The same command in a process that has begun before, which takes a twentieth of the time: for what a test only prepares or
  * asks with. What it says of processes, streams and signals is for `runCli`.
  */
-async function runWarmCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CliAnswer> {
+export async function runWarmCli(args: readonly string[], env: Readonly<Record<string, string>>): Promise<CliAnswer> {
   const socketPath = process.env[warmCliVariable];
   if (socketPath === undefined) return runCli(args, env);
   const whole = { ...process.env, NO_COLOR: "1", ...env };
