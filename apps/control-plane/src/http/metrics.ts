@@ -23,7 +23,7 @@ function countBy<Item>(items: readonly Item[], label: string, toValue: (item: It
 
 /** Prometheus text format 0.0.4, base units. */
 export async function toMetrics({ store, broker, ingest, inference }: MetricSources): Promise<string> {
-  const devices = await store.read.devices.list();
+  const devices = await store.read.devices.listStates();
   const counters = ingest();
   const stats = broker();
   const memory = process.memoryUsage();

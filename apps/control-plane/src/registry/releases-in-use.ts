@@ -5,7 +5,7 @@ import type { Repositories } from "@fairlead/store";
  * to, and what rollouts that are not over offer or would return to.
  */
 export async function listReleasesInUse(from: Repositories): Promise<string[]> {
-  const devices = await from.devices.list();
+  const devices = await from.devices.listReported();
   const slots = await from.devices.listSlotsOf(devices.map(({ device }) => device));
   const wanted = slots.flatMap(({ releaseId, shadow }) => [releaseId, shadow?.release.signed.releaseId ?? null]);
   const reported = devices.flatMap((device) =>

@@ -35,8 +35,9 @@ describe("a damaged model file", () => {
       ...{ attempt: 1, soakMs: 0, release: null, knownDigests, updatedAtMs: nowMs, shadow: null },
     };
     const sizes = new Map([[digestOf("a"), 10]]);
-    return toObservation(device, { rows: [row], crashes: [], commands: [], sizes, listeningSinceMs: nowMs }).integrity
-      .failing;
+    const failed = { device, rows: [row], sizes };
+    const nothing = { doubted: false, clockSkewMs: null, crashes: [], commands: [], listeningSinceMs: nowMs };
+    return toObservation(device, { ...nothing, asked: [row], failed }).integrity.failing;
   };
 
   it("of an earlier release, to which the device went back by itself, has a size and so can be repaired", () => {

@@ -6,24 +6,41 @@ import type {
   ServingCrash,
   SlotObservation,
 } from "@fairlead/remediation";
-import type { CommandRow, DesiredSlotRow, Device, Repositories, ServingCrashRow } from "@fairlead/store";
+import type {
+  AskedSlot,
+  CommandRow,
+  DesiredSlotRow,
+  Device,
+  Repositories,
+  ServingCrashRow,
+  WatchedDevice,
+} from "@fairlead/store";
 import { listFailingMeasurements } from "../devices/appraise-evidence.ts";
 import { toDeviceTrouble } from "./set-aside.ts";
 import { toPlaneTimeMs } from "../ingest/plane-time.ts";
 
 interface Facts {
-  readonly rows: readonly DesiredSlotRow[];
+  readonly doubted: boolean;
+  readonly clockSkewMs: number | null;
+  readonly asked: readonly AskedSlot[];
+  /** Of a device of which a file is not as it should be. */
+  readonly failed: FailedDevice | null;
   readonly crashes: readonly ServingCrashRow[];
   readonly commands: readonly CommandRow[];
-  /** Of the artifacts that the device may run, by digest. */
-  readonly sizes: ReadonlyMap<string, number>;
   readonly listeningSinceMs: number;
+}
+
+export interface FailedDevice {
+  readonly device: Device;
+  readonly rows: readonly DesiredSlotRow[];
+  /** Of the artifacts that it may run, by digest. */
+  readonly sizes: ReadonlyMap<string, number>;
 }
 
 /** Size of the artifact with that digest among what the plane ever asked the slot to run; null when it is none of them. */
 function toSizeBytes(
   digest: string | null,
-  { row, sizes }: { readonly row: DesiredSlotRow | undefined; readonly sizes: Facts["sizes"] },
+  { row, sizes }: { readonly row: DesiredSlotRow | undefined; readonly sizes: FailedDevice["sizes"] },
 ): number | null {
   if (row === undefined || digest === null) return null;
   const build = row.release?.signed.content.builds.find(({ artifact }) => artifact.digest === digest);
@@ -32,7 +49,7 @@ function toSizeBytes(
   return row.knownDigests.includes(digest) ? (sizes.get(digest) ?? null) : null;
 }
 
-function toFailing(device: Device, { rows, sizes }: Pick<Facts, "rows" | "sizes">): FailingMeasurement[] {
+function toFailing({ device, rows, sizes }: FailedDevice): FailingMeasurement[] {
   return listFailingMeasurements(device, rows).map((measurement) => {
     const slot = measurement.kind === "model" ? (/^slot\/([^/]+)$/u.exec(measurement.name)?.[1] ?? null) : null;
     const active = device.reported?.slots.find((report) => report.slot === slot)?.active?.buildDigest ?? null;
@@ -55,7 +72,7 @@ function toMissedPlacement({ placement }: SlotReport): SlotObservation["missedPl
  */
 export function isConfirmed(
   job: Pick<NonNullable<SlotReport["job"]>, "state" | "rolloutId" | "attempt"> | null,
-  asked: Pick<DesiredSlotRow, "rolloutId" | "attempt"> | undefined,
+  asked: Pick<AskedSlot, "rolloutId" | "attempt"> | undefined,
 ): boolean {
   if (job === null) return true;
   if (!isJobEnd(job.state)) return false;
@@ -64,22 +81,22 @@ export function isConfirmed(
 }
 
 export function toObservation(
-  device: Device,
-  { rows, crashes, commands, sizes, listeningSinceMs }: Facts,
+  device: WatchedDevice,
+  { doubted, clockSkewMs, asked, failed, crashes, commands, listeningSinceMs }: Facts,
 ): DeviceObservation {
   return {
     device: device.device,
     lifecycle: device.lifecycle,
-    doubted: (device.identityWatch?.finding ?? null) !== null,
+    doubted,
     online: device.online,
     lastSeenMs: device.lastSeenMs,
     listeningSinceMs,
     integrity: {
       state: device.integrity,
       evidenceAtMs: device.integrityAtMs,
-      failing: device.integrity === "failed" ? toFailing(device, { rows, sizes }) : [],
+      failing: failed === null ? [] : toFailing(failed),
     },
-    crashes: toCrashes(device, crashes),
+    crashes: toCrashes(clockSkewMs ?? 0, crashes),
     slots: (device.reported?.slots ?? []).map((report) => ({
       slot: report.slot,
       serving: report.serving,
@@ -87,7 +104,7 @@ export function toObservation(
       previousBuildDigest: report.previous?.buildDigest ?? null,
       confirmed: isConfirmed(
         report.job,
-        rows.find(({ slot }) => slot === report.slot),
+        asked.find(({ slot }) => slot === report.slot),
       ),
       missedPlacement: toMissedPlacement(report),
     })),
@@ -96,8 +113,7 @@ export function toObservation(
 }
 
 /** A backlog is told at once but did not happen at once. */
-function toCrashes({ clockSkewMs }: Device, rows: readonly ServingCrashRow[]): ServingCrash[] {
-  const skewMs = clockSkewMs ?? 0;
+function toCrashes(skewMs: number, rows: readonly ServingCrashRow[]): ServingCrash[] {
   return rows.map(({ slot, buildDigest, tsMs, receivedMs }) => ({
     tsMs: toPlaneTimeMs(tsMs, { skewMs, receivedMs }),
     slot,
@@ -127,8 +143,9 @@ export async function loadObservations(
     readonly aside: ReadonlySet<string>;
   },
 ): Promise<DeviceObservation[]> {
-  const devices = await from.devices.list();
-  const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
+  const devices = await from.devices.listWatched();
+  const asked = await from.devices.listAskedSlots();
+  const doubted = new Set(await from.devices.listDoubted());
   const { crashesSinceMs: fromMs, crashesPerBuild: perBuild } = about;
   const crashes = await from.events.listServingCrashes({ fromMs, perBuild });
   const ids = about.cases.flatMap(({ actions }) =>
@@ -138,19 +155,25 @@ export async function loadObservations(
   // One pass over each table: a pass for each device is quadratic, in a transaction of every second.
   const byDevice = <Row extends { readonly device: string }>(all: readonly Row[]): ReadonlyMap<string, Row[]> =>
     Map.groupBy(all, ({ device }) => device);
-  const [rowsOf, crashesOf, commandsOf] = [byDevice(rows), byDevice(crashes), byDevice(commands)];
-  const failed = devices.filter(({ integrity }) => integrity === "failed");
-  const known = failed.flatMap(({ device }) => (rowsOf.get(device) ?? []).flatMap(({ knownDigests }) => knownDigests));
-  const sizes = await loadSizes(from, [...new Set(known)]);
+  const [askedOf, crashesOf, commandsOf] = [byDevice(asked), byDevice(crashes), byDevice(commands)];
+  const skews = await from.devices.listClockSkewsOf([...crashesOf.keys()]);
+  const skewOf = new Map(skews.map(({ device, clockSkewMs }) => [device, clockSkewMs]));
+  const failedOf = await loadFailed(
+    from,
+    devices.filter(({ integrity, device }) => integrity === "failed" && !about.aside.has(device)),
+  );
   const { aside, listeningSinceMs } = about;
   return devices.map((device) => {
-    if (aside.has(device.device)) return toBareObservation(device, listeningSinceMs);
+    const isDoubted = doubted.has(device.device);
+    if (aside.has(device.device)) return toBareObservation(device, { doubted: isDoubted, listeningSinceMs });
     try {
       return toObservation(device, {
-        rows: rowsOf.get(device.device) ?? [],
+        doubted: isDoubted,
+        clockSkewMs: skewOf.get(device.device) ?? null,
+        asked: askedOf.get(device.device) ?? [],
+        failed: failedOf.get(device.device) ?? null,
         crashes: crashesOf.get(device.device) ?? [],
         commands: commandsOf.get(device.device) ?? [],
-        sizes,
         listeningSinceMs,
       });
     } catch (error) {
@@ -159,8 +182,24 @@ export async function loadObservations(
   });
 }
 
+/** The few rows that are read whole. */
+async function loadFailed(
+  from: Repositories,
+  failed: readonly WatchedDevice[],
+): Promise<ReadonlyMap<string, FailedDevice>> {
+  const names = failed.map(({ device }) => device);
+  const rowsOf = Map.groupBy(await from.devices.listSlotsOf(names), ({ device }) => device);
+  const known = [...rowsOf.values()].flatMap((rows) => rows.flatMap(({ knownDigests }) => knownDigests));
+  const sizes = await loadSizes(from, [...new Set(known)]);
+  const devices = await from.devices.listOf(names);
+  return new Map(devices.map((device) => [device.device, { device, rows: rowsOf.get(device.device) ?? [], sizes }]));
+}
+
 /** Without what may have troubled us. A device that is set aside is still one of the fleet, and one in quarantine still counts. */
-function toBareObservation(device: Device, listeningSinceMs: number): DeviceObservation {
-  const nothing = { rows: [], crashes: [], commands: [], sizes: new Map<string, number>(), listeningSinceMs };
+function toBareObservation(
+  device: WatchedDevice,
+  known: Pick<Facts, "doubted" | "listeningSinceMs">,
+): DeviceObservation {
+  const nothing = { ...known, clockSkewMs: null, asked: [], failed: null, crashes: [], commands: [] };
   return toObservation({ ...device, reported: null, integrity: "unknown" }, nothing);
 }

@@ -1,6 +1,6 @@
 import { isSelected, parseSelector, type Placement, toSelectableLabels } from "@fairlead/protocol";
 import type { FleetDevice, RolloutRecord } from "@fairlead/rollout";
-import type { DesiredSlotRow, Device, Repositories } from "@fairlead/store";
+import type { FleetRow, Repositories, SelectableDevice } from "@fairlead/store";
 
 function toWantedShare(placement: Placement | null): number | null {
   const wanted = placement?.requested[0];
@@ -9,28 +9,21 @@ function toWantedShare(placement: Placement | null): number | null {
 }
 
 /** One device as a rollout sees it: through one slot. Whether a newer rollout claims it, see `claims.ts`. */
-export function toFleetDevice(
-  device: Device,
-  slot: string,
-  known: {
-    readonly row: DesiredSlotRow | undefined;
-    readonly generation: number;
-  },
-): FleetDevice {
+function toFleetDevice(selectable: SelectableDevice, device: FleetRow, slot: string): FleetDevice {
   const report = device.reported?.slots.find((candidate) => candidate.slot === slot);
   const active = report?.active ?? null;
   const job = report?.job ?? null;
-  const { row } = known;
+  const row = device.desired;
   return {
     device: device.device,
-    labels: toSelectableLabels(device),
+    labels: toSelectableLabels(selectable),
     lifecycle: device.lifecycle,
     online: device.online,
     desired:
-      row === undefined || row.releaseId === null || row.version === null
+      row === null || row.releaseId === null || row.version === null
         ? null
         : { releaseId: row.releaseId, version: row.version, rolloutId: row.rolloutId, attempt: row.attempt },
-    desiredSeen: (device.reported?.generation ?? -1) >= known.generation,
+    desiredSeen: (device.reported?.generation ?? -1) >= (device.generation ?? 0),
     job:
       job === null
         ? null
@@ -57,15 +50,13 @@ export async function loadFleet(
 ): Promise<FleetDevice[]> {
   const selector = parseSelector(about.selector);
   const named = new Set(about.record?.devices.map(({ device }) => device));
-  const devices = (await from.devices.list()).filter(
+  const selected = (await from.devices.listSelectable()).filter(
     (device) => named.has(device.device) || isSelected(selector, toSelectableLabels(device)),
   );
-  const rows = await from.devices.listSlotsOf(devices.map(({ device }) => device));
-  const rowOf = new Map(rows.filter(({ slot }) => slot === about.slot).map((row) => [row.device, row]));
-  const fleet: FleetDevice[] = [];
-  for (const device of devices) {
-    const generation = (await from.devices.getDesired(device.device))?.generation ?? 0;
-    fleet.push(toFleetDevice(device, about.slot, { row: rowOf.get(device.device), generation }));
-  }
-  return fleet;
+  const names = selected.map(({ device }) => device);
+  const rows = new Map((await from.devices.listFleetOf(about.slot, names)).map((row) => [row.device, row]));
+  return selected.flatMap((device) => {
+    const row = rows.get(device.device);
+    return row === undefined ? [] : [toFleetDevice(device, row, about.slot)];
+  });
 }

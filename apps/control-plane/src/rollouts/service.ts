@@ -59,7 +59,9 @@ export async function toStatus(from: Repositories, row: RolloutRow): Promise<Rol
 /** Two rollouts that move the same slot of the same device would fight; the second waits for the first. */
 async function assertNoOverlap(tx: Transaction, spec: RolloutSpec): Promise<void> {
   const selector = parseSelector(spec.selector);
-  const devices = (await tx.devices.list()).filter((device) => isSelected(selector, toSelectableLabels(device)));
+  const devices = (await tx.devices.listSelectable()).filter((device) =>
+    isSelected(selector, toSelectableLabels(device)),
+  );
   for (const row of await tx.rollouts.listLive()) {
     if (row.slot !== spec.slot || row.state === "succeeded") continue;
     const other = parseSelector(row.selector);

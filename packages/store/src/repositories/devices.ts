@@ -9,10 +9,42 @@ import {
   type Device,
 } from "../schema/devices.ts";
 
+/** By what selectors choose. */
+export type SelectableDevice = Pick<Device, "device" | "labels" | "assurance">;
+
+/** As rollouts see it beside its labels. */
+export type FleetRow = Pick<Device, "device" | "lifecycle" | "online" | "reported"> & {
+  /** Of the newest desired state; null before the first. */
+  readonly generation: number | null;
+  /** What the slot should run; null where it was never asked for anything. */
+  readonly desired: Pick<DesiredSlotRow, "releaseId" | "version" | "rolloutId" | "attempt" | "shadow"> | null;
+};
+
+/** What was asked last of a slot, by whom. */
+export type AskedSlot = Pick<DesiredSlotRow, "device" | "slot" | "rolloutId" | "attempt">;
+
+/** As remediation sees it: the columns that lie before the evidence. */
+export type WatchedDevice = Pick<
+  Device,
+  "device" | "lifecycle" | "online" | "lastSeenMs" | "reported" | "integrity" | "integrityAtMs"
+>;
+
 export interface DeviceRepository {
   get(device: string): Promise<Device | undefined>;
   /** Ordered by name, beginning after `after`; every device when no limit is given. */
   list(page?: { readonly after?: string; readonly limit?: number }): Promise<Device[]>;
+  /** Every device, ordered by name. What a look at the whole fleet does not ask for is not read: a row has some kilobytes. */
+  listSelectable(): Promise<SelectableDevice[]>;
+  /** Through one slot; those of them that exist, in no order. */
+  listFleetOf(slot: string, devices: readonly string[]): Promise<FleetRow[]>;
+  listWatched(): Promise<WatchedDevice[]>;
+  /** Those for which something speaks for two holders of one identity. */
+  listDoubted(): Promise<string[]>;
+  listClockSkewsOf(devices: readonly string[]): Promise<Pick<Device, "device" | "clockSkewMs">[]>;
+  /** Those of them that exist, in no order. */
+  listOf(devices: readonly string[]): Promise<Device[]>;
+  listReported(): Promise<Pick<Device, "device" | "reported">[]>;
+  listStates(): Promise<Pick<Device, "lifecycle" | "online" | "integrity">[]>;
   /** Of every device, or of those that are named; without what else is known of them. */
   listLabels(device?: string): Promise<Pick<Device, "device" | "labels">[]>;
   count(lifecycle: Device["lifecycle"]): Promise<number>;
@@ -26,6 +58,7 @@ export interface DeviceRepository {
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
   listSlotsOf(devices: readonly string[]): Promise<DesiredSlotRow[]>;
+  listAskedSlots(): Promise<AskedSlot[]>;
   listSlotsOfRollout(rolloutId: string): Promise<DesiredSlotRow[]>;
   saveSlot(row: DesiredSlotRow): Promise<void>;
   /** What a device that is gone should run: nothing, and no document says otherwise. */
@@ -34,6 +67,28 @@ export interface DeviceRepository {
   listDesired(): Promise<DesiredDocument[]>;
   listDesiredExpiring(beforeMs: number): Promise<DesiredDocument[]>;
   saveDesired(document: DesiredDocument): Promise<void>;
+}
+
+const { device, labels, assurance, lifecycle, online, reported, integrity, clockSkewMs } = devices;
+const selectable = { device, labels, assurance };
+const { lastSeenMs, integrityAtMs } = devices;
+const watched = { device, lifecycle, online, lastSeenMs, reported, integrity, integrityAtMs };
+/** As the index `devices_doubted` has it. */
+const isDoubted = sql`json_extract(${devices.identityWatch}, '$.finding') IS NOT NULL`;
+const { releaseId, version, rolloutId, attempt, shadow, slot: slotName } = deviceSlots;
+const desired = { releaseId, version, rolloutId, attempt, shadow };
+const asked = { device: deviceSlots.device, slot: slotName, rolloutId, attempt };
+/** SQLite binds at most 32,766 values in one statement. */
+const namesAtOnce = 1_000;
+
+async function inParts<Row>(
+  names: readonly string[],
+  list: (some: string[]) => PromiseLike<readonly Row[]>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let start = 0; start < names.length; start += namesAtOnce)
+    for (const row of await list(names.slice(start, start + namesAtOnce))) rows.push(row);
+  return rows;
 }
 
 export function createDeviceRepository(db: Database): DeviceRepository {
@@ -48,11 +103,34 @@ export function createDeviceRepository(db: Database): DeviceRepository {
   return {
     get: async (device) => (await db.select().from(devices).where(eq(devices.device, device)).limit(1))[0],
     list,
-    listLabels: async (device) =>
+    listSelectable: async () => await db.select(selectable).from(devices).orderBy(asc(devices.device)),
+    listFleetOf: async (slot, names) => {
+      const { generation } = desiredDocuments;
+      const columns = { device, lifecycle, online, reported, generation, desired };
+      const ofSlot = and(eq(deviceSlots.device, devices.device), eq(deviceSlots.slot, slot));
+      return await inParts(names, (some) =>
+        db
+          .select(columns)
+          .from(devices)
+          .leftJoin(desiredDocuments, eq(desiredDocuments.device, devices.device))
+          .leftJoin(deviceSlots, ofSlot)
+          .where(inArray(devices.device, some)),
+      );
+    },
+    listOf: async (names) => await inParts(names, (some) => db.select().from(devices).where(inArray(device, some))),
+    listWatched: async () => await db.select(watched).from(devices).orderBy(asc(devices.device)),
+    listDoubted: async () => (await db.select({ device }).from(devices).where(isDoubted)).map((row) => row.device),
+    listClockSkewsOf: async (names) =>
+      await inParts(names, (some) =>
+        db.select({ device, clockSkewMs }).from(devices).where(inArray(devices.device, some)),
+      ),
+    listReported: async () => await db.select({ device, reported }).from(devices),
+    listStates: async () => await db.select({ lifecycle, online, integrity }).from(devices),
+    listLabels: async (name) =>
       await db
         .select({ device: devices.device, labels: devices.labels })
         .from(devices)
-        .where(device === undefined ? undefined : eq(devices.device, device)),
+        .where(name === undefined ? undefined : eq(devices.device, name)),
     count: async (lifecycle) => await db.$count(devices, eq(devices.lifecycle, lifecycle)),
     add: async (device) => {
       await db.insert(devices).values(device);
@@ -82,15 +160,9 @@ export function createDeviceRepository(db: Database): DeviceRepository {
     },
     listSlots: async (device) =>
       await db.select().from(deviceSlots).where(eq(deviceSlots.device, device)).orderBy(asc(deviceSlots.slot)),
-    listSlotsOf: async (names) => {
-      const rows: DesiredSlotRow[] = [];
-      // SQLite binds at most 32,766 values in one statement.
-      for (let start = 0; start < names.length; start += 1_000) {
-        const some = inArray(deviceSlots.device, names.slice(start, start + 1_000));
-        rows.push(...(await db.select().from(deviceSlots).where(some)));
-      }
-      return rows;
-    },
+    listSlotsOf: async (names) =>
+      await inParts(names, (some) => db.select().from(deviceSlots).where(inArray(deviceSlots.device, some))),
+    listAskedSlots: async () => await db.select(asked).from(deviceSlots),
     listSlotsOfRollout: async (rolloutId) =>
       await db.select().from(deviceSlots).where(eq(deviceSlots.rolloutId, rolloutId)),
     saveSlot: async (row) => {
