@@ -5,7 +5,7 @@ import { noSightings } from "@fairlead/integrity";
 import { openStore, type DesiredSlotRow, type Store } from "@fairlead/store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nowMs, toDeviceRow, toSlotReport } from "../remediation/testing/device-row.ts";
-import { loadFleet } from "./fleet.ts";
+import { loadFleet, loadRecorded } from "./fleet.ts";
 
 /** More than one statement may name. */
 const count = 1_205;
@@ -55,6 +55,11 @@ describe("the fleet that a rollout looks at", () => {
       desiredSeen: false,
     });
     expect((await load("", "other"))[1]).toMatchObject({ desired: { releaseId: "rel-9" }, running: null });
+  });
+
+  it("is for its status the devices that its record names alone", async () => {
+    const record = { spec: { slot: "reader" }, devices: [{ device: toName(1) }, { device: "gone" }] } as never;
+    expect(await loadRecorded(store.read, record)).toEqual([(await load(""))[1]]);
   });
 
   it("has the devices that are doubted, and clocks where they are asked for", async () => {

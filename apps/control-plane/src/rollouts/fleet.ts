@@ -43,20 +43,28 @@ function toFleetDevice(selectable: SelectableDevice, device: FleetRow, slot: str
   };
 }
 
-/** Every device that the selector names now, and every device that the record names. */
+async function load(from: Repositories, slot: string, selected: readonly SelectableDevice[]): Promise<FleetDevice[]> {
+  const names = selected.map(({ device }) => device);
+  const rows = new Map((await from.devices.listFleetOf(slot, names)).map((row) => [row.device, row]));
+  return selected.flatMap((device) => {
+    const row = rows.get(device.device);
+    return row === undefined ? [] : [toFleetDevice(device, row, slot)];
+  });
+}
+
+/** Every device that the selector names now, and every device that the record names, in the order of their names. */
 export async function loadFleet(
   from: Repositories,
   about: { readonly slot: string; readonly selector: string; readonly record: RolloutRecord | null },
 ): Promise<FleetDevice[]> {
   const selector = parseSelector(about.selector);
   const named = new Set(about.record?.devices.map(({ device }) => device));
-  const selected = (await from.devices.listSelectable()).filter(
-    (device) => named.has(device.device) || isSelected(selector, toSelectableLabels(device)),
-  );
-  const names = selected.map(({ device }) => device);
-  const rows = new Map((await from.devices.listFleetOf(about.slot, names)).map((row) => [row.device, row]));
-  return selected.flatMap((device) => {
-    const row = rows.get(device.device);
-    return row === undefined ? [] : [toFleetDevice(device, row, about.slot)];
-  });
+  const isWanted = (device: SelectableDevice): boolean =>
+    named.has(device.device) || isSelected(selector, toSelectableLabels(device));
+  return load(from, about.slot, (await from.devices.listSelectable()).filter(isWanted));
+}
+
+/** The devices that the record names, in no order. */
+export async function loadRecorded(from: Repositories, { spec, devices }: RolloutRecord): Promise<FleetDevice[]> {
+  return load(from, spec.slot, await from.devices.listSelectableOf(devices.map(({ device }) => device)));
 }

@@ -23,7 +23,7 @@ import { createScopeView, listKept } from "../authority/scope-view.ts";
 import { announceRollout } from "./announce.ts";
 import { rolloutSubject, saveRecord } from "./controller.ts";
 import { requireModestSize } from "../registry/check-version.ts";
-import { loadFleet } from "./fleet.ts";
+import { loadFleet, loadRecorded } from "./fleet.ts";
 import { requireGoodWayBack, requireNotKnownBad } from "./known-bad.ts";
 import type { RolloutPorts } from "./ports.ts";
 import { toStanding } from "./standing.ts";
@@ -50,9 +50,7 @@ export interface RolloutService {
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
-  const { slot, selector } = row.record.spec;
-  const fleet = await loadFleet(from, { slot, selector, record: row.record });
-  const parts = toRolloutStatus({ record: row.record, fleet });
+  const parts = toRolloutStatus({ record: row.record, fleet: await loadRecorded(from, row.record) });
   return { ...parts, createdBy: row.createdBy, updatedAtMs: row.updatedAtMs, etag: String(row.revision) };
 }
 

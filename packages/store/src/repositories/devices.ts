@@ -35,6 +35,8 @@ export interface DeviceRepository {
   list(page?: { readonly after?: string; readonly limit?: number }): Promise<Device[]>;
   /** Every device, ordered by name. What a look at the whole fleet does not ask for is not read: a row has some kilobytes. */
   listSelectable(): Promise<SelectableDevice[]>;
+  /** Those of them that exist, in no order. */
+  listSelectableOf(devices: readonly string[]): Promise<SelectableDevice[]>;
   /** Through one slot; those of them that exist, in no order. */
   listFleetOf(slot: string, devices: readonly string[]): Promise<FleetRow[]>;
   listWatched(): Promise<WatchedDevice[]>;
@@ -104,6 +106,8 @@ export function createDeviceRepository(db: Database): DeviceRepository {
     get: async (device) => (await db.select().from(devices).where(eq(devices.device, device)).limit(1))[0],
     list,
     listSelectable: async () => await db.select(selectable).from(devices).orderBy(asc(devices.device)),
+    listSelectableOf: async (names) =>
+      await inParts(names, (some) => db.select(selectable).from(devices).where(inArray(devices.device, some))),
     listFleetOf: async (slot, names) => {
       const { generation } = desiredDocuments;
       const columns = { device, lifecycle, online, reported, generation, desired };
