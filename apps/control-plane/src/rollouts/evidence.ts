@@ -74,10 +74,11 @@ function toActiveRows(rows: readonly SlotWindowRow[], shadows: readonly SlotWind
 
 /** Self-tests of the devices' present jobs, or of the outcomes that are kept of them. */
 function toSelfTests(record: RolloutRecord, fleet: readonly FleetDevice[], treatment: ReadonlySet<string>): boolean[] {
+  const jobs = new Map(fleet.map(({ device, job }) => [device, job]));
   return record.devices
     .filter(({ device }) => treatment.has(device))
     .flatMap((device) => {
-      const job = fleet.find((seen) => seen.device === device.device)?.job ?? null;
+      const job = jobs.get(device.device) ?? null;
       const own = job?.rolloutId === record.rolloutId && job.attempt === device.attempt ? job.selfTestPassed : null;
       const passed = device.outcome?.selfTestPassed ?? own;
       return passed === null ? [] : [passed];
@@ -90,8 +91,9 @@ function toWantedShares(
   fleet: readonly FleetDevice[],
   treatment: ReadonlySet<string>,
 ): (number | null)[] {
+  const seenBy = new Map(fleet.map((seen) => [seen.device, seen]));
   return [...treatment].map((device) => {
-    const seen = fleet.find((candidate) => candidate.device === device);
+    const seen = seenBy.get(device);
     return seen?.running?.releaseId === releaseId ? seen.wantedShare : null;
   });
 }
