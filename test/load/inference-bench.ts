@@ -44,12 +44,12 @@ export async function benchOverhead(): Promise<Row[]> {
   const against = { ms: directMs, what: "session.run() in one process" };
   return [
     toQuotientRow({
-      name: "one inference over HTTP, 0.9 MB in shared memory, writing it included, p50",
-      ...{ ms: sharedMs, against, atMost: 1.15 },
-    }),
-    toQuotientRow({
       name: "one inference over HTTP, binary tensors, 0.9 MB in, p50",
       ...{ ms: httpMs, against, atMost: 1.15 },
+    }),
+    toQuotientRow({
+      name: "the same with the 0.9 MB in shared memory, writing it included (for information)",
+      ...{ ms: sharedMs, against, atMost: null },
     }),
     toQuotientRow({
       name: "the same through a bare node:http server with one thread, no protocol (for information)",
