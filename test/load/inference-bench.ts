@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
 import { DirectProcess } from "./direct-process.ts";
-import { openFiveMsModel } from "./five-ms-model.ts";
+import { imageCandidates, imagePixels, imageShape, openFiveMsModel } from "./five-ms-model.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { OneProcessor } from "./one-processor.ts";
@@ -9,21 +9,18 @@ import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
 import { timeInTurns, toBinaryRequest, toSender, toTimed } from "./turns.ts";
 
-const shape = [1, 3, 240, 320];
-const elements = 3 * 240 * 320;
-
-const candidates = [8, 10, 12, 14, 16, 18, 20, 24].map((channels) => ({ height: 240, width: 320, channels, depth: 2 }));
+const shape = imageShape;
 
 /**
  * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
  * barest possible server in turns, on one processor.
  */
 export async function benchOverhead(): Promise<Row[]> {
-  const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
+  const pixels = imagePixels;
   using processor = new OneProcessor();
   using direct = new DirectProcess();
   processor.compare(direct.pid);
-  const model = await openFiveMsModel(direct, candidates, { shape, pixels });
+  const model = await openFiveMsModel(direct, imageCandidates, { shape, pixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { convModel, mlpModel } from "@fairlead/inference/testing";
+import { mlpModel } from "@fairlead/inference/testing";
+import { DirectProcess } from "./direct-process.ts";
+import { imageCandidates, imagePixels, imageShape, openFiveMsModel } from "./five-ms-model.ts";
 import { toQuantile, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
@@ -144,17 +146,21 @@ async function benchQuota(): Promise<Row> {
 
 const realtimePeriodMs = 15;
 /** Of one batch request. Its run reads the model's 16 MiB anyway: fewer rows make more of the time hops between threads. */
-const archiveRows = 32;
+const archiveRows = 16;
 
-/** A realtime model of about 5 ms at a steady pace, with and without batch work beside it, in turns. */
+async function chooseCameraModel(): Promise<Uint8Array> {
+  using direct = new DirectProcess();
+  return await openFiveMsModel(direct, imageCandidates, { shape: imageShape, pixels: imagePixels });
+}
+
+/** A realtime model of 5 ms at a steady pace, with and without batch work beside it, in turns. */
 async function benchBackfill(): Promise<Row[]> {
+  const camera = await chooseCameraModel();
   await using serving = await new ServingProcess().start({ lanes: 1 });
-  await serving.serve("camera", convModel({ height: 240, width: 320, channels: 8, depth: 1 }), {
-    priority: "realtime",
-  });
+  await serving.serve("camera", camera, { priority: "realtime" });
   await serving.serve("archive", perceptron(), { priority: "batch" });
   const connection = new RawConnection("127.0.0.1", serving.port);
-  const request = toBinaryRequest("camera", "image", [1, 3, 240, 320]);
+  const request = toBinaryRequest("camera", "image", imageShape);
   const archive = new Crowd(serving.port, 4, toBinaryRequest("archive", "x", [archiveRows, 64]));
   const pace = async (durationMs: number): Promise<number[]> => {
     const times: number[] = [];
@@ -169,7 +175,7 @@ async function benchBackfill(): Promise<Row[]> {
   const alone: number[] = [];
   const beside: number[] = [];
   const busy = { alone: 0, beside: 0, wallMs: 0 };
-  for (let round = 0; round < 10; round += 1) {
+  for (let round = 0; round < 20; round += 1) {
     await takeBusyUs(serving);
     alone.push(...(await pace(1_000)));
     busy.alone += sum([...(await takeBusyUs(serving)).values()]);
