@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 
 export interface DirectModel {
   readonly model: Uint8Array;
@@ -28,9 +27,16 @@ export class DirectProcess implements Disposable {
   }
 
   async #ask(question: DirectModel | number): Promise<unknown> {
-    const answer = once(this.#child, "message");
+    const answer = new Promise((resolve, reject) => {
+      this.#child
+        .once("message", resolve)
+        .once("exit", (code) => reject(new Error(`direct-main.ts ended with ${code}`)));
+    });
     this.#child.send(question);
-    const [message] = (await answer) as [unknown];
-    return message;
+    try {
+      return await answer;
+    } finally {
+      this.#child.removeAllListeners("exit");
+    }
   }
 }

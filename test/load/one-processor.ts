@@ -1,8 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { availableParallelism } from "node:os";
+import { readFileSync } from "node:fs";
 
-const processors = availableParallelism();
-const canBind = process.platform === "linux" && processors > 1;
+/** Numbers of the processors that this process may use; none where there is no Linux. */
+function listAllowed(): number[] {
+  if (process.platform !== "linux") return [];
+  const [, list = ""] = /^Cpus_allowed_list:\s*(\S+)$/mu.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return list.split(",").flatMap((range) => {
+    const [first = Number.NaN, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
 
 /**
  * While it lasts, the client is on the first processor and what is compared is on the last one: for minutes, one of two
@@ -10,22 +17,26 @@ const canBind = process.platform === "linux" && processors > 1;
  * than which of them had which. Where there is a single processor, or no Linux, everything stays where it is.
  */
 export class OneProcessor implements Disposable {
+  readonly #allowed = listAllowed();
+
   constructor() {
-    bind(process.pid, "0");
+    this.#bind(process.pid, this.#allowed.slice(0, 1));
   }
 
   /** Threads and processes that it starts later stay there as well. */
   compare(pid: number): void {
-    bind(pid, String(processors - 1));
+    this.#bind(pid, this.#allowed.slice(-1));
   }
 
   [Symbol.dispose](): void {
-    bind(process.pid, `0-${processors - 1}`);
+    this.#bind(process.pid, this.#allowed);
   }
-}
 
-function bind(pid: number, where: string): void {
-  if (!canBind) return;
-  const { status, error, stderr } = spawnSync("taskset", ["-apc", where, String(pid)], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`taskset (Debian's util-linux) failed: ${error?.message ?? stderr}`);
+  #bind(pid: number, where: readonly number[]): void {
+    if (this.#allowed.length < 2) return;
+    const { status, error, stderr } = spawnSync("taskset", ["-apc", where.join(","), String(pid)], {
+      encoding: "utf8",
+    });
+    if (status !== 0) throw new Error(`taskset (Debian's util-linux) failed: ${error?.message ?? stderr}`);
+  }
 }

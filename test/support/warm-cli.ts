@@ -10,7 +10,11 @@ export async function setup(): Promise<() => void> {
   const dir = mkdtempSync(join(tmpdir(), "fairlead-cli-"));
   const socketPath = join(dir, "socket");
   const child = fork(new URL("warm-cli-main.ts", import.meta.url), [socketPath], { execArgv: [] });
-  await once(child, "message");
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`the command line that tests prepare with ended with ${String(code)} before it listened`);
+  });
+  await Promise.race([once(child, "message"), ended]);
+  ended.catch(() => undefined);
   process.env[warmCliVariable] = socketPath;
   return () => {
     child.kill();

@@ -3,6 +3,9 @@ import { loadCommands } from "./commands/index.ts";
 import { toNoun } from "./noun.ts";
 import { globalFlags } from "./program.ts";
 
+/** Loaded once, before any test has its time. */
+const all = await loadCommands("devcies");
+
 describe("the noun of a command line", () => {
   it.each([
     [["devices", "list"], "devices"],
@@ -10,13 +13,14 @@ describe("the noun of a command line", () => {
     [["--output=json", "-q", "--context", "rollouts", "devices", "list"], "devices"],
     [["--no-headers", "apply", "-f", "devices.yaml"], "apply"],
     [["--help"], null],
+    [["-q", "--help", "devices", "list"], null],
+    [["devices", "--help"], "devices"],
     [[], null],
   ] as const)("%j is %s", (args, noun) => {
     expect(toNoun(args, globalFlags)).toBe(noun);
   });
 
   it("brings its own commands alone, and an unknown one brings all, each of them once", async () => {
-    const all = await loadCommands("devcies");
     const paths = all.map(({ noun, verb }) => `${noun} ${verb}`);
     expect(new Set(paths).size).toBe(paths.length);
     expect(await loadCommands(null)).toEqual(all);

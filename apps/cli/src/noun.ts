@@ -9,6 +9,8 @@ export function toNoun(args: readonly string[], globalFlags: readonly OptionSpec
   );
   for (let index = 0; index < args.length; index += 1) {
     const word = args[index] ?? "";
+    // Before the noun it asks for the help of all.
+    if (word === "-h" || word === "--help") return null;
     if (withValue.has(word)) index += 1;
     else if (!word.startsWith("-")) return word;
   }

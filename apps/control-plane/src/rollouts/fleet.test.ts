@@ -28,6 +28,8 @@ describe("the fleet that a rollout looks at", () => {
       await tx.devices.update(toName(5), { identityWatch: noSightings, assurance: "tpm-endorsed" });
       await tx.devices.saveSlot(slot);
       await tx.devices.saveSlot({ ...slot, slot: "other", releaseId: "rel-9" });
+      const shadow = { release: { signed: { releaseId: "rel-3" } } } as never;
+      await tx.devices.saveSlot({ ...slot, device: toName(2), releaseId: null, version: null, shadow });
       const document = { signed: {}, signatures: [] } as never;
       await tx.devices.saveDesired({ device: toName(1), generation: 2, document, expiresAtMs: nowMs });
     });
@@ -54,6 +56,8 @@ describe("the fleet that a rollout looks at", () => {
       desired: { releaseId: "rel-2", version: "1.1.0", rolloutId: "rol-1", attempt: 2 },
       desiredSeen: false,
     });
+    // Nothing but a shadow.
+    expect((await load(""))[2]).toMatchObject({ desired: null, desiredShadowId: "rel-3" });
     expect((await load("", "other"))[1]).toMatchObject({ desired: { releaseId: "rel-9" }, running: null });
   });
 

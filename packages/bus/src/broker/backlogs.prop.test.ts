@@ -20,6 +20,16 @@ describe("the unsent bytes of all connections", () => {
     expect(backlogs.bytes).toBe(800);
   });
 
+  it("spare a reader on a slow link, who has been a little behind for an hour", () => {
+    const { ended, holders } = toHolders(["little", "silent"]);
+    const [little, silent] = holders as [(typeof holders)[0], (typeof holders)[0]];
+    const backlogs = new Backlogs(4_000_000);
+    backlogs.note(little, 6_000, 0);
+    backlogs.note(silent, 4_000_000, 3_595_000);
+    backlogs.shed(3_600_000);
+    expect(ended).toEqual(["silent"]);
+  });
+
   it("count the time from the last moment without a backlog", () => {
     const { ended, holders } = toHolders(["early", "late"]);
     const [early, late] = holders as [(typeof holders)[0], (typeof holders)[0]];

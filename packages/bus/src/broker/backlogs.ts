@@ -9,6 +9,9 @@ interface Backlog {
   readonly sinceMs: number;
 }
 
+/** After so long every reader is a slow one, and bytes alone decide. */
+const slowAfterMs = 10_000;
+
 /** Unsent bytes of many connections, against one bound. Times are in milliseconds of one monotonic clock. */
 export class Backlogs {
   readonly #maxBytes: number;
@@ -32,7 +35,8 @@ export class Backlogs {
   }
 
   /**
-   * Ends connections until the bound is kept: first that which has held most bytes for the longest time. Whoever happens
+   * Ends connections until the bound is kept: first that which has held most bytes for the longest time, up to ten
+   * seconds. Whoever happens
    * to be written to when the room ends may be a good reader, whose backlog is gone in a moment.
    */
   shed(nowMs: number): void {
@@ -48,7 +52,7 @@ export class Backlogs {
     let heaviest: BacklogHolder | undefined;
     let most = 0;
     for (const [holder, { bytes, sinceMs }] of this.#held) {
-      const weight = bytes * (nowMs - sinceMs + 1);
+      const weight = bytes * (Math.min(nowMs - sinceMs, slowAfterMs) + 1);
       if (weight > most) [heaviest, most] = [holder, weight];
     }
     return heaviest;

@@ -149,6 +149,8 @@ export class SocketGuard implements BacklogHolder {
 
   #endAsSlow(unsentBytes: number): void {
     this.#socket.destroy(new GuardError("slow-reader", `${unsentBytes} bytes are not read`));
+    // At once: nobody else is to end for bytes that are going.
+    this.#settle(0);
   }
 
   /** `backlog`: unsent bytes beyond what is written at once. */

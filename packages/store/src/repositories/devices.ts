@@ -78,7 +78,8 @@ const watched = { device, lifecycle, online, lastSeenMs, reported, integrity, in
 /** As the index `devices_doubted` has it. */
 const isDoubted = sql`json_extract(${devices.identityWatch}, '$.finding') IS NOT NULL`;
 const { releaseId, version, rolloutId, attempt, shadow, slot: slotName } = deviceSlots;
-const desired = { releaseId, version, rolloutId, attempt, shadow };
+/** The library takes the row for absent when the first of them is null, so that is one that never is. */
+const desired = { attempt, releaseId, version, rolloutId, shadow };
 const asked = { device: deviceSlots.device, slot: slotName, rolloutId, attempt };
 /** SQLite binds at most 32,766 values in one statement. */
 const namesAtOnce = 1_000;
