@@ -4,7 +4,7 @@ import { DirectProcess } from "./direct-process.ts";
 import { imageCandidates, imagePixels, imageShape, openFiveMsModel } from "./five-ms-model.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
-import { OneProcessor } from "./one-processor.ts";
+import { keepOnOneProcessor } from "./one-processor.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
 import { timeInTurns, toBinaryRequest, toSender, toTimed } from "./turns.ts";
@@ -17,9 +17,8 @@ const shape = imageShape;
  */
 export async function benchOverhead(): Promise<Row[]> {
   const pixels = imagePixels;
-  using processor = new OneProcessor();
   using direct = new DirectProcess();
-  processor.compare(direct.pid);
+  keepOnOneProcessor(direct.pid);
   const model = await openFiveMsModel(direct, imageCandidates, { shape, pixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
@@ -27,7 +26,7 @@ export async function benchOverhead(): Promise<Row[]> {
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
   await sharing.serve("conv", model);
   using bare = await forkBareServer({ path, shape });
-  for (const { pid } of [serving, sharing, bare]) processor.compare(pid);
+  for (const { pid } of [serving, sharing, bare]) keepOnOneProcessor(pid);
   const bytes = Buffer.from(pixels.buffer);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));

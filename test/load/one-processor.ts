@@ -12,31 +12,16 @@ function listAllowed(): number[] {
 }
 
 /**
- * While it lasts, the client is on the first processor and what is compared is on the last one: for minutes, one of two
- * virtual processors took 40 % longer than the other for the same call, and a quotient of two processes would say no more
- * than which of them had which. Where there is a single processor, or no Linux, everything stays where it is.
+ * Keeps a process that is compared with others on the last processor: for minutes, one of two virtual processors took 40 %
+ * longer than the other for the same call, and a quotient of two processes would say no more than which of them had which.
+ * Threads and processes that it starts later stay there as well. Clients are left to the kernel, as they are in the field:
+ * one that was kept on the other processor cost its server 0.1 ms more. Where there is a single processor, or no Linux,
+ * everything stays where it is.
  */
-export class OneProcessor implements Disposable {
-  readonly #allowed = listAllowed();
-
-  constructor() {
-    this.#bind(process.pid, this.#allowed.slice(0, 1));
-  }
-
-  /** Threads and processes that it starts later stay there as well. */
-  compare(pid: number): void {
-    this.#bind(pid, this.#allowed.slice(-1));
-  }
-
-  [Symbol.dispose](): void {
-    this.#bind(process.pid, this.#allowed);
-  }
-
-  #bind(pid: number, where: readonly number[]): void {
-    if (this.#allowed.length < 2) return;
-    const { status, error, stderr } = spawnSync("taskset", ["-apc", where.join(","), String(pid)], {
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`taskset (Debian's util-linux) failed: ${error?.message ?? stderr}`);
-  }
+export function keepOnOneProcessor(pid: number): void {
+  const allowed = listAllowed();
+  if (allowed.length < 2) return;
+  const last = String(allowed.at(-1));
+  const { status, error, stderr } = spawnSync("taskset", ["-apc", last, String(pid)], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`taskset (Debian's util-linux) failed: ${error?.message ?? stderr}`);
 }

@@ -2,7 +2,7 @@ import { DirectProcess } from "./direct-process.ts";
 import { openFiveMsModel } from "./five-ms-model.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
-import { OneProcessor } from "./one-processor.ts";
+import { keepOnOneProcessor } from "./one-processor.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
 import { timeInTurns, toBinaryRequest, toPolling, toSender, toTimed } from "./turns.ts";
@@ -15,14 +15,13 @@ const candidates = [8, 9, 10, 11, 12, 13, 14, 16, 18].map((depth) => ({ height: 
 /** A model that takes 5 ms for 12 kB of input: what is left of the overhead is hops, not copies. */
 export async function benchSmallInput(): Promise<Row[]> {
   const pixels = Float32Array.from({ length: elements }, (_, index) => (index % 255) / 255);
-  using processor = new OneProcessor();
   using direct = new DirectProcess();
-  processor.compare(direct.pid);
+  keepOnOneProcessor(direct.pid);
   const model = await openFiveMsModel(direct, candidates, { shape, pixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
   using bare = await forkBareServer({ path, shape, inPlace: true });
-  for (const { pid } of [serving, bare]) processor.compare(pid);
+  for (const { pid } of [serving, bare]) keepOnOneProcessor(pid);
   const bytes = Buffer.from(pixels.buffer);
   const request = toBinaryRequest(shape, bytes);
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), request);
