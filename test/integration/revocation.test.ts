@@ -17,7 +17,7 @@ import {
 import Database from "better-sqlite3";
 import { connect, type IClientOptions } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runWarmCli, runCliJson } from "../support/cli.ts";
+import { prepareWithCli, runCliJson } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { createRequest, enrol, RawDevice, startPlane, type Harness, type Identity } from "./plane-harness.ts";
 
@@ -164,10 +164,8 @@ async function offerLargeModel(): Promise<string> {
     ["rollouts", "create", "--model", "large", "--version", "1.0.0", "--slot", "main", "--stages", "all=100%"].concat([
       ...["--selector", "site=test"],
     ]),
-  ]) {
-    const answer = await runWarmCli(step, env);
-    if (answer.code !== 0) throw new Error(`fairlead ${step.join(" ")}: exit ${answer.code}\n${answer.stderr}`);
-  }
+  ])
+    await prepareWithCli(step, env);
   const [version] = await runCliJson<{ builds: { artifact: { digest: string } }[] }[]>(["models", "list"], env);
   const detail = await runCliJson<unknown>(["models", "describe", "large", "1.0.0"], env).catch(() => version);
   const digest = /sha256:[0-9a-f]{64}/u.exec(JSON.stringify(detail))?.[0];

@@ -9,26 +9,23 @@ import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
 import { timeInTurns, toBinaryRequest, toSender, toTimed } from "./turns.ts";
 
-const shape = imageShape;
-
 /**
  * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
  * barest possible server in turns, on one processor.
  */
 export async function benchOverhead(): Promise<Row[]> {
-  const pixels = imagePixels;
   using direct = new DirectProcess();
   keepOnOneProcessor(direct.pid);
-  const model = await openFiveMsModel(direct, imageCandidates, { shape, pixels });
+  const model = await openFiveMsModel(direct, imageCandidates, { shape: imageShape, pixels: imagePixels });
   await using serving = await new ServingProcess().start();
   const path = await serving.serve("conv", model);
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
   await sharing.serve("conv", model);
-  using bare = await forkBareServer({ path, shape });
+  using bare = await forkBareServer({ path, shape: imageShape });
   for (const { pid } of [serving, sharing, bare]) keepOnOneProcessor(pid);
-  const bytes = Buffer.from(pixels.buffer);
-  const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(shape, bytes));
+  const bytes = Buffer.from(imagePixels.buffer);
+  const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), toBinaryRequest(imageShape, bytes));
   const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));
   using frame = new SharedFrame();
   await frame.register(sharing.port, bytes);
@@ -75,7 +72,7 @@ class SharedFrame implements Disposable {
   toSender(connection: RawConnection, bytes: Buffer): () => Promise<void> {
     const parameters = { shared_memory_region: "frame", shared_memory_byte_size: bytes.length };
     const body = JSON.stringify({
-      inputs: [{ name: "image", shape, datatype: "FP32", parameters }],
+      inputs: [{ name: "image", shape: imageShape, datatype: "FP32", parameters }],
       outputs: [{ name: "score", parameters: { binary_data: true } }],
     });
     const request = toHttpRequest("/v2/models/conv/infer", { "content-type": "application/json" }, Buffer.from(body));

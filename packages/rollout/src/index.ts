@@ -15,7 +15,7 @@ export { applyDecision } from "./apply.ts";
 export { actionStates, applyRolloutAction, type RolloutRequest } from "./actions.ts";
 export { toRolloutStatus, type RolloutStatusParts } from "./status.ts";
 export { isForCause } from "./known-bad.ts";
-export { isTouched, toCohorts, toStanding, type Standing } from "./standing.ts";
+export { isTouched, toCohorts, toFleetMap, toStanding, type Standing } from "./standing.ts";
 export {
   assertRolloutSpec,
   checkRolloutSpec,

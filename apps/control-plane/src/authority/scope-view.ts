@@ -29,18 +29,20 @@ export function createScopeView(from: Readable, scope: Scope): ScopeView {
     return answer;
   };
   const loadFleet = () =>
-    (fleet ??= from.devices.listLabels().then((rows) => new Map(rows.map(({ device, labels }) => [device, labels]))));
+    (fleet ??= from.devices
+      .listSelectable()
+      .then((rows) => new Map(rows.map(({ device, labels }) => [device, labels]))));
 
   const hasDevice: ScopeView["hasDevice"] = (device) =>
     once(`device ${device}`, async () => {
-      const [row] = await from.devices.listLabels(device);
+      const [row] = await from.devices.listSelectableOf([device]);
       return row !== undefined && isInScope(scope, row.labels);
     });
   const hasRollout: ScopeView["hasRollout"] = async ({ selector, record }) =>
     isRolloutInScope(scope, { selector, devices: record.devices.map(({ device }) => device) }, await loadFleet());
   /** A request for a name that is taken concerns the device that has it too. */
   const hasEnrolment: ScopeView["hasEnrolment"] = async ({ device, labels }) => {
-    const [row] = await from.devices.listLabels(device);
+    const [row] = await from.devices.listSelectableOf([device]);
     return isInScope(scope, labels) && (row === undefined || isInScope(scope, row.labels));
   };
   const hasRolloutId = (rolloutId: string) =>

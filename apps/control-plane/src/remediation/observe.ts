@@ -121,15 +121,6 @@ function toCrashes(skewMs: number, rows: readonly ServingCrashRow[]): ServingCra
   }));
 }
 
-async function loadSizes(from: Repositories, digests: readonly string[]): Promise<Map<string, number>> {
-  const sizes = new Map<string, number>();
-  // SQLite binds at most 32,766 values in one statement.
-  for (let start = 0; start < digests.length; start += 1_000)
-    for (const { digest, sizeBytes } of await from.artifacts.listOf(digests.slice(start, start + 1_000)))
-      sizes.set(digest, sizeBytes);
-  return sizes;
-}
-
 /** What remediation looks at: the mapping from the plane's tables to its words. */
 export async function loadObservations(
   from: Repositories,
@@ -190,7 +181,8 @@ async function loadFailed(
   const names = failed.map(({ device }) => device);
   const rowsOf = Map.groupBy(await from.devices.listSlotsOf(names), ({ device }) => device);
   const known = [...rowsOf.values()].flatMap((rows) => rows.flatMap(({ knownDigests }) => knownDigests));
-  const sizes = await loadSizes(from, [...new Set(known)]);
+  const artifacts = await from.artifacts.listOf([...new Set(known)]);
+  const sizes = new Map(artifacts.map(({ digest, sizeBytes }) => [digest, sizeBytes]));
   const devices = await from.devices.listOf(names);
   return new Map(devices.map((device) => [device.device, { device, rows: rowsOf.get(device.device) ?? [], sizes }]));
 }

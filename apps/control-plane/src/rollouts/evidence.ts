@@ -1,5 +1,6 @@
 import {
   toCohorts,
+  toFleetMap,
   toQuantileKey,
   type CohortEvidence,
   type FleetDevice,
@@ -74,11 +75,11 @@ function toActiveRows(rows: readonly SlotWindowRow[], shadows: readonly SlotWind
 
 /** Self-tests of the devices' present jobs, or of the outcomes that are kept of them. */
 function toSelfTests(record: RolloutRecord, fleet: readonly FleetDevice[], treatment: ReadonlySet<string>): boolean[] {
-  const jobs = new Map(fleet.map(({ device, job }) => [device, job]));
+  const seenBy = toFleetMap(fleet);
   return record.devices
     .filter(({ device }) => treatment.has(device))
     .flatMap((device) => {
-      const job = jobs.get(device.device) ?? null;
+      const job = seenBy.get(device.device)?.job ?? null;
       const own = job?.rolloutId === record.rolloutId && job.attempt === device.attempt ? job.selfTestPassed : null;
       const passed = device.outcome?.selfTestPassed ?? own;
       return passed === null ? [] : [passed];
@@ -91,7 +92,7 @@ function toWantedShares(
   fleet: readonly FleetDevice[],
   treatment: ReadonlySet<string>,
 ): (number | null)[] {
-  const seenBy = new Map(fleet.map((seen) => [seen.device, seen]));
+  const seenBy = toFleetMap(fleet);
   return [...treatment].map((device) => {
     const seen = seenBy.get(device);
     return seen?.running?.releaseId === releaseId ? seen.wantedShare : null;

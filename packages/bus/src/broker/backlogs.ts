@@ -12,14 +12,17 @@ interface Backlog {
 /** After so long every reader is a slow one, and bytes alone decide. */
 const slowAfterMs = 10_000;
 
-/** Unsent bytes of many connections, against one bound. Times are in milliseconds of one monotonic clock. */
+/** Unsent bytes of many connections, against one bound. */
 export class Backlogs {
   readonly #maxBytes: number;
+  readonly #nowMs: () => number;
   readonly #held = new Map<BacklogHolder, Backlog>();
   #bytes = 0;
 
-  constructor(maxBytes: number) {
+  /** @param nowMs monotonic milliseconds; asked only where there is a backlog, since most writes leave none */
+  constructor(maxBytes: number, nowMs: () => number) {
     this.#maxBytes = maxBytes;
+    this.#nowMs = nowMs;
   }
 
   get bytes(): number {
@@ -27,28 +30,29 @@ export class Backlogs {
   }
 
   /** What a connection has unsent now; 0 when all has been read. */
-  note(holder: BacklogHolder, bytes: number, nowMs: number): void {
+  note(holder: BacklogHolder, bytes: number): void {
     const before = this.#held.get(holder);
+    if (before === undefined && bytes === 0) return;
     this.#bytes += bytes - (before?.bytes ?? 0);
     if (bytes === 0) this.#held.delete(holder);
-    else this.#held.set(holder, { bytes, sinceMs: before?.sinceMs ?? nowMs });
+    else this.#held.set(holder, { bytes, sinceMs: before?.sinceMs ?? this.#nowMs() });
   }
 
   /**
    * Ends connections until the bound is kept: first that which has held most bytes for the longest time, up to ten
-   * seconds. Whoever happens
-   * to be written to when the room ends may be a good reader, whose backlog is gone in a moment.
+   * seconds. Whoever happens to be written to when the room ends may be a good reader, whose backlog is gone in a moment.
    */
-  shed(nowMs: number): void {
+  shed(): void {
     while (this.#bytes > this.#maxBytes) {
-      const heaviest = this.#findHeaviest(nowMs);
+      const heaviest = this.#findHeaviest();
       if (heaviest === undefined) return;
-      this.note(heaviest, 0, nowMs);
+      this.note(heaviest, 0);
       heaviest.end();
     }
   }
 
-  #findHeaviest(nowMs: number): BacklogHolder | undefined {
+  #findHeaviest(): BacklogHolder | undefined {
+    const nowMs = this.#nowMs();
     let heaviest: BacklogHolder | undefined;
     let most = 0;
     for (const [holder, { bytes, sinceMs }] of this.#held) {

@@ -143,7 +143,7 @@ export class SocketGuard implements BacklogHolder {
       return false;
     }
     this.#settle(Math.max(0, unsentBytes - backlogBytes));
-    this.#outbound.shed(performance.now());
+    this.#outbound.shed();
     return !this.#socket.destroyed;
   }
 
@@ -156,6 +156,6 @@ export class SocketGuard implements BacklogHolder {
   /** `backlog`: unsent bytes beyond what is written at once. */
   #settle(backlog: number): void {
     if (this.#socket.destroyed) clearTimeout(this.#throttle);
-    this.#outbound.note(this, backlog, performance.now());
+    this.#outbound.note(this, backlog);
   }
 }

@@ -35,7 +35,7 @@ export async function startBroker(options: StartOptions): Promise<Broker> {
   const limits = { ...defaultBrokerLimits, ...options.limits };
   const logger = options.logger ?? silentLogger;
   const counters = createCounters();
-  const outbound = new Backlogs(limits.outboundBytesInAll);
+  const outbound = new Backlogs(limits.outboundBytesInAll, () => performance.now());
   const onRefusal = options.onRefusal ?? (() => undefined);
   const sessions = createSessions({ ...options, limits, logger, counters, onRefusal });
   const aedes = await Aedes.createBroker({ ...sessions.hooks, connectTimeout: limits.connectTimeoutMs });

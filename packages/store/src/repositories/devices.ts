@@ -8,6 +8,7 @@ import {
   type DesiredSlotRow,
   type Device,
 } from "../schema/devices.ts";
+import { inParts } from "./in-parts.ts";
 
 /** By what selectors choose. */
 export type SelectableDevice = Pick<Device, "device" | "labels" | "assurance">;
@@ -47,8 +48,6 @@ export interface DeviceRepository {
   listOf(devices: readonly string[]): Promise<Device[]>;
   listReported(): Promise<Pick<Device, "device" | "reported">[]>;
   listStates(): Promise<Pick<Device, "lifecycle" | "online" | "integrity">[]>;
-  /** Of every device, or of those that are named; without what else is known of them. */
-  listLabels(device?: string): Promise<Pick<Device, "device" | "labels">[]>;
   count(lifecycle: Device["lifecycle"]): Promise<number>;
   add(device: Device): Promise<void>;
   /** Changes only the named columns. */
@@ -81,18 +80,6 @@ const { releaseId, version, rolloutId, attempt, shadow, slot: slotName } = devic
 /** The library takes the row for absent when the first of them is null, so that is one that never is. */
 const desired = { attempt, releaseId, version, rolloutId, shadow };
 const asked = { device: deviceSlots.device, slot: slotName, rolloutId, attempt };
-/** SQLite binds at most 32,766 values in one statement. */
-const namesAtOnce = 1_000;
-
-async function inParts<Row>(
-  names: readonly string[],
-  list: (some: string[]) => PromiseLike<readonly Row[]>,
-): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (let start = 0; start < names.length; start += namesAtOnce)
-    for (const row of await list(names.slice(start, start + namesAtOnce))) rows.push(row);
-  return rows;
-}
 
 export function createDeviceRepository(db: Database): DeviceRepository {
   const list: DeviceRepository["list"] = async (page = {}) => {
@@ -131,11 +118,6 @@ export function createDeviceRepository(db: Database): DeviceRepository {
       ),
     listReported: async () => await db.select({ device, reported }).from(devices),
     listStates: async () => await db.select({ lifecycle, online, integrity }).from(devices),
-    listLabels: async (name) =>
-      await db
-        .select({ device: devices.device, labels: devices.labels })
-        .from(devices)
-        .where(name === undefined ? undefined : eq(devices.device, name)),
     count: async (lifecycle) => await db.$count(devices, eq(devices.lifecycle, lifecycle)),
     add: async (device) => {
       await db.insert(devices).values(device);

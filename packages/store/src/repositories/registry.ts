@@ -8,6 +8,7 @@ import {
   type ModelVersionRow,
   type ReleaseRow,
 } from "../schema/registry.ts";
+import { inParts } from "./in-parts.ts";
 
 interface Page {
   /** The last key of the page before. */
@@ -17,7 +18,7 @@ interface Page {
 
 export interface ArtifactRepository {
   get(digest: string): Promise<ArtifactRow | undefined>;
-  /** At most 1,000 digests; those that are not stored are left out. */
+  /** Those that are not stored are left out. */
   listOf(digests: readonly string[]): Promise<ArtifactRow[]>;
   listDigests(): Promise<string[]>;
   add(row: ArtifactRow): Promise<void>;
@@ -27,10 +28,7 @@ export function createArtifactRepository(db: Database): ArtifactRepository {
   return {
     get: async (digest) => (await db.select().from(artifacts).where(eq(artifacts.digest, digest)).limit(1))[0],
     listOf: async (digests) =>
-      await db
-        .select()
-        .from(artifacts)
-        .where(inArray(artifacts.digest, [...digests])),
+      await inParts(digests, (some) => db.select().from(artifacts).where(inArray(artifacts.digest, some))),
     listDigests: async () => (await db.select({ digest: artifacts.digest }).from(artifacts)).map((row) => row.digest),
     add: async (row) => {
       await db.insert(artifacts).values(row);
@@ -77,7 +75,7 @@ export interface ReleaseRepository {
   get(releaseId: string): Promise<ReleaseRow | undefined>;
   /** The newest release of a version, also when it has expired. */
   getLatest(model: string, version: string): Promise<ReleaseRow | undefined>;
-  /** At most 1,000 ids. */
+  /** Those that are not stored are left out. */
   listOf(releaseIds: readonly string[]): Promise<ReleaseRow[]>;
   /** By id, which is the order of time. */
   list(page: Page): Promise<ReleaseRow[]>;
@@ -99,10 +97,7 @@ export function createReleaseRepository(db: Database): ReleaseRepository {
           .limit(1)
       )[0],
     listOf: async (releaseIds) =>
-      await db
-        .select()
-        .from(releases)
-        .where(inArray(releases.releaseId, [...releaseIds])),
+      await inParts(releaseIds, (some) => db.select().from(releases).where(inArray(releases.releaseId, some))),
     list: async ({ after, limit }) =>
       await db
         .select()
