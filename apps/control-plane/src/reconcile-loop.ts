@@ -1,10 +1,14 @@
+import { setTimeout } from "node:timers/promises";
 import { toErrorMessage, type Logger } from "@fairlead/kernel";
 
 export interface ReconcileLoopOptions {
   readonly name: string;
   readonly everyMs: number;
   readonly logger: Logger;
-  readonly run: () => Promise<void>;
+  /** The signal asks a long one to leave the rest for the next start. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** Ends with the time or with the signal; not given: that of the runtime. */
+  readonly rest?: (forMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 export interface ReconcileLoop {
@@ -15,37 +19,57 @@ export interface ReconcileLoop {
   wake(): void;
 }
 
+/**
+ * What takes longer is followed by a rest of several times that: a look at the fleet grows with it, several controllers
+ * look, and the plane has others to serve. At 100,000 devices a look takes seconds, and rollouts take hours.
+ */
+const briefMs = 50;
+const restShare = 4;
+const longestRestMs = 10_000;
+
+async function sleep(forMs: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(forMs, undefined, { signal }).catch(() => undefined);
+}
+
 /** Level-triggered: a tick and any number of hints lead to the same run, never two at once; a failed run is tried again. */
-export function createReconcileLoop({ name, everyMs, logger, run }: ReconcileLoopOptions): ReconcileLoop {
+export function createReconcileLoop({ name, everyMs, logger, run, rest = sleep }: ReconcileLoopOptions): ReconcileLoop {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let again = false;
-  let stopped = true;
+  let stopping = AbortSignal.abort();
+  let stopNow = (): void => undefined;
 
-  const turn = async (): Promise<void> => {
+  const turn = async (signal: AbortSignal): Promise<void> => {
     do {
       again = false;
+      const beganAtMs = performance.now();
       try {
-        await run();
+        await run(signal);
       } catch (error) {
         logger.error(`${name} failed; the next tick tries again`, { error: toErrorMessage(error) });
       }
-    } while (again && !stopped);
+      const tookMs = performance.now() - beganAtMs;
+      if (tookMs > briefMs) await rest(Math.min(restShare * tookMs, longestRestMs), signal);
+    } while (again && !signal.aborted);
   };
   const wake = (): void => {
-    if (stopped) return;
+    const signal = stopping;
+    if (signal.aborted) return;
     again = true;
-    running ??= new Promise<void>((resolve) => setImmediate(resolve)).then(turn).finally(() => (running = undefined));
+    running ??= new Promise<void>((resolve) => setImmediate(resolve))
+      .then(() => turn(signal))
+      .finally(() => (running = undefined));
   };
   return {
     wake,
     start: () => {
-      stopped = false;
+      const stop = new AbortController();
+      [stopping, stopNow] = [stop.signal, () => stop.abort()];
       timer = setInterval(wake, everyMs);
       wake();
     },
     stop: async () => {
-      stopped = true;
+      stopNow();
       clearInterval(timer);
       await running;
     },

@@ -1,4 +1,4 @@
-import { isJobSuccess, isSelected, parseSelector } from "@fairlead/protocol";
+import { isJobSuccess, isSelected, parseSelector, type SelectorRequirement } from "@fairlead/protocol";
 import type { Decision } from "./decision.ts";
 import { planStages } from "./plan.ts";
 import type { RolloutDevice, RolloutRecord } from "./rollout.ts";
@@ -76,7 +76,15 @@ function isTaken(record: RolloutRecord, { claimedBy, desired }: FleetDevice): bo
   return claimedBy !== null && desired !== null && desired.rolloutId !== record.rolloutId;
 }
 
-function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDevice | undefined): string | null {
+interface Member {
+  readonly record: RolloutRecord;
+  /** The rollout's, parsed once for all. */
+  readonly selector: readonly SelectorRequirement[];
+  readonly device: RolloutDevice;
+  readonly seen: FleetDevice | undefined;
+}
+
+function toExclusion({ record, selector, device, seen }: Member): string | null {
   if (device.phase === "excluded" || device.phase === "reverted") return null;
   if (seen === undefined) return "device_gone";
   if (seen.lifecycle === "decommissioning" || seen.lifecycle === "decommissioned") return "device_decommissioned";
@@ -88,13 +96,14 @@ function toExclusion(record: RolloutRecord, device: RolloutDevice, seen: FleetDe
   if (isOvertaken(record, device, seen)) return "superseded";
   if (device.attempt > 0) return null;
   if (seen.lifecycle !== "enrolled") return "device_not_enrolled";
-  return isSelected(parseSelector(record.spec.selector), seen.labels) ? null : "not_selected";
+  return isSelected(selector, seen.labels) ? null : "not_selected";
 }
 
 /** Devices that can take no further part. One that was never offered may come back when the reason is gone. */
 export function decideExclusions(record: RolloutRecord, fleet: Fleet): readonly Decision[] {
+  const selector = parseSelector(record.spec.selector);
   return record.devices.flatMap((device): Decision[] => {
-    const code = toExclusion(record, device, fleet.get(device.device));
+    const code = toExclusion({ record, selector, device, seen: fleet.get(device.device) });
     if (code === null) return [];
     const reason = `${device.device} takes no further part: ${code.replaceAll("_", " ")}`;
     return [{ kind: "exclude-device", device: device.device, code, reason, numbers }];

@@ -65,3 +65,8 @@ export type Decision = {
 }[DecisionKind];
 
 export type DecisionOf<Kind extends DecisionKind> = Extract<Decision, { readonly kind: Kind }>;
+
+/** One about a single device. A fleet gives as many as it has devices; of the others there are a handful. */
+export type DeviceDecision = Extract<Decision, { readonly device: string }>;
+
+export type RolloutDecision = Exclude<Decision, DeviceDecision>;

@@ -11,7 +11,7 @@ export {
 export type { CohortEvidence, Cohorts, DeviceJob, FleetDevice, RolloutSnapshot, StageEvidence } from "./snapshot.ts";
 export type { Because, Decision, DecisionKind, DecisionOf } from "./decision.ts";
 export { reconcile } from "./reconcile.ts";
-export { applyDecision } from "./apply.ts";
+export { RolloutDraft } from "./draft.ts";
 export { actionStates, applyRolloutAction, type RolloutRequest } from "./actions.ts";
 export { toRolloutStatus, type RolloutStatusParts } from "./status.ts";
 export { isForCause } from "./known-bad.ts";

@@ -1,4 +1,3 @@
-import { applyDecision } from "./apply.ts";
 import {
   decideExclusions,
   decideOffers,
@@ -10,6 +9,7 @@ import {
 } from "./decide-devices.ts";
 import { decideFailure, decideNextStage, decideStage } from "./decide-stage.ts";
 import type { Decision } from "./decision.ts";
+import { RolloutDraft } from "./draft.ts";
 import type { RolloutRecord } from "./rollout.ts";
 import type { RolloutSnapshot, StageEvidence, Withdrawal } from "./snapshot.ts";
 import { toCurrentStage, toFleetMap } from "./standing.ts";
@@ -91,20 +91,22 @@ export function reconcile(snapshot: RolloutSnapshot, nowMs: number): readonly De
   const fleet = toFleetMap(snapshot.fleet);
   const { withdrawn = null } = snapshot;
   const decisions: Decision[] = [];
-  let record = snapshot.record;
+  const draft = new RolloutDraft(snapshot.record);
   // Every round either moves a stage or the rollout forward or settles devices once, so this bound is generous.
-  const rounds = 16 + 8 * record.stages.length;
+  const rounds = 16 + 8 * snapshot.record.stages.length;
   for (let round = 0; round < rounds; round += 1) {
+    const { record } = draft;
     const evidence = toValidEvidence(record, snapshot.evidence);
     const view: Round = { record, fleet, evidence, withdrawn, nowMs };
     const next = toFirst(toSteps(record), view);
     if (next.length === 0) break;
-    for (const decision of next) record = applyDecision(record, decision, nowMs);
+    for (const decision of next) draft.apply(decision, nowMs);
     decisions.push(...next);
   }
   const requested = new Set(
     decisions.flatMap((decision) => (decision.kind === "offer" || decision.kind === "revert" ? [decision.device] : [])),
   );
+  const { record } = draft;
   const active = record.state !== "rolled_back" && record.state !== "rollback_failed";
   const repairs = (active ? decideRepairs(record, fleet) : []).filter(
     ({ kind }) => withdrawn === null || kind !== "offer",

@@ -52,7 +52,7 @@ export interface StageRecord {
   readonly verdicts: readonly Verdict[];
 }
 
-/** All that is persisted of a rollout. Changed only by `applyDecision` and `applyAction`. */
+/** All that is persisted of a rollout. Changed only by a `RolloutDraft` and `applyRolloutAction`. */
 export interface RolloutRecord {
   readonly rolloutId: string;
   readonly spec: RolloutSpec;

@@ -7,7 +7,7 @@ import {
   type Labels,
   type RolloutSpec,
   type RolloutState,
-  type RolloutStatus,
+  type RolloutSummary,
 } from "@fairlead/protocol";
 import { CliError } from "../errors.ts";
 import { toReleaseMissing } from "../models/find-version.ts";
@@ -29,10 +29,10 @@ function toTerms(selector: string): string {
 
 /** The newest rollout of the same slot and selector, which the server narrows to what the token reaches, says what is wanted there now. */
 function findNewest(
-  rollouts: readonly RolloutStatus[],
+  rollouts: readonly RolloutSummary[],
   { slot, selector }: RolloutSpec,
   reach: string,
-): RolloutStatus | null {
+): RolloutSummary | null {
   const narrowed = toTerms([selector, reach].filter((text) => text.trim() !== "").join(","));
   const same = rollouts.filter(
     ({ spec }) => spec.slot === slot && (spec.selector === selector || toTerms(spec.selector) === narrowed),
@@ -91,7 +91,7 @@ async function loadSelected({ selector }: RolloutSpec, { client, before }: Scope
 function requireFree(
   { slot }: RolloutSpec,
   selected: ReadonlyMap<string, Labels>,
-  { rollouts, begun }: { readonly rollouts: readonly RolloutStatus[]; readonly begun: readonly RolloutSpec[] },
+  { rollouts, begun }: { readonly rollouts: readonly RolloutSummary[]; readonly begun: readonly RolloutSpec[] },
 ): void {
   const findShared = (spec: RolloutSpec): string | undefined => {
     const selector = parseSelector(spec.selector);
@@ -116,7 +116,7 @@ function requireFree(
 }
 
 /** What was asked for has been tried, and is not there. @throws CliError `rollout_ended` */
-function requireNotEnded({ rolloutId, state, reason }: RolloutStatus): void {
+function requireNotEnded({ rolloutId, state, reason }: RolloutSummary): void {
   if (!ended.includes(state)) return;
   const hint =
     state === "rollback_failed"

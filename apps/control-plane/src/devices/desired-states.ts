@@ -85,11 +85,10 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
   };
 
   /** A device that knows a higher generation than we do (a restored backup) would refuse ours, so we go beyond it. */
-  const issue = async (tx: Transaction, device: string, atLeast: number): Promise<number> => {
-    const before = await tx.devices.getDesired(device);
-    const { enrolledKey } = await requireDevice(tx, device, wholeFleet);
+  const issue = async (tx: Transaction, of: Pick<Device, "device" | "enrolledKey">, known: number): Promise<number> => {
+    const { device, enrolledKey } = of;
     const nowMs = clock.nowMs();
-    const generation = Math.max(before?.generation ?? 0, atLeast) + 1;
+    const generation = known + 1;
     const expiresAtMs = nowMs + lifeMs;
     const document = options.sign({
       type: "desired-state",
@@ -109,13 +108,18 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
     return generation;
   };
 
+  const issueAnew = async (tx: Transaction, device: string): Promise<number> => {
+    const before = await tx.devices.getDesired(device);
+    return await issue(tx, await requireDevice(tx, device, wholeFleet), before?.generation ?? 0);
+  };
+
   /** Signs anew what expires soon or names an address that the plane no longer has. */
   const renew = async (): Promise<void> => {
     const dueMs = clock.nowMs() + renewBeforeMs;
     const prefix = `${options.apiUrl()}/`;
     for (const row of await store.read.devices.listDesired()) {
       const isMoved = row.document.signed.artifactUrls[0]?.startsWith(prefix) !== true;
-      if (isMoved || row.expiresAtMs < dueMs) await store.transaction((tx) => issue(tx, row.device, 0));
+      if (isMoved || row.expiresAtMs < dueMs) await store.transaction((tx) => issueAnew(tx, row.device));
     }
   };
 
@@ -154,17 +158,19 @@ export function createDesiredStates(options: DesiredStatesOptions): OpenDesiredS
           updatedAtMs: clock.nowMs(),
         });
       }
-      return await issue(tx, device, 0);
+      return await issue(tx, known ?? (await requireDevice(tx, device, wholeFleet)), before?.generation ?? 0);
     },
     bind: async (tx, device) => {
       const desired = await tx.devices.getDesired(device);
-      const { enrolledKey } = await requireDevice(tx, device, wholeFleet);
-      if (desired !== undefined && desired.document.signed.enrolledKey !== enrolledKey) await issue(tx, device, 0);
+      const known = await requireDevice(tx, device, wholeFleet);
+      if (desired !== undefined && desired.document.signed.enrolledKey !== known.enrolledKey)
+        await issue(tx, known, desired.generation);
     },
     converge: async (tx, device, deviceGeneration) => {
       const desired = await tx.devices.getDesired(device);
       if (desired === undefined || desired.generation === deviceGeneration) return;
-      if (deviceGeneration > desired.generation) await issue(tx, device, deviceGeneration);
+      if (deviceGeneration > desired.generation)
+        await issue(tx, await requireDevice(tx, device, wholeFleet), deviceGeneration);
       else tx.afterCommit(() => publish(desired.document));
     },
     publishAll: async () => {

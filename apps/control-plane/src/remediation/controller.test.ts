@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 /** A controller to whose alerts `fire` is put in front; each turn is one run of it. */
-function createController(fire: (device: string) => void) {
+function createController(fire: (device: string) => void, ...more: number[]) {
   let ids = 0;
   const ports: Partial<RemediationPorts> = {
     onDeviceChanged: () => undefined,
@@ -46,7 +46,7 @@ function createController(fire: (device: string) => void) {
       resolve: async () => true,
     },
   };
-  const controller = createRemediationController(ports as RemediationPorts);
+  const controller = createRemediationController(ports as RemediationPorts, ...more);
   return async (): Promise<void> => {
     controller.start();
     await controller.stop();
@@ -106,5 +106,14 @@ describe("remediation", () => {
     elapsedMs = 3_600_000;
     await turn();
     expect(logged).toEqual([{ error: "the disk of the data folder is full" }]);
+  });
+
+  it("takes what a fleet asks for a few devices at a time, and tells of each once", async () => {
+    const names = ["a", "b", "c", "d", "e", "f", "g"];
+    await addSilent(...names);
+    const turn = createController(() => undefined, 2);
+    elapsedMs = 3_600_000;
+    for (let turns = 0; turns < 4; turns += 1) await turn();
+    expect(told.toSorted()).toEqual(names);
   });
 });

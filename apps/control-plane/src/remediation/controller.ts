@@ -1,6 +1,7 @@
+import { setImmediate } from "node:timers/promises";
 import { toErrorMessage } from "@fairlead/kernel";
 import { applyAction, decide, type Action, type RemediationCase } from "@fairlead/remediation";
-import type { RemediationRow, Transaction } from "@fairlead/store";
+import type { RemediationRow, Repositories, Transaction } from "@fairlead/store";
 import { toOwnDecision } from "../audit/own-decision.ts";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { execute } from "./executors.ts";
@@ -11,6 +12,10 @@ import { DeviceTrouble, SetAside, toDeviceTrouble } from "./set-aside.ts";
 const tickMs = 1_000;
 /** A case is opened in one round and worked on in the next; more than this in one turn waits for the next tick. */
 const maxRounds = 8;
+/** Of one round, and with it of one transaction: whoever else wants to write waits for it. The rest is decided anew. */
+const maxActionsOfRound = 500;
+/** After so many the others have a turn: messages, answers, and whoever only reads. */
+const breathAfter = 50;
 /** How long a device that remediation cannot deal with waits for the next attempt, which costs a look at the whole fleet. */
 const asideMs = 60_000;
 
@@ -33,7 +38,15 @@ function toDetails(action: Action): Record<string, unknown> {
   return details;
 }
 
-export function createRemediationController(ports: RemediationPorts): ReconcileLoop {
+/** Their beginning, so that no device is left with half of what was decided for it. */
+function takeWholeDevices(actions: readonly Action[], atMost: number): readonly Action[] {
+  if (actions.length <= atMost) return actions;
+  const last = actions[atMost - 1]?.device;
+  const end = actions.findIndex(({ device }, index) => index >= atMost && device !== last);
+  return end === -1 ? actions : actions.slice(0, end);
+}
+
+export function createRemediationController(ports: RemediationPorts, maxActions = maxActionsOfRound): ReconcileLoop {
   const { audit, clock, config, store, stream } = ports;
   const listeningSinceMs = clock.nowMs();
   const setAside = new SetAside(asideMs);
@@ -58,28 +71,36 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
     await stream.emit(tx, "remediation", remediationId);
   };
 
+  const look = async (from: Repositories, nowMs: number): Promise<readonly Action[]> => {
+    const cases = (await from.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
+    const aside = setAside.list(nowMs);
+    const { crashLoopCount: crashesPerBuild, crashLoopWindowMs } = config;
+    const observations = await loadObservations(from, {
+      ...{ aside, cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
+    });
+    return decide({ observations, cases, config, nowMs }).filter(({ device }) => !aside.has(device));
+  };
+
   /** One round: observations, decisions, side effects and audit are one transaction. */
   const advance = (): Promise<boolean> =>
     store.transaction(async (tx) => {
-      const nowMs = clock.nowMs();
-      const cases = (await tx.remediations.listOpenOrSince(nowMs - memoryMs)).map(({ caseData }) => caseData);
-      const aside = setAside.list(nowMs);
-      const { crashLoopCount: crashesPerBuild, crashLoopWindowMs } = config;
-      const observations = await loadObservations(tx, {
-        ...{ aside, cases, crashesPerBuild, listeningSinceMs, crashesSinceMs: nowMs - crashLoopWindowMs },
-      });
-      const actions = decide({ observations, cases, config, nowMs }).filter(({ device }) => !aside.has(device));
-      for (const action of actions)
+      const actions = takeWholeDevices(await look(tx, clock.nowMs()), maxActions);
+      for (const [index, action] of actions.entries()) {
+        if (index % breathAfter === breathAfter - 1) await setImmediate();
         await perform(tx, action).catch((error: unknown) => {
           throw toDeviceTrouble(action.device, error);
         });
+      }
       return actions.length > 0;
     });
 
+  /** Mostly nothing is to be done. That is found out beside whoever writes, and what is to be done is decided anew among them. */
+  const isDue = async (): Promise<boolean> => (await look(store.read, clock.nowMs())).length > 0;
+
   /** A round that one device fails is undone, and tried again without it: the others must not wait. */
-  const advanceWithout = async (): Promise<boolean> => {
+  const without = async (round: () => Promise<boolean>): Promise<boolean> => {
     try {
-      return await advance();
+      return await round();
     } catch (error) {
       if (!(error instanceof DeviceTrouble)) throw error;
       setAside.add(error.device, clock.nowMs());
@@ -97,7 +118,8 @@ export function createRemediationController(ports: RemediationPorts): ReconcileL
     everyMs: tickMs,
     logger: ports.logger,
     run: async () => {
-      for (let round = 0; round < maxRounds && (await advanceWithout()); round += 1);
+      if (!(await without(isDue))) return;
+      for (let round = 0; round < maxRounds && (await without(advance)); round += 1) await setImmediate();
     },
   });
 }

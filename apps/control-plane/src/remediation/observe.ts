@@ -135,7 +135,7 @@ export async function loadObservations(
   },
 ): Promise<DeviceObservation[]> {
   const devices = await from.devices.listWatched();
-  const asked = await from.devices.listAskedSlots();
+  const asked = await from.devices.listAskedSlotsOf(devices.map(({ device }) => device));
   const doubted = new Set(await from.devices.listDoubted());
   const { crashesSinceMs: fromMs, crashesPerBuild: perBuild } = about;
   const crashes = await from.events.listServingCrashes({ fromMs, perBuild });

@@ -1,20 +1,23 @@
+import { setImmediate } from "node:timers/promises";
 import { toErrorMessage } from "@fairlead/kernel";
-import { applyDecision, reconcile, type Decision, type RolloutRecord } from "@fairlead/rollout";
+import { RolloutDraft, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
 import { toOwnDecision } from "../audit/own-decision.ts";
 import { announceRollout } from "./announce.ts";
-import { markClaims } from "./claims.ts";
-import { loadEvidence } from "./evidence.ts";
 import { execute } from "./executors.ts";
-import { loadFleet } from "./fleet.ts";
 import { noteVerdict } from "./known-bad.ts";
+import { look } from "./look.ts";
 import type { RolloutPorts } from "./ports.ts";
 import { toStandingOf } from "./standing.ts";
 
 /** Rounds of one turn: decisions lead to further ones (a stage passes, the next begins) without waiting for a tick. */
 const maxRounds = 12;
 const tickMs = 500;
+/** Of one round, and with it of one transaction: whoever else wants to write waits for it. The rest is decided anew. */
+const maxDecisionsOfRound = 500;
+/** After so many the others have a turn: messages, answers, and whoever only reads. */
+const breathAfter = 50;
 
 export function rolloutSubject(rolloutId: string): string {
   return `rollout:${rolloutId}`;
@@ -30,8 +33,8 @@ function toDetails(decision: Decision): Record<string, unknown> {
   return details;
 }
 
-export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
-  const { audit, clock, desired, logger, store, stream } = ports;
+export function createRolloutController(ports: RolloutPorts, maxDecisions = maxDecisionsOfRound): ReconcileLoop {
+  const { audit, clock, desired, logger, store, stream, vouching } = ports;
 
   /** One round: record, side effects in the store and audit are one transaction, so a crash leaves all or nothing. */
   const advance = (rolloutId: string): Promise<boolean> =>
@@ -39,37 +42,41 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
       const row = await tx.rollouts.get(rolloutId);
       if (row === undefined) return false;
       const nowMs = clock.nowMs();
-      const { slot, selector } = row.record.spec;
-      const seen = await loadFleet(tx, { slot, selector, record: row.record });
-      const fleet = await markClaims({ from: tx, vouching: ports.vouching, nowMs }, row.record, seen);
-      const evidence = await loadEvidence(tx, { record: row.record, fleet }, nowMs);
-      const release = await tx.releases.get(row.record.releaseId);
-      const withdrawn = release === undefined ? null : await ports.vouching.judge(tx, release.document.signed, nowMs);
-      const decisions = reconcile({ record: row.record, fleet, evidence, withdrawn }, nowMs);
+      const decisions = (await look(tx, row, { vouching, nowMs })).slice(0, maxDecisions);
       if (decisions.length === 0) return false;
-      let record: RolloutRecord = row.record;
-      for (const decision of decisions) {
-        const before = toStandingOf(record, decision);
-        record = applyDecision(record, decision, nowMs);
-        await execute(decision, { tx, record, desired });
-        await noteVerdict(tx, record, { decision, nowMs, audit });
+      const draft = new RolloutDraft(row.record);
+      for (const [index, decision] of decisions.entries()) {
+        if (index % breathAfter === breathAfter - 1) await setImmediate();
+        const before = toStandingOf(draft, decision);
+        draft.apply(decision, nowMs);
+        await execute(decision, { tx, record: row.record, desired });
+        await noteVerdict(tx, row.record, { decision, nowMs, audit });
         if (!isNotable(decision)) continue;
         await audit.append(tx, {
           ...{ ...toOwnDecision("rollouts"), action: `rollout.${decision.kind}`, subject: rolloutSubject(rolloutId) },
-          ...{ reason: decision.reason, change: { before, after: toStandingOf(record, decision) } },
+          ...{ reason: decision.reason, change: { before, after: toStandingOf(draft, decision) } },
           details: toDetails(decision),
         });
       }
+      const { record } = draft;
       await saveRecord(tx, row, { record, nowMs });
       await announceRollout(tx, ports, { before: row, after: record });
       await stream.emit(tx, "rollout", rolloutId);
       return true;
     });
 
+  /** Mostly nothing is to be done. That is found out beside whoever writes, and what is to be done is decided anew among them. */
+  const isDue = async (rolloutId: string): Promise<boolean> => {
+    const row = await store.read.rollouts.get(rolloutId);
+    return row !== undefined && (await look(store.read, row, { vouching, nowMs: clock.nowMs() })).length > 0;
+  };
+
   /** One that cannot go on holds up no other. */
-  const advanceFully = async (rolloutId: string): Promise<void> => {
+  const advanceFully = async (rolloutId: string, signal: AbortSignal): Promise<void> => {
     try {
-      for (let round = 0; round < maxRounds && (await advance(rolloutId)); round += 1);
+      if (!(await isDue(rolloutId))) return;
+      for (let round = 0; round < maxRounds && (await advance(rolloutId)) && !signal.aborted; round += 1)
+        await setImmediate();
     } catch (error) {
       logger.error("a rollout could not go on; the next tick tries again", { rolloutId, error: toErrorMessage(error) });
     }
@@ -79,8 +86,8 @@ export function createRolloutController(ports: RolloutPorts): ReconcileLoop {
     name: "rollouts",
     everyMs: tickMs,
     logger,
-    run: async () => {
-      for (const { rolloutId } of await store.read.rollouts.listLive()) await advanceFully(rolloutId);
+    run: async (signal) => {
+      for (const { rolloutId } of await store.read.rollouts.listLivePlaces()) await advanceFully(rolloutId, signal);
     },
   });
 }

@@ -7,6 +7,7 @@ import {
   type RolloutState,
   type RolloutSpec,
   type RolloutStatus,
+  type RolloutSummary,
   toSelectableLabels,
 } from "@fairlead/protocol";
 import {
@@ -46,7 +47,7 @@ export interface RolloutService {
   act(options: ActOptions): Promise<RolloutStatus>;
   get(rolloutId: string, scope: Scope): Promise<RolloutStatus>;
   /** Newest first, beginning before the id `before`. */
-  list(page: { readonly limit: number; readonly before: string | undefined }, scope: Scope): Promise<RolloutStatus[]>;
+  list(page: { readonly limit: number; readonly before: string | undefined }, scope: Scope): Promise<RolloutSummary[]>;
 }
 
 export async function toStatus(from: Repositories, row: RolloutRow): Promise<RolloutStatus> {
@@ -60,7 +61,7 @@ async function assertNoOverlap(tx: Transaction, spec: RolloutSpec): Promise<void
   const devices = (await tx.devices.listSelectable()).filter((device) =>
     isSelected(selector, toSelectableLabels(device)),
   );
-  for (const row of await tx.rollouts.listLive()) {
+  for (const row of await tx.rollouts.listLivePlaces()) {
     if (row.slot !== spec.slot || row.state === "succeeded") continue;
     const other = parseSelector(row.selector);
     const shared = devices.find((device) => isSelected(other, toSelectableLabels(device)));
@@ -212,7 +213,12 @@ export function createRolloutService(ports: RolloutPorts, wake: () => void): Rol
         (size, offset) => store.read.rollouts.list({ limit: size, offset, before }),
         (row) => view.hasRollout(row),
       );
-      return Promise.all(rows.map((row) => toStatus(store.read, row)));
+      return Promise.all(
+        rows.map(async (row) => {
+          const { devices: _devices, ...summary } = await toStatus(store.read, row);
+          return summary;
+        }),
+      );
     },
   };
 }

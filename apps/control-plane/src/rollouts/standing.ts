@@ -1,4 +1,4 @@
-import type { Decision, RolloutRecord } from "@fairlead/rollout";
+import type { Decision, RolloutDraft, RolloutRecord } from "@fairlead/rollout";
 
 /** Where a rollout stands, as the audit log tells it before and after a change. */
 export function toStanding({ state, pauseReason, stages }: RolloutRecord) {
@@ -6,14 +6,13 @@ export function toStanding({ state, pauseReason, stages }: RolloutRecord) {
 }
 
 /** The part of it that a decision is about: the rollout, one stage, or one device. */
-export function toStandingOf(record: RolloutRecord, decision: Decision): Readonly<Record<string, unknown>> {
+export function toStandingOf(draft: RolloutDraft, decision: Decision): Readonly<Record<string, unknown>> {
   if ("device" in decision) {
-    const entry = record.devices.find(({ device }) => device === decision.device);
+    const entry = draft.find(decision.device);
     return entry === undefined
       ? { phase: null }
       : { phase: entry.phase, attempt: entry.attempt, outcome: entry.outcome?.state ?? null };
   }
-  if ("stageIndex" in decision) return { stage: record.stages[decision.stageIndex]?.state ?? null };
-  const { state, pauseReason } = record;
-  return { state, pauseReason };
+  const { stages, state, pauseReason } = draft.record;
+  return "stageIndex" in decision ? { stage: stages[decision.stageIndex]?.state ?? null } : { state, pauseReason };
 }

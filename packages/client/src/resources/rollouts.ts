@@ -1,16 +1,18 @@
 import {
   rolloutHistoryEntrySchema,
   rolloutStatusSchema,
+  rolloutSummarySchema,
   type RolloutAction,
   type RolloutHistoryEntry,
   type RolloutSpec,
   type RolloutStatus,
+  type RolloutSummary,
 } from "@fairlead/protocol";
 import type { Transport } from "../transport.ts";
 import { readAll, type ListOptions } from "./list.ts";
 
 export interface RolloutsClient {
-  list(options?: ListOptions): Promise<RolloutStatus[]>;
+  list(options?: ListOptions): Promise<RolloutSummary[]>;
   get(rolloutId: string, signal?: AbortSignal): Promise<RolloutStatus>;
   create(spec: RolloutSpec, idempotencyKey?: string): Promise<RolloutStatus>;
   /** `etag` makes the action fail with `precondition_failed` when the rollout changed since it was read. */
@@ -29,7 +31,7 @@ export interface RolloutsClient {
 
 export function createRolloutsClient(transport: Transport): RolloutsClient {
   return {
-    list: (options) => readAll(transport, { path: ["rollouts"], item: rolloutStatusSchema }, options),
+    list: (options) => readAll(transport, { path: ["rollouts"], item: rolloutSummarySchema }, options),
     get: (id, signal) =>
       transport.read(rolloutStatusSchema, {
         method: "GET",

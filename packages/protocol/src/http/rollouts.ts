@@ -194,6 +194,9 @@ export const rolloutStatusSchema = z.object({
   ),
 });
 
+/** As lists have it: without the devices, of which a rollout has as many as the fleet. */
+export const rolloutSummarySchema = rolloutStatusSchema.omit({ devices: true });
+
 export const rolloutActionSchema = z.enum(["pause", "resume", "promote", "abort", "undo", "retry"]);
 /** `POST /api/v1/rollouts/{id}/actions`. */
 export const rolloutActionRequestSchema = z.strictObject({
@@ -240,6 +243,7 @@ export type StageState = z.infer<typeof stageStateSchema>;
 export type Verdict = z.infer<typeof verdictSchema>;
 export type StageStatus = z.infer<typeof stageStatusSchema>;
 export type RolloutStatus = z.infer<typeof rolloutStatusSchema>;
+export type RolloutSummary = z.infer<typeof rolloutSummarySchema>;
 export type KnownBadVersion = z.infer<typeof knownBadVersionSchema>;
 export type RolloutAction = z.infer<typeof rolloutActionSchema>;
 export type RolloutHistoryEntry = z.infer<typeof rolloutHistoryEntrySchema>;

@@ -1,6 +1,6 @@
 import { rolloutSpecSchema, type GateSpec, type JobState, type RolloutSpec } from "@fairlead/protocol";
-import { applyDecision } from "../apply.ts";
 import type { Decision } from "../decision.ts";
+import { RolloutDraft } from "../draft.ts";
 import { reconcile } from "../reconcile.ts";
 import { createRollout, type ReleaseReference, type RolloutRecord } from "../rollout.ts";
 import { toCohorts } from "../standing.ts";
@@ -94,7 +94,9 @@ export function createFleet(
   const log: Decision[] = [];
 
   const execute = (decision: Decision): void => {
-    record = applyDecision(record, decision, nowMs);
+    const draft = new RolloutDraft(record);
+    draft.apply(decision, nowMs);
+    record = draft.record;
     log.push(decision);
     if (decision.kind !== "offer" && decision.kind !== "revert") return;
     const seen = fleet.get(decision.device);
@@ -140,10 +142,15 @@ export function createFleet(
       fleet.delete(name);
     },
     decide: () => reconcile({ record, fleet: [...fleet.values()], evidence, withdrawn }, nowMs),
-    settle(): readonly Decision[] {
-      const decisions = reconcile({ record, fleet: [...fleet.values()], evidence, withdrawn }, nowMs);
-      for (const decision of decisions) execute(decision);
-      return decisions;
+    /** Takes so many decisions, decides anew, and so on until nothing is left to do. */
+    settle(atOnce = Number.POSITIVE_INFINITY): readonly Decision[] {
+      const taken: Decision[] = [];
+      for (;;) {
+        const decisions = this.decide().slice(0, atOnce);
+        for (const decision of decisions) execute(decision);
+        taken.push(...decisions);
+        if (decisions.length < atOnce) return taken;
+      }
     },
     /** The device answers its present request: with success it runs what it was asked to. */
     answer(name: string, state: JobState = "succeeded") {

@@ -8,7 +8,7 @@ import {
   type DesiredSlotRow,
   type Device,
 } from "../schema/devices.ts";
-import { inParts } from "./in-parts.ts";
+import { inPages, inParts } from "./in-parts.ts";
 
 /** By what selectors choose. */
 export type SelectableDevice = Pick<Device, "device" | "labels" | "assurance">;
@@ -59,7 +59,7 @@ export interface DeviceRepository {
   markAllOffline(): Promise<void>;
   listSlots(device: string): Promise<DesiredSlotRow[]>;
   listSlotsOf(devices: readonly string[]): Promise<DesiredSlotRow[]>;
-  listAskedSlots(): Promise<AskedSlot[]>;
+  listAskedSlotsOf(devices: readonly string[]): Promise<AskedSlot[]>;
   listSlotsOfRollout(rolloutId: string): Promise<DesiredSlotRow[]>;
   saveSlot(row: DesiredSlotRow): Promise<void>;
   /** What a device that is gone should run: nothing, and no document says otherwise. */
@@ -93,7 +93,10 @@ export function createDeviceRepository(db: Database): DeviceRepository {
   return {
     get: async (device) => (await db.select().from(devices).where(eq(devices.device, device)).limit(1))[0],
     list,
-    listSelectable: async () => await db.select(selectable).from(devices).orderBy(asc(devices.device)),
+    listSelectable: async () =>
+      await inPages(({ after, limit }) =>
+        db.select(selectable).from(devices).where(gt(device, after)).orderBy(asc(device)).limit(limit),
+      ),
     listSelectableOf: async (names) =>
       await inParts(names, (some) => db.select(selectable).from(devices).where(inArray(devices.device, some))),
     listFleetOf: async (slot, names) => {
@@ -110,7 +113,10 @@ export function createDeviceRepository(db: Database): DeviceRepository {
       );
     },
     listOf: async (names) => await inParts(names, (some) => db.select().from(devices).where(inArray(device, some))),
-    listWatched: async () => await db.select(watched).from(devices).orderBy(asc(devices.device)),
+    listWatched: async () =>
+      await inPages(({ after, limit }) =>
+        db.select(watched).from(devices).where(gt(device, after)).orderBy(asc(device)).limit(limit),
+      ),
     listDoubted: async () => (await db.select({ device }).from(devices).where(isDoubted)).map((row) => row.device),
     listClockSkewsOf: async (names) =>
       await inParts(names, (some) =>
@@ -149,7 +155,8 @@ export function createDeviceRepository(db: Database): DeviceRepository {
       await db.select().from(deviceSlots).where(eq(deviceSlots.device, device)).orderBy(asc(deviceSlots.slot)),
     listSlotsOf: async (names) =>
       await inParts(names, (some) => db.select().from(deviceSlots).where(inArray(deviceSlots.device, some))),
-    listAskedSlots: async () => await db.select(asked).from(deviceSlots),
+    listAskedSlotsOf: async (names) =>
+      await inParts(names, (some) => db.select(asked).from(deviceSlots).where(inArray(deviceSlots.device, some))),
     listSlotsOfRollout: async (rolloutId) =>
       await db.select().from(deviceSlots).where(eq(deviceSlots.rolloutId, rolloutId)),
     saveSlot: async (row) => {

@@ -1,6 +1,7 @@
 import { and, desc, eq, inArray, lt } from "drizzle-orm";
 import type { Database } from "../database.ts";
 import { rollouts, type RolloutRow } from "../schema/controllers.ts";
+import { inParts } from "./in-parts.ts";
 import type { PageQuery } from "./page-query.ts";
 
 export interface RolloutRepository {
@@ -10,18 +11,22 @@ export interface RolloutRepository {
   /** Newest first. */
   list(page: PageQuery): Promise<RolloutRow[]>;
   /**
-   * What the controller looks after: everything that has not ended, and of the succeeded ones the newest of its slot
-   * and selector while nothing newer has taken its place, so that devices which join later are offered the release too.
+   * What the controller looks after, the newest first, without the records, which are as large as the fleet: everything
+   * that has not ended, and of the succeeded ones the newest of its slot and selector while nothing newer has taken its
+   * place, so that devices which join later are offered the release too. Of one slot, or of all.
    */
+  listLivePlaces(slot?: string): Promise<LivePlace[]>;
+  /** The same with their records. */
   listLive(): Promise<RolloutRow[]>;
-  /** Which devices those of one slot select, the newest first. */
-  listLivePlaces(slot: string): Promise<Pick<RolloutRow, "rolloutId" | "slot" | "selector" | "state">[]>;
 }
+
+/** Which devices a rollout selects. */
+export type LivePlace = Pick<RolloutRow, "rolloutId" | "slot" | "selector" | "state">;
 
 const open = ["ready", "running", "paused", "rolling_back"] as const;
 
 /** Of the succeeded ones of a slot and selector only the newest looks after devices. */
-function keepNewest<Row extends Pick<RolloutRow, "slot" | "selector" | "state">>(newestFirst: readonly Row[]): Row[] {
+function keepNewest(newestFirst: readonly LivePlace[]): LivePlace[] {
   const taken = new Set<string>();
   return newestFirst.filter((row) => {
     const place = `${row.slot} ${row.selector}`;
@@ -32,6 +37,15 @@ function keepNewest<Row extends Pick<RolloutRow, "slot" | "selector" | "state">>
 }
 
 export function createRolloutRepository(db: Database): RolloutRepository {
+  const listLivePlaces = async (slot?: string): Promise<LivePlace[]> => {
+    const { rolloutId, selector, state } = rollouts;
+    const rows = await db
+      .select({ rolloutId, slot: rollouts.slot, selector, state })
+      .from(rollouts)
+      .where(and(slot === undefined ? undefined : eq(rollouts.slot, slot), inArray(state, [...open, "succeeded"])))
+      .orderBy(desc(rolloutId));
+    return keepNewest(rows);
+  };
   return {
     get: async (rolloutId) => (await db.select().from(rollouts).where(eq(rollouts.rolloutId, rolloutId)).limit(1))[0],
     add: async (row) => {
@@ -48,22 +62,12 @@ export function createRolloutRepository(db: Database): RolloutRepository {
         .orderBy(desc(rollouts.rolloutId))
         .limit(limit)
         .offset(offset),
+    listLivePlaces,
     listLive: async () => {
-      const rows = await db
-        .select()
-        .from(rollouts)
-        .where(inArray(rollouts.state, [...open, "succeeded"]))
-        .orderBy(desc(rollouts.rolloutId));
-      return keepNewest(rows);
-    },
-    listLivePlaces: async (slot) => {
-      const { rolloutId, selector, state } = rollouts;
-      const rows = await db
-        .select({ rolloutId, slot: rollouts.slot, selector, state })
-        .from(rollouts)
-        .where(and(eq(rollouts.slot, slot), inArray(state, [...open, "succeeded"])))
-        .orderBy(desc(rolloutId));
-      return keepNewest(rows);
+      const ids = (await listLivePlaces()).map(({ rolloutId }) => rolloutId);
+      return await inParts(ids, (some) =>
+        db.select().from(rollouts).where(inArray(rollouts.rolloutId, some)).orderBy(desc(rollouts.rolloutId)),
+      );
     },
   };
 }

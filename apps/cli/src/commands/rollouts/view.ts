@@ -1,15 +1,15 @@
 import type { Client } from "@fairlead/client";
-import type { RolloutStatus } from "@fairlead/protocol";
+import type { RolloutStatus, RolloutSummary } from "@fairlead/protocol";
 import type { ListView, Output } from "../../output/output.ts";
 import { findOrSuggest, kinds } from "../../not-found.ts";
 
-const toStage = (rollout: RolloutStatus): string => {
+const toStage = (rollout: RolloutSummary): string => {
   const current = rollout.stages.find((stage) => stage.endedAtMs === null && stage.startedAtMs !== null);
   const passed = rollout.stages.filter((stage) => stage.state === "passed").length;
   return `${current === undefined ? "" : `${current.name} `}${passed}/${rollout.stages.length}`;
 };
 
-export function rolloutView(out: Output): ListView<RolloutStatus> {
+export function rolloutView(out: Output): ListView<RolloutSummary> {
   return {
     name: (rollout) => rollout.rolloutId,
     empty: "no rollouts: fairlead rollouts create makes one",

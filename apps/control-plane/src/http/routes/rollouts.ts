@@ -6,6 +6,7 @@ import {
   rolloutHistoryEntrySchema,
   rolloutSpecSchema,
   rolloutStatusSchema,
+  rolloutSummarySchema,
   toListSchema,
 } from "@fairlead/protocol";
 import type { Store } from "@fairlead/store";
@@ -41,7 +42,7 @@ export function createRolloutRoutes(service: RolloutService, store: Store): read
     defineRoute({
       ...{ method: "GET", path, summary: "List rollouts, newest first", permission: "read", reach: "narrowed" },
       request: { query: pageQuerySchema },
-      response: toListSchema(rolloutStatusSchema),
+      response: toListSchema(rolloutSummarySchema),
       handle: async ({ query: { limit, cursor }, scope }) => {
         const found = await service.list({ limit: limit + 1, before: parseCursor(cursor) }, scope);
         return { body: toPage(found, limit, ({ rolloutId }) => rolloutId) };
