@@ -1,6 +1,6 @@
 import { silentLogger } from "@fairlead/kernel";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createReconcileLoop, type ReconcileLoop } from "./reconcile-loop.ts";
+import { createReconcileLoop, type Found, type ReconcileLoop } from "./reconcile-loop.ts";
 
 const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -9,16 +9,18 @@ describe("a reconcile loop", () => {
   let runs = 0;
   let restsMs: number[] = [];
   let told: boolean[] = [];
+  let found: Found = "nothing";
   let loop: ReconcileLoop;
   beforeEach(() => {
     vi.useFakeTimers();
-    [tookMs, runs, restsMs, told] = [0, 0, [], []];
+    [tookMs, runs, restsMs, told, found] = [0, 0, [], [], "nothing"];
     loop = createReconcileLoop({
       ...{ name: "tested", everyMs: 500, logger: silentLogger },
       run: async (signal) => {
         runs += 1;
         await pass(tookMs);
         told.push(signal.aborted);
+        return found;
       },
       rest: (forMs, signal) => {
         restsMs.push(Math.round(forMs));
@@ -44,7 +46,20 @@ describe("a reconcile loop", () => {
     await loop.stop();
   });
 
-  it("rests four times as long as a long run took, however often it is asked, and ten seconds at most", async () => {
+  it("goes on at once with work that it found, and gives others as long as that took when it took more than a second", async () => {
+    [found, tookMs] = ["work", 900];
+    loop.start();
+    const asking = setInterval(() => loop.wake(), 50);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([runs, restsMs]).toEqual([3, []]);
+    tookMs = 1_500;
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(restsMs).toEqual([1_500]);
+    clearInterval(asking);
+    await Promise.all([loop.stop(), vi.advanceTimersByTimeAsync(3_000)]);
+  });
+
+  it("rests four times as long as a long look took that found nothing, however often it is asked, and ten seconds at most", async () => {
     tookMs = 300;
     loop.start();
     const asking = setInterval(() => loop.wake(), 50);
@@ -75,6 +90,7 @@ describe("a reconcile loop", () => {
       run: async () => {
         runsOfOne += 1;
         await pass(1_000);
+        return "nothing";
       },
       rest: (_forMs, signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
     });

@@ -118,8 +118,9 @@ export function createRemediationController(ports: RemediationPorts, maxActions 
     everyMs: tickMs,
     logger: ports.logger,
     run: async () => {
-      if (!(await without(isDue))) return;
+      if (!(await without(isDue))) return "nothing";
       for (let round = 0; round < maxRounds && (await without(advance)); round += 1) await setImmediate();
+      return "work";
     },
   });
 }

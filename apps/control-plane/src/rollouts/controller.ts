@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { toErrorMessage } from "@fairlead/kernel";
 import { RolloutDraft, type Decision, type RolloutRecord } from "@fairlead/rollout";
 import type { RolloutRow, Transaction } from "@fairlead/store";
-import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { createReconcileLoop, type Found, type ReconcileLoop } from "../reconcile-loop.ts";
 import { toOwnDecision } from "../audit/own-decision.ts";
 import { announceRollout } from "./announce.ts";
 import { execute } from "./executors.ts";
@@ -72,14 +72,15 @@ export function createRolloutController(ports: RolloutPorts, maxDecisions = maxD
   };
 
   /** One that cannot go on holds up no other. */
-  const advanceFully = async (rolloutId: string, signal: AbortSignal): Promise<void> => {
+  const advanceFully = async (rolloutId: string, signal: AbortSignal): Promise<Found> => {
     try {
-      if (!(await isDue(rolloutId))) return;
+      if (!(await isDue(rolloutId))) return "nothing";
       for (let round = 0; round < maxRounds && (await advance(rolloutId)) && !signal.aborted; round += 1)
         await setImmediate();
     } catch (error) {
       logger.error("a rollout could not go on; the next tick tries again", { rolloutId, error: toErrorMessage(error) });
     }
+    return "work";
   };
 
   return createReconcileLoop({
@@ -87,7 +88,10 @@ export function createRolloutController(ports: RolloutPorts, maxDecisions = maxD
     everyMs: tickMs,
     logger,
     run: async (signal) => {
-      for (const { rolloutId } of await store.read.rollouts.listLivePlaces()) await advanceFully(rolloutId, signal);
+      let found: Found = "nothing";
+      for (const { rolloutId } of await store.read.rollouts.listLivePlaces())
+        if ((await advanceFully(rolloutId, signal)) === "work") found = "work";
+      return found;
     },
   });
 }

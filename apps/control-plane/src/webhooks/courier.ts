@@ -8,7 +8,7 @@ import {
   type BackoffPolicy,
 } from "@fairlead/kernel";
 import type { Store, WebhookDeliveryRow, WebhookRow } from "@fairlead/store";
-import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { createReconcileLoop, type Found, type ReconcileLoop } from "../reconcile-loop.ts";
 import type { Outcome } from "./decide-delivery.ts";
 import type { SecretSeal } from "./secret-seal.ts";
 import { signMessage } from "./signature.ts";
@@ -107,7 +107,7 @@ export function createCourier(options: CourierOptions): ReconcileLoop {
     return delivery === undefined ? undefined : () => deliver(delivery);
   };
 
-  const run = async (): Promise<void> => {
+  const run = async (): Promise<Found> => {
     const webhooks = await store.read.webhooks.list();
     const present = new Set(webhooks.map(({ webhookId }) => webhookId));
     for (const webhookId of unwritten.keys()) if (!present.has(webhookId)) unwritten.delete(webhookId);
@@ -123,6 +123,7 @@ export function createCourier(options: CourierOptions): ReconcileLoop {
         });
       inFlight.set(webhookId, work);
     }
+    return "work";
   };
   const loop = createReconcileLoop({ name: "webhooks", everyMs: tickMs, logger, run });
   return {
