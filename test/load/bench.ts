@@ -1,6 +1,7 @@
 /** `npm run bench [name …]`: prints a table with the ratios; exits 1 when one is outside its bound. */
 import { toTable } from "../demo/narrator.ts";
 import { benchBroker } from "./broker-bench.ts";
+import { benchFleet } from "./fleet-bench.ts";
 import { benchIdle } from "./idle-bench.ts";
 import { benchOverhead, benchThroughput } from "./inference-bench.ts";
 import { benchIngest } from "./ingest-bench.ts";
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   runtime: benchSharing,
   recovery: benchRecovery,
   trust: benchTrust,
+  fleet: benchFleet,
   idle: benchIdle,
 };
 const asked = process.argv.slice(2);
