@@ -74,6 +74,8 @@ describe("an agent on a board that gets hot", () => {
 
     board.temperatureC = 60;
     await agent.waitFor("it goes on", answered("hot"));
+    // The answer lies in the folder, and the event is on its way.
+    await agent.waitFor("its word", () => heat().length > 1);
     expect(heat().slice(1)).toEqual([[false, "at 60.0 °C"]]);
   }, 90_000);
 });

@@ -44,11 +44,13 @@ const reach = (rolloutId: string, state: string) =>
     return found.state === state && found;
   });
 /** What was decided about one device, oldest first. */
-async function listDecisions(rolloutId: string, device: string): Promise<string[]> {
+async function listEntries(rolloutId: string, device: string): Promise<RolloutHistoryEntry[]> {
   const path = `/api/v1/rollouts/${rolloutId}/history?limit=1000`;
   const { items } = await harness.plane.get<{ items: RolloutHistoryEntry[] }>(path);
-  return items.filter(({ details }) => details["device"] === device).map(({ kind }) => kind);
+  return items.filter(({ details }) => details["device"] === device);
 }
+const listDecisions = async (rolloutId: string, device: string): Promise<string[]> =>
+  (await listEntries(rolloutId, device)).map(({ kind }) => kind);
 const versions = () => [first, second, third].map((device) => device.running());
 
 it("takes back every device when a later stage fails, also the one that had succeeded in the first", async () => {
@@ -108,8 +110,14 @@ it("gives the version to a device that joins after its end, and takes it from al
   await act("undo", lasting);
   await reach(lasting, "rolled_back");
   expect(versions()).toEqual(["1.0.0", "1.0.0", "1.0.0"]);
-  // It had nothing before.
-  expect(fourth.running()).toBeNull();
+  // It had nothing before, and said that it has nothing again.
+  const told = await listEntries(lasting, "cam-4");
+  // Its success may not have been heard yet.
+  const kinds = told.map(({ kind }) => kind).filter((kind) => kind !== "record-outcome");
+  expect(kinds).toEqual(["plan-device", "offer", "revert", "confirm-revert"]);
+  expect(told.find(({ kind }) => kind === "revert")?.details).toMatchObject({ to: null });
+  // The one before it is the newest word for the place again, also for those who came later.
+  await eventually("it joins what is in force now", () => fourth.running() === "1.0.0");
 });
 
 it("tells in the audit log of each of these acts what the rollout was before it and after it", async () => {
