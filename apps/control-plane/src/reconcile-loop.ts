@@ -39,8 +39,8 @@ export function createReconcileLoop({ name, everyMs, logger, run, rest = sleep }
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let again = false;
-  let stopping = AbortSignal.abort();
-  let stopNow = (): void => undefined;
+  let ending = new AbortController();
+  ending.abort();
 
   const turn = async (signal: AbortSignal): Promise<void> => {
     do {
@@ -58,7 +58,7 @@ export function createReconcileLoop({ name, everyMs, logger, run, rest = sleep }
     } while (again && !signal.aborted);
   };
   const wake = (): void => {
-    const signal = stopping;
+    const { signal } = ending;
     if (signal.aborted) return;
     again = true;
     running ??= new Promise<void>((resolve) => setImmediate(resolve))
@@ -68,13 +68,12 @@ export function createReconcileLoop({ name, everyMs, logger, run, rest = sleep }
   return {
     wake,
     start: () => {
-      const stop = new AbortController();
-      [stopping, stopNow] = [stop.signal, () => stop.abort()];
+      ending = new AbortController();
       timer = setInterval(wake, everyMs);
       wake();
     },
     stop: async () => {
-      stopNow();
+      ending.abort();
       clearInterval(timer);
       await running;
     },

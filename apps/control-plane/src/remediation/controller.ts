@@ -4,6 +4,7 @@ import { applyAction, decide, type Action, type RemediationCase } from "@fairlea
 import type { RemediationRow, Repositories, Transaction } from "@fairlead/store";
 import { toOwnDecision } from "../audit/own-decision.ts";
 import { createReconcileLoop, type ReconcileLoop } from "../reconcile-loop.ts";
+import { doInTurns, maxPerRound } from "../round.ts";
 import { execute } from "./executors.ts";
 import { loadObservations } from "./observe.ts";
 import type { RemediationPorts } from "./ports.ts";
@@ -12,10 +13,6 @@ import { DeviceTrouble, SetAside, toDeviceTrouble } from "./set-aside.ts";
 const tickMs = 1_000;
 /** A case is opened in one round and worked on in the next; more than this in one turn waits for the next tick. */
 const maxRounds = 8;
-/** Of one round, and with it of one transaction: whoever else wants to write waits for it. The rest is decided anew. */
-const maxActionsOfRound = 500;
-/** After so many the others have a turn: messages, answers, and whoever only reads. */
-const breathAfter = 50;
 /** How long a device that remediation cannot deal with waits for the next attempt, which costs a look at the whole fleet. */
 const asideMs = 60_000;
 
@@ -46,7 +43,7 @@ function takeWholeDevices(actions: readonly Action[], atMost: number): readonly 
   return end === -1 ? actions : actions.slice(0, end);
 }
 
-export function createRemediationController(ports: RemediationPorts, maxActions = maxActionsOfRound): ReconcileLoop {
+export function createRemediationController(ports: RemediationPorts, maxActions = maxPerRound): ReconcileLoop {
   const { audit, clock, config, store, stream } = ports;
   const listeningSinceMs = clock.nowMs();
   const setAside = new SetAside(asideMs);
@@ -85,12 +82,11 @@ export function createRemediationController(ports: RemediationPorts, maxActions 
   const advance = (): Promise<boolean> =>
     store.transaction(async (tx) => {
       const actions = takeWholeDevices(await look(tx, clock.nowMs()), maxActions);
-      for (const [index, action] of actions.entries()) {
-        if (index % breathAfter === breathAfter - 1) await setImmediate();
-        await perform(tx, action).catch((error: unknown) => {
+      await doInTurns(actions, (action) =>
+        perform(tx, action).catch((error: unknown) => {
           throw toDeviceTrouble(action.device, error);
-        });
-      }
+        }),
+      );
       return actions.length > 0;
     });
 

@@ -4,6 +4,7 @@ import { RolloutDraft, type Decision, type RolloutRecord } from "@fairlead/rollo
 import type { RolloutRow, Transaction } from "@fairlead/store";
 import { createReconcileLoop, type Found, type ReconcileLoop } from "../reconcile-loop.ts";
 import { toOwnDecision } from "../audit/own-decision.ts";
+import { doInTurns, maxPerRound } from "../round.ts";
 import { announceRollout } from "./announce.ts";
 import { execute } from "./executors.ts";
 import { noteVerdict } from "./known-bad.ts";
@@ -14,10 +15,6 @@ import { toStandingOf } from "./standing.ts";
 /** Rounds of one turn: decisions lead to further ones (a stage passes, the next begins) without waiting for a tick. */
 const maxRounds = 12;
 const tickMs = 500;
-/** Of one round, and with it of one transaction: whoever else wants to write waits for it. The rest is decided anew. */
-const maxDecisionsOfRound = 500;
-/** After so many the others have a turn: messages, answers, and whoever only reads. */
-const breathAfter = 50;
 
 export function rolloutSubject(rolloutId: string): string {
   return `rollout:${rolloutId}`;
@@ -33,7 +30,7 @@ function toDetails(decision: Decision): Record<string, unknown> {
   return details;
 }
 
-export function createRolloutController(ports: RolloutPorts, maxDecisions = maxDecisionsOfRound): ReconcileLoop {
+export function createRolloutController(ports: RolloutPorts, maxDecisions = maxPerRound): ReconcileLoop {
   const { audit, clock, desired, logger, store, stream, vouching } = ports;
 
   /** One round: record, side effects in the store and audit are one transaction, so a crash leaves all or nothing. */
@@ -45,19 +42,18 @@ export function createRolloutController(ports: RolloutPorts, maxDecisions = maxD
       const decisions = (await look(tx, row, { vouching, nowMs })).slice(0, maxDecisions);
       if (decisions.length === 0) return false;
       const draft = new RolloutDraft(row.record);
-      for (const [index, decision] of decisions.entries()) {
-        if (index % breathAfter === breathAfter - 1) await setImmediate();
+      await doInTurns(decisions, async (decision) => {
         const before = toStandingOf(draft, decision);
         draft.apply(decision, nowMs);
         await execute(decision, { tx, record: row.record, desired });
         await noteVerdict(tx, row.record, { decision, nowMs, audit });
-        if (!isNotable(decision)) continue;
+        if (!isNotable(decision)) return;
         await audit.append(tx, {
           ...{ ...toOwnDecision("rollouts"), action: `rollout.${decision.kind}`, subject: rolloutSubject(rolloutId) },
           ...{ reason: decision.reason, change: { before, after: toStandingOf(draft, decision) } },
           details: toDetails(decision),
         });
-      }
+      });
       const { record } = draft;
       await saveRecord(tx, row, { record, nowMs });
       await announceRollout(tx, ports, { before: row, after: record });
