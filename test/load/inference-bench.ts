@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { digitModelPath, loadDigits, toInferRequest } from "../support/digits.ts";
 import { DirectProcess } from "./direct-process.ts";
-import { imageCandidates, imagePixels, imageShape, openFiveMsModel } from "./five-ms-model.ts";
+import { imageModel, imagePixels, imageShape } from "./bench-models.ts";
 import { forkBareServer } from "./fork-bare-server.ts";
 import { toQuantile, toQuotientRow, type Row } from "./measure.ts";
 import { keepOnOneProcessor } from "./one-processor.ts";
@@ -10,18 +10,18 @@ import { ServingProcess } from "./serving-process.ts";
 import { timeInTurns, toBinaryRequest, toSender, toTimed } from "./turns.ts";
 
 /**
- * A model of the cost of a small face detector (5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
+ * A model of the cost of a small face detector (some 5 ms) with an input of 0.9 MB: direct call, the agent's endpoint and the
  * barest possible server in turns, on one processor.
  */
 export async function benchOverhead(): Promise<Row[]> {
   using direct = new DirectProcess();
   keepOnOneProcessor(direct.pid);
-  const model = await openFiveMsModel(direct, imageCandidates, { shape: imageShape, pixels: imagePixels });
+  await direct.open({ model: imageModel, shape: imageShape, pixels: imagePixels });
   await using serving = await new ServingProcess().start();
-  const path = await serving.serve("conv", model);
+  const path = await serving.serve("conv", imageModel);
   // An endpoint of its own: each client is the only one of its endpoint, as one camera is.
   await using sharing = await new ServingProcess().start({ sharedMemory: true });
-  await sharing.serve("conv", model);
+  await sharing.serve("conv", imageModel);
   using bare = await forkBareServer({ path, shape: imageShape });
   for (const { pid } of [serving, sharing, bare]) keepOnOneProcessor(pid);
   const bytes = Buffer.from(imagePixels.buffer);
@@ -31,26 +31,24 @@ export async function benchOverhead(): Promise<Row[]> {
   await frame.register(sharing.port, bytes);
   const overShared = frame.toSender(new RawConnection("127.0.0.1", sharing.port), bytes);
   const works = [direct.time, ...[overHttp, overBare, overShared].map(toTimed)];
-  const [directMs, httpMs, bareMs, sharedMs] = (await timeInTurns(works, 20)).map((times) =>
-    toQuantile(times, 0.5),
-  ) as [number, number, number, number];
-  const against = { ms: directMs, what: "session.run() in one process" };
+  const [directly, http, barely, shared] = (await timeInTurns(works, 30)) as [number[], number[], number[], number[]];
+  const against = { times: directly, what: "session.run() in one process" };
   return [
     toQuotientRow({
       name: "one inference over HTTP, binary tensors, 0.9 MB in, p50",
-      ...{ ms: httpMs, against, atMost: 1.15 },
+      ...{ times: http, against, atMost: 1.15 },
     }),
     toQuotientRow({
       name: "the same with the 0.9 MB in shared memory, writing it included (for information)",
-      ...{ ms: sharedMs, against, atMost: null },
+      ...{ times: shared, against, atMost: null },
     }),
     toQuotientRow({
       name: "the same through a bare node:http server with one thread, no protocol (for information)",
-      ...{ ms: bareMs, against, atMost: null },
+      ...{ times: barely, against, atMost: null },
     }),
     toQuotientRow({
       name: "what the agent's endpoint costs beyond that bare server",
-      ...{ ms: httpMs, against: { ms: bareMs, what: "bare server" }, atMost: 1.08 },
+      ...{ times: http, against: { times: barely, what: "bare server" }, atMost: 1.08 },
     }),
   ];
 }

@@ -15,21 +15,37 @@ export interface Row {
 
 export interface Quotient {
   readonly name: string;
-  readonly ms: number;
-  readonly against: { readonly ms: number; readonly what: string };
+  /** Milliseconds in the order in which they were measured, as many as those they are held against. */
+  readonly times: readonly number[];
+  readonly against: { readonly times: readonly number[]; readonly what: string };
   /** Most that the quotient may be; null for a row that only informs. */
   readonly atMost: number | null;
 }
 
-/** One time by another. */
-export function toQuotientRow({ name, ms, against, atMost }: Quotient): Row {
-  const quotient = ms / against.ms;
+/** Calls of one work before the next has its turn: it needs some until it is as warm as a camera's loop keeps it. */
+export const callsPerTurn = 30;
+
+/**
+ * One time by another, turn by turn. A virtual processor runs at one speed for seconds and then at another, 1.6 times slower:
+ * medians of whole series may then come from different speeds, those of two turns beside each other rarely do.
+ */
+export function toQuotientRow({ name, times, against, atMost }: Quotient): Row {
+  const below = toTurnMedians(against.times);
+  const quotients = toTurnMedians(times).map((ms, turn) => ms / (below[turn] ?? Number.NaN));
+  const quotient = toQuantile(quotients, 0.5);
   return {
     name,
-    value: `${ms.toFixed(2)} ms`,
-    against: `${against.ms.toFixed(2)} ms ${against.what}`,
+    value: `${toQuantile(times, 0.5).toFixed(2)} ms`,
+    against: `${toQuantile(against.times, 0.5).toFixed(2)} ms ${against.what}`,
     ratio: quotient.toFixed(3),
     bound: atMost === null ? "no bound" : `≤ ${atMost}`,
     held: atMost === null || quotient <= atMost,
   };
+}
+
+function toTurnMedians(times: readonly number[]): number[] {
+  const turns = Math.floor(times.length / callsPerTurn);
+  return Array.from({ length: turns }, (_, turn) =>
+    toQuantile(times.slice(turn * callsPerTurn, (turn + 1) * callsPerTurn), 0.5),
+  );
 }

@@ -61,7 +61,7 @@ export class RawConnection {
   #readHead(chunk: Buffer): boolean {
     const end = chunk.indexOf("\r\n\r\n");
     const text = chunk.toString("latin1", 0, Math.max(0, end));
-    const length = /content-length: *(\d+)/iu.exec(text)?.[1];
+    const length = /\r\ncontent-length: *(\d+)/iu.exec(text)?.[1];
     if (length === undefined) return false;
     this.#head = Buffer.from(chunk.subarray(0, end + 4));
     this.#whole = { status: Number(text.slice(9, 12)), bytes: end + 4 + Number(length) };

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { mlpModel } from "@fairlead/inference/testing";
-import { DirectProcess } from "./direct-process.ts";
-import { imageCandidates, imagePixels, imageShape, openFiveMsModel } from "./five-ms-model.ts";
+import { imageModel, imageShape } from "./bench-models.ts";
 import { toQuantile, type Row } from "./measure.ts";
 import { RawConnection, toHttpRequest } from "./raw-client.ts";
 import { ServingProcess } from "./serving-process.ts";
@@ -148,16 +147,10 @@ const realtimePeriodMs = 15;
 /** Of one batch request. Its run reads the model's 16 MiB anyway: fewer rows make more of the time hops between threads. */
 const archiveRows = 16;
 
-async function chooseCameraModel(): Promise<Uint8Array> {
-  using direct = new DirectProcess();
-  return await openFiveMsModel(direct, imageCandidates, { shape: imageShape, pixels: imagePixels });
-}
-
 /** A realtime model of 5 ms at a steady pace, with and without batch work beside it, in turns. */
 async function benchBackfill(): Promise<Row[]> {
-  const camera = await chooseCameraModel();
   await using serving = await new ServingProcess().start({ lanes: 1 });
-  await serving.serve("camera", camera, { priority: "realtime" });
+  await serving.serve("camera", imageModel, { priority: "realtime" });
   await serving.serve("archive", perceptron(), { priority: "batch" });
   const connection = new RawConnection("127.0.0.1", serving.port);
   const request = toBinaryRequest("camera", "image", imageShape);

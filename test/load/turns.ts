@@ -1,3 +1,4 @@
+import { callsPerTurn } from "./measure.ts";
 import { toHttpRequest, type RawConnection } from "./raw-client.ts";
 
 /** Does the work so many times and gives the milliseconds of each. */
@@ -53,18 +54,15 @@ export function toPolling(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** A process that was left alone for a while needs some calls until it is as warm as a camera's loop keeps it. */
-const turns = 30;
-
 /**
- * Times of each work in milliseconds, thirty of one after thirty of another, so that all meet the same noise.
+ * Times of each work in milliseconds, a turn of one after a turn of another, so that all meet the same noise.
  * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, not in it.
  */
 export async function timeInTurns(works: readonly TimedWork[], rounds: number, warmUpRounds = 20): Promise<number[][]> {
   const times: number[][] = works.map(() => []);
   for (let round = -warmUpRounds; round < rounds; round += 1) {
     for (const [index, work] of works.entries()) {
-      const measured = await work(turns);
+      const measured = await work(callsPerTurn);
       if (round >= 0) times[index]?.push(...measured);
     }
   }

@@ -8,7 +8,7 @@ import {
 } from "./onnx-writer.ts";
 
 /** Deterministic weights in -0.5..0.5 (linear congruential generator of Numerical Recipes). */
-function toWeights(count: number, seed: number): Float32Array {
+export function toWeights(count: number, seed: number): Float32Array {
   const weights = new Float32Array(count);
   let state = seed >>> 0;
   for (let index = 0; index < count; index += 1) {

@@ -30,6 +30,7 @@ export {
   type WrittenTensor,
   type WrittenValue,
 } from "./onnx-writer.ts";
+export { detectorModel } from "./detector-model.ts";
 export { forgedModels, type ForgedModel } from "./forged-models.ts";
 export { limitModel } from "./limit-model.ts";
 export { mutateModel, toModelMutation, type ModelMutation } from "./model-mutations.ts";
