@@ -44,6 +44,12 @@ export interface Transport {
   send(request: Request): Promise<FetchResponse>;
   read<Schema extends z.ZodType>(schema: Schema, request: Request): Promise<z.infer<Schema>>;
   readTagged<Schema extends z.ZodType>(schema: Schema, request: Request): Promise<Tagged<z.infer<Schema>>>;
+  /** null: it is what it was under that entity tag. */
+  readChanged<Schema extends z.ZodType>(
+    schema: Schema,
+    request: Request,
+    known: string | undefined,
+  ): Promise<Tagged<z.infer<Schema>> | null>;
 }
 
 const maxAnswerCharacters = 64 * 1024 * 1024;
@@ -136,7 +142,17 @@ export function createTransport(options: TransportOptions): Transport {
     return { value: parsed.value, etag: response.headers.get("etag") ?? undefined };
   }
 
-  return { send, readTagged, read: async (schema, request) => (await readTagged(schema, request)).value };
+  const readChanged: Transport["readChanged"] = async (schema, request, known) => {
+    if (known === undefined) return await readTagged(schema, request);
+    try {
+      return await readTagged(schema, { ...request, headers: { ...request.headers, "if-none-match": known } });
+    } catch (error) {
+      if (error instanceof ClientError && error.status === 304) return null;
+      throw error;
+    }
+  };
+
+  return { send, readTagged, readChanged, read: async (schema, request) => (await readTagged(schema, request)).value };
 }
 
 function toPlain(response: FetchResponse): Omit<FetchResponse, "text"> {

@@ -231,6 +231,7 @@ export {
   type Endorsement,
   type SessionRequest,
 } from "./http/endorsements.ts";
+export { revocationsSchema, type Revocations } from "./http/revocations.ts";
 export { httpStatusByCode, isHttpErrorCode, type HttpErrorCode } from "./http/error-codes.ts";
 export {
   inspectionSchema,

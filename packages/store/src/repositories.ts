@@ -5,6 +5,7 @@ import {
   createSettingRepository,
   createStreamEventRepository,
 } from "./repositories/audit.ts";
+import { createDeviceCertificateRepository } from "./repositories/device-certificates.ts";
 import { createDeviceRepository } from "./repositories/devices.ts";
 import { createEndorsementRepository } from "./repositories/endorsements.ts";
 import { createEnrolmentTokenRepository } from "./repositories/enrolment-tokens.ts";
@@ -41,6 +42,7 @@ export function createRepositories(db: Database) {
     adminTokens: createAdminTokenRepository(db),
     sessions: createSessionRepository(db),
     devices: createDeviceRepository(db),
+    deviceCertificates: createDeviceCertificateRepository(db),
     sequences: createSequenceRepository(db),
     telemetry: createTelemetryRepository(db),
     events: createEventRepository(db),

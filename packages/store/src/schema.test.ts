@@ -77,6 +77,30 @@ describe("opening", () => {
     await again.close();
   });
 
+  test("knows the certificates of a data folder from before they were kept", async () => {
+    await openStore({ folder, nowMs: 1 }).close();
+    const sqlite = new BetterSqlite3(join(folder, "plane.db"));
+    sqlite.exec("DROP TABLE device_certificates; DELETE FROM migrations WHERE name = '0022-device-certificates.sql'");
+    const row = sqlite.prepare<[Record<"device" | "fingerprint" | "pending", string | null>]>(
+      `INSERT INTO devices (device, tenant, labels, profile, lifecycle, revision, online, integrity, deadLetters, certificateSerial,
+         certificateNotAfterMs, certificateFingerprint, pendingCertificate, enrolledAtMs, assurance, enrolledKey, commandGeneration)
+       VALUES (@device, 't', '{}', 'p', 'enrolled', 1, 0, 'unknown', 0, @device || '-serial', 500, @fingerprint, @pending, 7, 'software', 'k', 0)`,
+    );
+    const pending = JSON.stringify({ serial: "next", fingerprint: "sha256:n", notAfterMs: 900 });
+    row.run({ device: "cam-a", fingerprint: "sha256:a", pending });
+    row.run({ device: "cam-b", fingerprint: null, pending: null });
+    sqlite.close();
+    const store = openStore({ folder, nowMs: 2 });
+    expect(await store.read.deviceCertificates.listEnded(2)).toEqual([
+      { serial: "cam-b-serial", device: "cam-b", notAfterMs: 500, endedAtMs: 7 },
+    ]);
+    await store.transaction((tx) => tx.deviceCertificates.keep("cam-a", [], 9));
+    const ended = (await store.read.deviceCertificates.listEnded(9)).map(({ serial }) => serial);
+    expect(ended).toEqual(["cam-a-serial", "cam-b-serial", "next"]);
+    expect(await store.read.deviceCertificates.listEndedDevices(9)).toEqual(["cam-a", "cam-b"]);
+    await store.close();
+  });
+
   test("refuses a file that is no database", () => {
     writeFileSync(join(folder, "plane.db"), "not a database, certainly not one ".repeat(200));
     expect(() => openStore({ folder, nowMs: 1 })).toThrow(expect.objectContaining({ code: "store_corrupt" }));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { planeUser, toEmqxConfig } from "./broker-config.ts";
+import { planeUser, toEmqxConfig, toMosquittoConfig, toMosquittoRevocations } from "./broker-config.ts";
 
 const options = { tenant: "acme", port: 8_883, ca: "/etc/ca.pem", cert: "/etc/cert.pem", key: "/etc/key.pem" };
 const files = toEmqxConfig({ ...options, folder: "/etc/emqx" });
@@ -30,5 +30,23 @@ describe("what is written for EMQX", () => {
       expect(config).toContain(line);
     // A size in EMQX's configuration has a unit (B, KB, MB, GB).
     expect(config).toMatch(/^ {2}max_packet_size = \d+B$/mu);
+  });
+});
+
+describe("what is written for Mosquitto", () => {
+  it("names the list of revocations only where somebody brings it", () => {
+    const without = toMosquittoConfig({ ...options, folder: "/etc/m", revocations: false });
+    const withList = toMosquittoConfig({ ...options, folder: "/etc/m", revocations: true });
+    expect(without["mosquitto.conf"]).not.toContain("crlfile");
+    expect(withList["mosquitto.conf"]).toMatch(/^crlfile \/etc\/m\/fairlead\.crl$/mu);
+  });
+
+  it("refuses everything to a device that was let go, beside the permissions that all have", () => {
+    const revoked = { crl: "-----BEGIN X509 CRL-----", nextUpdateMs: 1, devices: ["cam-1", "cam-2"] };
+    const { "fairlead.acl": permissions = "", "fairlead.crl": list } = toMosquittoRevocations("acme", revoked);
+    expect(list).toBe("-----BEGIN X509 CRL-----\n");
+    const all = toMosquittoConfig({ ...options, folder: "/etc/m", revocations: true })["fairlead.acl"] ?? "";
+    expect(permissions.startsWith(all)).toBe(true);
+    expect(permissions.slice(all.length)).toBe("\nuser cam-1\ntopic deny #\n\nuser cam-2\ntopic deny #\n");
   });
 });

@@ -7,6 +7,7 @@ import type { OpenAuthority } from "../authority/open-authority.ts";
 import type { Endpoints } from "../broker/endpoints.ts";
 import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { bindEndorsement } from "./endorsement-list.ts";
+import { noteCertificates } from "./issued-certificates.ts";
 
 const pollAfterMs = 2_000;
 
@@ -164,6 +165,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         if (owner.kind === "new") await tx.devices.add(fresh);
         else await tx.devices.update(device, fresh);
       }
+      await noteCertificates(tx, row.device, clock.nowMs());
       const { assurance, endorsement } = facts;
       const { serial, fingerprint } = certificate;
       await audit.append(tx, {

@@ -8,6 +8,7 @@ import type { CommandOutbox } from "../commands/command-outbox.ts";
 import type { Asker, AuditLog, DeviceHooks, DeviceLink, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { denyWaiting } from "./deny-waiting.ts";
+import { noteCertificates } from "./issued-certificates.ts";
 import { requireDevice } from "./require-device.ts";
 
 /** A device that lies in a cupboard is asked when it comes back, however late; then its certificate has ended anyway. */
@@ -92,6 +93,7 @@ export function createDecommissions(options: DecommissionOptions): Decommissions
       ...{ lifecycle: "decommissioned", online: false, decommission, revision: device.revision + 1 },
       ...{ certificateFingerprint: null, pendingCertificate: null },
     });
+    await noteCertificates(tx, name, clock.nowMs());
     const endedCommands = await endCommands(tx, name, by.wipe);
     const deniedEnrolments = await denyWaiting(tx, stream, {
       ...{ device: name, reason: "the device was decommissioned", nowMs: clock.nowMs() },

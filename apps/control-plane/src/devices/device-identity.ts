@@ -9,6 +9,7 @@ import type { AnyRoute } from "../http/route.ts";
 import { createDeviceCertificateRoutes } from "../http/routes/device-certificate.ts";
 import { createEndorsementRoutes } from "../http/routes/endorsements.ts";
 import { createEnrolmentRoutes } from "../http/routes/enrolments.ts";
+import { createRevocationRoutes } from "../http/routes/revocations.ts";
 import { createAdmission, type AdmissionOptions } from "./admission.ts";
 import { createChallenges } from "./challenges.ts";
 import { createEndorsedEnrolments } from "./endorsed-enrolment.ts";
@@ -16,6 +17,7 @@ import { createEndorsementList } from "./endorsement-list.ts";
 import { createEnrolments } from "./enrolment.ts";
 import { createEnrolmentTokens } from "./enrolment-tokens.ts";
 import { createRenewals } from "./renewal.ts";
+import { createRevocations } from "./revocations.ts";
 import { createSessions } from "./sessions.ts";
 import { loadTpmMakers } from "./tpm-makers.ts";
 
@@ -70,6 +72,7 @@ export function createDeviceIdentity(options: DeviceIdentityOptions): DeviceIden
     routes: [
       ...createEnrolmentRoutes({ store, enrolments, tokens: createEnrolmentTokens({ store, audit }), limit }),
       ...createEndorsementRoutes({ store, list, enrolments: endorsed, sessions, limit }),
+      ...createRevocationRoutes(createRevocations({ store, clock, authority: authority.authority })),
       ...createDeviceCertificateRoutes(renewals, createRateLimit(clock, { burst: 5, perMinute: 1 })),
     ],
   };

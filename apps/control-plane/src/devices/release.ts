@@ -8,6 +8,7 @@ import type { Asker, AuditLog, DeviceHooks, StreamFeed } from "../context.ts";
 import { requireMatch } from "../http/middleware/preconditions.ts";
 import { listChangedConfiguration } from "./changed-configuration.ts";
 import { denyWaiting } from "./deny-waiting.ts";
+import { noteCertificates } from "./issued-certificates.ts";
 import { requireDevice } from "./require-device.ts";
 
 export interface ReleaseOptions {
@@ -57,6 +58,7 @@ export function createRelease(options: ReleaseOptions): (device: string, request
         ...{ lifecycle: "pending", online: false, releasedAtMs: clock.nowMs(), revision: device.revision + 1 },
         ...{ certificateFingerprint: null, pendingCertificate: null },
       });
+      await noteCertificates(tx, name, clock.nowMs());
       const deniedEnrolments = await denyWaiting(tx, stream, {
         ...{ device: name, reason: "the identity was released", nowMs: clock.nowMs() },
       });

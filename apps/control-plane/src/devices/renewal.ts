@@ -4,6 +4,7 @@ import type { Device, Store } from "@fairlead/store";
 import { issueDeviceCertificate, parseCertificateRequest, type Authority } from "../authority/certificates.ts";
 import type { Asker, AuditLog, StreamFeed } from "../context.ts";
 import { isCertificateInForce, isCertificatePending } from "./certificate-in-force.ts";
+import { noteCertificates } from "./issued-certificates.ts";
 import { toSuperseded } from "./superseded-certificate.ts";
 
 export interface RenewalOptions {
@@ -48,6 +49,7 @@ export function createRenewals(options: RenewalOptions): Renewals {
         ...toSuperseded(device, clock.nowMs()),
         revision: device.revision + 1,
       });
+      await noteCertificates(tx, name, clock.nowMs());
       await audit.append(tx, {
         ...{ actor: `device:${name}`, from: fromAddress },
         action: "device.renew-certificate",
@@ -94,6 +96,7 @@ export function createRenewals(options: RenewalOptions): Renewals {
             hint: "ask with the TPM's signature: POST /api/v1/device/session",
           });
         await tx.devices.update(name, { pendingCertificate: { serial, fingerprint, notAfterMs } });
+        await noteCertificates(tx, name, clock.nowMs());
         await audit.append(tx, {
           ...by,
           action: "device.issue-certificate",

@@ -6,6 +6,7 @@ import { issueDeviceCertificate, toCertificateRequest, type Authority } from "..
 import type { AuditLog } from "../context.ts";
 import { isAdmitted } from "./certificate-in-force.ts";
 import type { Challenges } from "./challenges.ts";
+import { noteCertificates } from "./issued-certificates.ts";
 
 export interface SessionOptions {
   readonly tenant: string;
@@ -97,6 +98,7 @@ export function createSessions(options: SessionOptions): Sessions {
             { hint: "allow it again: fairlead enrolments allow-ek" },
           );
         await tx.devices.update(request.device, { pendingCertificate: { serial, fingerprint, notAfterMs } });
+        await noteCertificates(tx, request.device, clock.nowMs());
         await audit.append(tx, {
           ...{ actor: `device:${request.device}`, from: fromAddress },
           action: "device.issue-certificate",

@@ -4,14 +4,16 @@ import {
   endorsementSchema,
   enrolmentSchema,
   enrolmentTokenSchema,
+  revocationsSchema,
   type AllowEndorsementRequest,
   type CreateTokenRequest,
   type CreateTokenResponse,
   type Endorsement,
   type Enrolment,
   type EnrolmentTokenFacts,
+  type Revocations,
 } from "@fairlead/protocol";
-import type { Transport } from "../transport.ts";
+import type { Tagged, Transport } from "../transport.ts";
 import { readAll, type ListOptions } from "./list.ts";
 
 export interface EnrolmentsClient {
@@ -25,6 +27,8 @@ export interface EnrolmentsClient {
   allowEndorsement(request: AllowEndorsementRequest): Promise<Endorsement>;
   listEndorsements(options?: ListOptions): Promise<Endorsement[]>;
   removeEndorsement(fingerprint: string): Promise<void>;
+  /** What a broker of one's own has to refuse; null: the same as under that entity tag. */
+  readRevocations(known?: string): Promise<Tagged<Revocations> | null>;
   /** `GET /api/v1/ca`: the only answer that may be read before the server is trusted. */
   readCa(): Promise<string>;
 }
@@ -54,6 +58,8 @@ export function createEnrolmentsClient(transport: Transport): EnrolmentsClient {
     removeEndorsement: async (fingerprint) => {
       await transport.send({ method: "DELETE", path: ["enrolments", "endorsements", fingerprint] });
     },
+    readRevocations: (known) =>
+      transport.readChanged(revocationsSchema, { method: "GET", path: ["revocations"] }, known),
     readCa: async () => (await transport.read(caResponseSchema, { method: "GET", path: ["ca"] })).ca,
   };
 }

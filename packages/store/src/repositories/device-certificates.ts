@@ -1,0 +1,67 @@
+import { and, asc, eq, gt, isNotNull, isNull, lte, notExists, notInArray } from "drizzle-orm";
+import { alias } from "drizzle-orm/sqlite-core";
+import type { Database } from "../database.ts";
+import { deviceCertificates, type DeviceCertificateRow } from "../schema/device-certificates.ts";
+
+/** A broker whose clock is late by less still finds a certificate listed that has ended by the calendar. */
+const keptBeyondMs = 2 * 86_400_000;
+
+export interface EndedCertificate extends DeviceCertificateRow {
+  readonly endedAtMs: number;
+}
+
+export interface DeviceCertificateRepository {
+  /** From now on these, and no others, count for the device. */
+  keep(
+    device: string,
+    counting: readonly Pick<DeviceCertificateRow, "serial" | "notAfterMs">[],
+    nowMs: number,
+  ): Promise<void>;
+  /** All that count no more before their time, ordered by serial. */
+  listEnded(nowMs: number): Promise<EndedCertificate[]>;
+  /** Names of devices that have such certificates and none that counts, in order. */
+  listEndedDevices(nowMs: number): Promise<string[]>;
+}
+
+export function createDeviceCertificateRepository(db: Database): DeviceCertificateRepository {
+  const isEnded = (nowMs: number) =>
+    and(isNotNull(deviceCertificates.endedAtMs), gt(deviceCertificates.notAfterMs, nowMs - keptBeyondMs));
+  const others = alias(deviceCertificates, "others");
+  return {
+    keep: async (device, counting, nowMs) => {
+      const ofDevice = eq(deviceCertificates.device, device);
+      await db
+        .delete(deviceCertificates)
+        .where(and(ofDevice, lte(deviceCertificates.notAfterMs, nowMs - keptBeyondMs)));
+      const serials = counting.map(({ serial }) => serial);
+      await db
+        .update(deviceCertificates)
+        .set({ endedAtMs: nowMs })
+        .where(and(ofDevice, isNull(deviceCertificates.endedAtMs), notInArray(deviceCertificates.serial, serials)));
+      const rows = counting.map(({ serial, notAfterMs }) => ({ serial, device, notAfterMs, endedAtMs: null }));
+      if (rows.length > 0) await db.insert(deviceCertificates).values(rows).onConflictDoNothing();
+    },
+    listEnded: async (nowMs) => {
+      const rows = await db
+        .select()
+        .from(deviceCertificates)
+        .where(isEnded(nowMs))
+        .orderBy(asc(deviceCertificates.serial));
+      return rows.flatMap((row) => (row.endedAtMs === null ? [] : [{ ...row, endedAtMs: row.endedAtMs }]));
+    },
+    listEndedDevices: async (nowMs) => {
+      const counting = db
+        .select({ serial: others.serial })
+        .from(others)
+        .where(
+          and(eq(others.device, deviceCertificates.device), isNull(others.endedAtMs), gt(others.notAfterMs, nowMs)),
+        );
+      const rows = await db
+        .selectDistinct({ device: deviceCertificates.device })
+        .from(deviceCertificates)
+        .where(and(isEnded(nowMs), notExists(counting)))
+        .orderBy(asc(deviceCertificates.device));
+      return rows.map(({ device }) => device);
+    },
+  };
+}
