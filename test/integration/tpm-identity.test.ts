@@ -18,6 +18,7 @@ import { runCli, runCliJson } from "../support/cli.ts";
 import { createEnrolmentToken, TestDevice } from "../support/device.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestPlane } from "../support/plane.ts";
+import { readRevocations } from "../support/revocation-list.ts";
 import { publishDigitReader } from "../support/publish.ts";
 import { OwnedProcess } from "../support/process.ts";
 import { SoftwareTpm, whyNoTpm } from "../support/swtpm.ts";
@@ -87,12 +88,15 @@ describe.skipIf(missing !== null)(`a device with a TPM${missing === null ? "" : 
       "ok    tpm: swtpm:host=127.0.0.1",
     );
 
+    const before = (await readRevocations(plane)).serials.size;
     await device.process.kill("SIGKILL");
     await eventually("the device is offline", async () => !(await plane.device("cam-1")).online);
     await tpm.reboot();
     device.run();
     await eventually("it is online again after both began anew", async () => (await plane.device("cam-1")).online);
     expect(readdirSync(join(device.dataDir, "run")).filter((name) => name.startsWith("tpm-"))).toEqual([]);
+    // The session's certificate of before counts no more.
+    expect(await readRevocations(plane)).toMatchObject({ serials: { size: before + 1 }, devices: [] });
   }, 120_000);
 
   it("stays without a session when its TPM is gone, another one, or switched off in its configuration, and serves on", async () => {
