@@ -91,10 +91,10 @@ describe("opening", () => {
     row.run({ device: "cam-b", fingerprint: null, pending: null });
     sqlite.close();
     const store = openStore({ folder, nowMs: 2 });
-    expect(await store.read.deviceCertificates.listEnded(2)).toEqual([
-      { serial: "cam-b-serial", device: "cam-b", notAfterMs: 500, endedAtMs: 7 },
-    ]);
+    expect(await store.read.deviceCertificates.listEnded(2)).toEqual([{ serial: "cam-b-serial", endedAtMs: 7 }]);
+    const before = await store.read.deviceCertificates.getState();
     await store.transaction((tx) => tx.deviceCertificates.keep("cam-a", [], 9));
+    expect(await store.read.deviceCertificates.getState()).not.toBe(before);
     const ended = (await store.read.deviceCertificates.listEnded(9)).map(({ serial }) => serial);
     expect(ended).toEqual(["cam-a-serial", "cam-b-serial", "next"]);
     expect(await store.read.deviceCertificates.listEndedDevices(9)).toEqual(["cam-a", "cam-b"]);

@@ -1,3 +1,4 @@
+import { derTag, toDer, toPem } from "@fairlead/artifacts";
 import { hasErrorCode } from "@fairlead/kernel";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -32,15 +33,6 @@ export function toFileSigner(keyPem: string): RequestSigner {
   return { publicKey: createPublicKey(key), sign: async (message) => sign("sha256", message, key) };
 }
 
-/** One element of DER (X.690 clause 8.1), up to 65,535 bytes. */
-function toDer(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const body = Buffer.concat(parts);
-  const size = body.length;
-  const length = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >>> 8, size % 256];
-  return Buffer.concat([Buffer.from([tag, ...length]), body]);
-}
-
-const tag = { integer: 0x02, bits: 0x03, id: 0x06, text: 0x0c, sequence: 0x30, set: 0x31, attributes: 0xa0 } as const;
 const commonName = Buffer.from("550403", "hex");
 const ecdsaWithSha256 = Buffer.from("2a8648ce3d040302", "hex");
 
@@ -49,21 +41,24 @@ const ecdsaWithSha256 = Buffer.from("2a8648ce3d040302", "hex");
  * library that we know lets a TPM sign.
  */
 export async function createCertificateRequest(signer: RequestSigner, device: string): Promise<string> {
-  const attribute = toDer(tag.sequence, toDer(tag.id, commonName), toDer(tag.text, Buffer.from(device, "utf8")));
+  const attribute = toDer(
+    derTag.sequence,
+    toDer(derTag.id, commonName),
+    toDer(derTag.text, Buffer.from(device, "utf8")),
+  );
   const information = toDer(
-    tag.sequence,
-    toDer(tag.integer, Buffer.from([0])),
-    toDer(tag.sequence, toDer(tag.set, attribute)),
+    derTag.sequence,
+    toDer(derTag.integer, Buffer.from([0])),
+    toDer(derTag.sequence, toDer(derTag.set, attribute)),
     signer.publicKey.export({ type: "spki", format: "der" }),
-    toDer(tag.attributes),
+    toDer(derTag.context0),
   );
   const signature = await signer.sign(information);
   const request = toDer(
-    tag.sequence,
+    derTag.sequence,
     information,
-    toDer(tag.sequence, toDer(tag.id, ecdsaWithSha256)),
-    toDer(tag.bits, Buffer.from([0]), signature),
+    toDer(derTag.sequence, toDer(derTag.id, ecdsaWithSha256)),
+    toDer(derTag.bits, Buffer.from([0]), signature),
   );
-  const lines = request.toString("base64").match(/.{1,64}/gu) ?? [];
-  return ["-----BEGIN CERTIFICATE REQUEST-----", ...lines, "-----END CERTIFICATE REQUEST-----", ""].join("\n");
+  return toPem("CERTIFICATE REQUEST", request);
 }

@@ -8,7 +8,7 @@ import * as x509 from "@peculiar/x509";
 const dayMs = 86_400_000;
 /** Certificates begin in the past, so that a device whose clock is two days slow still trusts its plane. */
 export const backdateMs = 2 * dayMs;
-export const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 export interface KeyAndCertificate {
   readonly keyPem: string;

@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, isNotNull, isNull, lte, notExists, notInArray } from "drizzle-orm";
+import { and, asc, count, eq, gt, isNotNull, isNull, lte, notExists, notInArray, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/sqlite-core";
 import type { Database } from "../database.ts";
 import { deviceCertificates, type DeviceCertificateRow } from "../schema/device-certificates.ts";
@@ -6,7 +6,8 @@ import { deviceCertificates, type DeviceCertificateRow } from "../schema/device-
 /** A broker whose clock is late by less still finds a certificate listed that has ended by the calendar. */
 const keptBeyondMs = 2 * 86_400_000;
 
-export interface EndedCertificate extends DeviceCertificateRow {
+export interface EndedCertificate {
+  readonly serial: string;
   readonly endedAtMs: number;
 }
 
@@ -17,6 +18,8 @@ export interface DeviceCertificateRepository {
     counting: readonly Pick<DeviceCertificateRow, "serial" | "notAfterMs">[],
     nowMs: number,
   ): Promise<void>;
+  /** Another text whenever something was issued, ended, or removed since. */
+  getState(): Promise<string>;
   /** All that count no more before their time, ordered by serial. */
   listEnded(nowMs: number): Promise<EndedCertificate[]>;
   /** Names of devices that have such certificates and none that counts, in order. */
@@ -41,13 +44,21 @@ export function createDeviceCertificateRepository(db: Database): DeviceCertifica
       const rows = counting.map(({ serial, notAfterMs }) => ({ serial, device, notAfterMs, endedAtMs: null }));
       if (rows.length > 0) await db.insert(deviceCertificates).values(rows).onConflictDoNothing();
     },
+    getState: async () => {
+      const { endedAtMs, notAfterMs } = deviceCertificates;
+      // As text: sums of so many moments are larger than a number holds.
+      const ends = sql<string>`cast(coalesce(sum(${endedAtMs}), 0) as text)`;
+      const lives = sql<string>`cast(coalesce(sum(${notAfterMs}), 0) as text)`;
+      const [row] = await db.select({ rows: count(), ends, lives }).from(deviceCertificates);
+      return `${row?.rows ?? 0} ${row?.ends ?? ""} ${row?.lives ?? ""}`;
+    },
     listEnded: async (nowMs) => {
       const rows = await db
-        .select()
+        .select({ serial: deviceCertificates.serial, endedAtMs: deviceCertificates.endedAtMs })
         .from(deviceCertificates)
         .where(isEnded(nowMs))
         .orderBy(asc(deviceCertificates.serial));
-      return rows.flatMap((row) => (row.endedAtMs === null ? [] : [{ ...row, endedAtMs: row.endedAtMs }]));
+      return rows.flatMap(({ serial, endedAtMs }) => (endedAtMs === null ? [] : [{ serial, endedAtMs }]));
     },
     listEndedDevices: async (nowMs) => {
       const counting = db
