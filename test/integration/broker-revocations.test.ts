@@ -160,6 +160,14 @@ describe.skipIf(mosquitto === undefined)("a Mosquitto that is brought revocation
     expect(watch?.running).toBe(true);
   });
 
+  it("gets its permissions back when somebody writes them over", async () => {
+    const permissions = join(conf, "fairlead.acl");
+    const brought = readFileSync(permissions, "utf8");
+    expect(brought).toContain("user cam-2\ntopic deny #\n");
+    writeFileSync(permissions, brought.replaceAll("deny", "readwrite"));
+    await eventually("they are as before", () => readFileSync(permissions, "utf8") === brought);
+  });
+
   it("is told by nobody who is given another process, and not of EMQX, which reads no such file", async () => {
     const foreign = join(dir, "foreign.pid");
     writeFileSync(foreign, `${process.pid}\n`);

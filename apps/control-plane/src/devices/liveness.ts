@@ -66,6 +66,7 @@ export function createLiveness(options: LivenessOptions): Service {
       await tx.events.removeReceivedBefore(nowMs - options.keepTelemetryMs);
       await tx.idempotency.removeBefore(nowMs - 86_400_000);
       await tx.enrolmentTokens.removeExpiredBefore(nowMs - 7 * 86_400_000);
+      await tx.deviceCertificates.removeExpired(nowMs);
     });
   };
   const every = (periodMs: number, task: () => Promise<void>) => {

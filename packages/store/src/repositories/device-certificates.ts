@@ -18,6 +18,8 @@ export interface DeviceCertificateRepository {
     counting: readonly Pick<DeviceCertificateRow, "serial" | "notAfterMs">[],
     nowMs: number,
   ): Promise<void>;
+  /** Removes what has ended by the calendar. */
+  removeExpired(nowMs: number): Promise<void>;
   /** Another text whenever something was issued, ended, or removed since. */
   getState(): Promise<string>;
   /** All that count no more before their time, ordered by serial. */
@@ -33,9 +35,6 @@ export function createDeviceCertificateRepository(db: Database): DeviceCertifica
   return {
     keep: async (device, counting, nowMs) => {
       const ofDevice = eq(deviceCertificates.device, device);
-      await db
-        .delete(deviceCertificates)
-        .where(and(ofDevice, lte(deviceCertificates.notAfterMs, nowMs - keptBeyondMs)));
       const serials = counting.map(({ serial }) => serial);
       await db
         .update(deviceCertificates)
@@ -43,6 +42,9 @@ export function createDeviceCertificateRepository(db: Database): DeviceCertifica
         .where(and(ofDevice, isNull(deviceCertificates.endedAtMs), notInArray(deviceCertificates.serial, serials)));
       const rows = counting.map(({ serial, notAfterMs }) => ({ serial, device, notAfterMs, endedAtMs: null }));
       if (rows.length > 0) await db.insert(deviceCertificates).values(rows).onConflictDoNothing();
+    },
+    removeExpired: async (nowMs) => {
+      await db.delete(deviceCertificates).where(lte(deviceCertificates.notAfterMs, nowMs - keptBeyondMs));
     },
     getState: async () => {
       const { endedAtMs, notAfterMs } = deviceCertificates;

@@ -58,11 +58,12 @@ export const brokerRevocations: Command = {
     const api = await client();
     /** Who wrote before this may have ended before it told the broker. */
     let told = false;
-    let known: string | undefined;
+    let known: { readonly etag: string | undefined; readonly files: ConfigFiles } | undefined;
     const look = async (): Promise<void> => {
-      const read = await api.enrolments.readRevocations(known);
-      const changed = read === null ? [] : writeChanged(folder, toMosquittoRevocations(tenant, read.value));
-      known = read?.etag ?? known;
+      const read = await api.enrolments.readRevocations(known?.etag);
+      if (read !== null) known = { etag: read.etag, files: toMosquittoRevocations(tenant, read.value) };
+      // Also what somebody else wrote over: fairlead broker config knows of no revocation.
+      const changed = writeChanged(folder, known?.files ?? {});
       out.lines(changed);
       told &&= changed.length === 0;
       if (told || pidFile === undefined) return;
