@@ -6,7 +6,6 @@ export type { SlotWindowQuery } from "./repositories/telemetry.ts";
 export type { SessionPerson, SessionRow } from "./schema/sessions.ts";
 export type { EndorsementRow } from "./schema/endorsements.ts";
 export type { EnrolmentToken } from "./schema/enrolment-tokens.ts";
-
 export type { AskedSlot, FleetRow, SelectableDevice, WatchedDevice } from "./repositories/devices.ts";
 export type { AdminToken, DesiredDocument, DesiredSlotRow, Device, EnrolmentRow } from "./schema/devices.ts";
 export type {
