@@ -4,6 +4,12 @@ export const derTag = {
   ...{ sequence: 0x30, set: 0x31, context0: 0xa0 },
 } as const;
 
+/** AlgorithmIdentifier of ECDSA with SHA-256 (RFC 5758, section 3.2). */
+export const ecdsaWithSha256: Uint8Array = toDer(
+  derTag.sequence,
+  toDer(derTag.id, Buffer.from("2a8648ce3d040302", "hex")),
+);
+
 /** One element of DER (X.690 clause 8.1). */
 export function toDer(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const size = parts.reduce((sum, part) => sum + part.length, 0);

@@ -6,7 +6,7 @@ export {
   type BuildVerdict,
   type ResolvedChoicePolicy,
 } from "./select-measured.ts";
-export { derTag, toDer, toDerInteger, toPem } from "./der.ts";
+export { derTag, ecdsaWithSha256, toDer, toDerInteger, toPem } from "./der.ts";
 export { createHasher, toDigest, toDocumentDigest, type Hasher } from "./digest.ts";
 export { documentTypes, type DocumentType, type SignableDocument } from "./document-schemas.ts";
 export {

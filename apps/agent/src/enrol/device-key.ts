@@ -1,4 +1,4 @@
-import { derTag, toDer, toPem } from "@fairlead/artifacts";
+import { derTag, ecdsaWithSha256, toDer, toPem } from "@fairlead/artifacts";
 import { hasErrorCode } from "@fairlead/kernel";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -34,7 +34,6 @@ export function toFileSigner(keyPem: string): RequestSigner {
 }
 
 const commonName = Buffer.from("550403", "hex");
-const ecdsaWithSha256 = Buffer.from("2a8648ce3d040302", "hex");
 
 /**
  * PKCS#10 request (RFC 2986), PEM; its signature proves that this device holds the key. Written out here, because no
@@ -54,11 +53,6 @@ export async function createCertificateRequest(signer: RequestSigner, device: st
     toDer(derTag.context0),
   );
   const signature = await signer.sign(information);
-  const request = toDer(
-    derTag.sequence,
-    information,
-    toDer(derTag.sequence, toDer(derTag.id, ecdsaWithSha256)),
-    toDer(derTag.bits, Buffer.from([0]), signature),
-  );
+  const request = toDer(derTag.sequence, information, ecdsaWithSha256, toDer(derTag.bits, Buffer.from([0]), signature));
   return toPem("CERTIFICATE REQUEST", request);
 }

@@ -1,5 +1,5 @@
 import { webcrypto } from "node:crypto";
-import { derTag, toDer, toDerInteger, toPem } from "@fairlead/artifacts";
+import { derTag, ecdsaWithSha256, toDer, toDerInteger, toPem } from "@fairlead/artifacts";
 import { backdateMs, type Authority } from "./certificates.ts";
 
 /**
@@ -14,7 +14,6 @@ export interface Revoked {
   readonly endedAtMs: number;
 }
 
-const ecdsaWithSha256 = toDer(derTag.sequence, toDer(derTag.id, Buffer.from("2a8648ce3d040302", "hex")));
 const numberId = toDer(derTag.id, Buffer.from("551d14", "hex"));
 const keyIdentifierId = "2.5.29.14";
 const authorityKeyIdentifierId = toDer(derTag.id, Buffer.from("551d23", "hex"));
