@@ -1,17 +1,12 @@
 import { parseMetadata, toFileName, toMetadataText, type MetadataByKind } from "@fairlead/artifacts/tuf";
 import { hasErrorCode } from "@fairlead/kernel";
 import { releaseSchema, type Release } from "@fairlead/protocol";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "../errors.ts";
+import { replaceFile } from "../replace-file.ts";
 
 const filePattern = /^(?<version>[1-9]\d{0,8})\.(?<role>[a-z0-9][a-z0-9-]{0,40})\.json$/u;
-
-function write(path: string, text: string): void {
-  const next = `${path}.tmp`;
-  writeFileSync(next, text, { mode: 0o644 });
-  renameSync(next, path);
-}
 
 export type FolderState = Readonly<Record<"metadata" | "releases", ReadonlySet<string>>>;
 
@@ -70,12 +65,12 @@ export class TrustFolder {
 
   saveText(name: string, text: string): void {
     mkdirSync(join(this.path, "metadata"), { recursive: true });
-    write(join(this.path, "metadata", name), text);
+    replaceFile(join(this.path, "metadata", name), text);
   }
 
   saveRelease(release: Release): void {
     mkdirSync(join(this.path, "releases"), { recursive: true });
-    write(join(this.path, "releases", `${release.releaseId}.json`), `${JSON.stringify(release, null, 1)}\n`);
+    replaceFile(join(this.path, "releases", `${release.releaseId}.json`), `${JSON.stringify(release, null, 1)}\n`);
   }
 
   /** Names of all that lies here; documents are never changed once they were written, so names are enough. */

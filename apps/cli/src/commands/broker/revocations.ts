@@ -1,12 +1,13 @@
 import { toErrorMessage } from "@fairlead/kernel";
 import { tenantSchema } from "@fairlead/protocol";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { toMosquittoRevocations, type ConfigFiles } from "../../broker/broker-config.ts";
 import { reloadMosquitto } from "../../broker/reload-mosquitto.ts";
 import type { Command } from "../../command.ts";
 import { toUsageError } from "../../errors.ts";
+import { replaceFile } from "../../replace-file.ts";
 
 const lookEveryMs = 5_000;
 
@@ -31,11 +32,7 @@ function readIfThere(path: string): string | null {
 function writeChanged(folder: string, files: ConfigFiles): string[] {
   mkdirSync(folder, { recursive: true });
   const changed = Object.entries(files).filter(([name, text]) => readIfThere(join(folder, name)) !== text);
-  for (const [name, text] of changed) {
-    const path = join(folder, name);
-    writeFileSync(`${path}.tmp`, text, { mode: 0o644 });
-    renameSync(`${path}.tmp`, path);
-  }
+  for (const [name, text] of changed) replaceFile(join(folder, name), text);
   return changed.map(([name]) => join(folder, name));
 }
 
