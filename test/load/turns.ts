@@ -56,9 +56,9 @@ export function toPolling(work: () => Promise<void>): () => Promise<void> {
 
 /**
  * Times of each work in milliseconds, a turn of one after a turn of another, so that all meet the same noise.
- * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, not in it.
+ * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, 1,800 frames, not in it.
  */
-export async function timeInTurns(works: readonly TimedWork[], rounds: number, warmUpRounds = 20): Promise<number[][]> {
+export async function timeInTurns(works: readonly TimedWork[], rounds: number, warmUpRounds = 60): Promise<number[][]> {
   const times: number[][] = works.map(() => []);
   for (let round = -warmUpRounds; round < rounds; round += 1) {
     for (const [index, work] of works.entries()) {

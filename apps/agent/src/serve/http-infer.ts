@@ -19,6 +19,7 @@ import {
 import { hasErrorCode } from "@fairlead/kernel";
 import type { BodyMemory } from "./body-memory.ts";
 import type { BodyLimits } from "./config.ts";
+import type { HotCode } from "./hot-code.ts";
 import { toCountedMemory, type BodyBudget, type BodyHold } from "./http-body-budget.ts";
 import { readBody } from "./http-body.ts";
 import type { Exchange } from "./http-exchange.ts";
@@ -43,6 +44,7 @@ export interface InferContext {
   readonly bodies: BodyBudget;
   readonly shared: SharedRegions;
   readonly lone: LoneClient;
+  readonly hotCode: HotCode;
   nowMs(): number;
 }
 
@@ -86,6 +88,7 @@ async function answer(
     const isKept = holdAnswer(exchange, body.hold, answer.totalBytes);
     send(exchange.response, answer);
     record();
+    context.hotCode.note();
     return isKept;
   } catch (error) {
     exchange.onClose = undefined;

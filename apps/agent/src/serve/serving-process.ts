@@ -1,8 +1,10 @@
+import { setFlagsFromString } from "node:v8";
 import { createOnnxRuntime, createRuntimes, DeviceScheduler, type Runtimes } from "@fairlead/inference";
 import type { SessionHome } from "@fairlead/inference/thread";
 import { createBodyMemory } from "./body-memory.ts";
 import { parseServingConfig } from "./config.ts";
 import { ExpectedModels } from "./expected-models.ts";
+import { HotCode } from "./hot-code.ts";
 import { openHttpServer } from "./http-server.ts";
 import { openInflightFile } from "./inflight.ts";
 import { createIpcHandler } from "./ipc-handler.ts";
@@ -108,6 +110,7 @@ export async function runServingProcess(firstThread: SessionHome): Promise<void>
         repository,
         shared: new SharedRegions({ allowed: config.sharedMemory, folder: "/dev/shm" }),
         lone: new LoneClient(),
+        hotCode: new HotCode(setFlagsFromString),
         nowMs: () => Date.now(),
       },
     }),
