@@ -31,7 +31,7 @@ export async function benchOverhead(): Promise<Row[]> {
   await frame.register(sharing.port, bytes);
   const overShared = frame.toSender(new RawConnection("127.0.0.1", sharing.port), bytes);
   const works = [direct.time, ...[overHttp, overBare, overShared].map(toTimed)];
-  const [directly, http, barely, shared] = (await timeInTurns(works, 60)) as [number[], number[], number[], number[]];
+  const [directly, http, barely, shared] = (await timeInTurns(works)) as [number[], number[], number[], number[]];
   const against = { times: directly, what: "session.run() in one process" };
   return [
     toQuotientRow({

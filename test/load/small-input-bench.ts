@@ -21,12 +21,7 @@ export async function benchSmallInput(): Promise<Row[]> {
   const overHttp = toSender(new RawConnection("127.0.0.1", serving.port), request);
   const overBare = toSender(new RawConnection("127.0.0.1", bare.port), toHttpRequest("/", {}, bytes));
   const works = [direct.time, ...[overHttp, toPolling(overHttp), overBare].map(toTimed)];
-  const [directly, sleeping, polling, barely] = (await timeInTurns(works, 60)) as [
-    number[],
-    number[],
-    number[],
-    number[],
-  ];
+  const [directly, sleeping, polling, barely] = (await timeInTurns(works)) as [number[], number[], number[], number[]];
   const against = { times: directly, what: "session.run() in one process" };
   return [
     toQuotientRow({

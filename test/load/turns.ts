@@ -54,13 +54,14 @@ export function toPolling(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/**
- * Times of each work in milliseconds, a turn of one after a turn of another, so that all meet the same noise.
- * Rounds to warm up are not counted: a camera's loop is measured as it is after its first minute, 1,800 frames, not in it.
- */
-export async function timeInTurns(works: readonly TimedWork[], rounds: number, warmUpRounds = 60): Promise<number[][]> {
+/** Rounds that are not counted: a camera's loop is measured as it is after its first minute, 1,800 frames, not in it. */
+const warmUpRounds = 60;
+const countedRounds = 60;
+
+/** Times of each work in milliseconds, a turn of one after a turn of another, so that all meet the same noise. */
+export async function timeInTurns(works: readonly TimedWork[]): Promise<number[][]> {
   const times: number[][] = works.map(() => []);
-  for (let round = -warmUpRounds; round < rounds; round += 1) {
+  for (let round = -warmUpRounds; round < countedRounds; round += 1) {
     for (const [index, work] of works.entries()) {
       const measured = await work(callsPerTurn);
       if (round >= 0) times[index]?.push(...measured);
